@@ -1,0 +1,1 @@
+"""Settings: their schema, their scopes, where each value came from."""

@@ -1,0 +1,1 @@
+"""What all workers of a node share besides keys: the known tags."""

@@ -1,0 +1,1 @@
+"""What happened to a message, as values."""

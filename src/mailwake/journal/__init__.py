@@ -1,0 +1,1 @@
+"""Events on disk: one append-only file a writer."""

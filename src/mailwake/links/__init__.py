@@ -1,0 +1,1 @@
+"""Tracked links: tokens and the keys that make them."""

@@ -1,0 +1,39 @@
+"""Log lines: structlog, as JSON objects or for people, always one line each, on standard error."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Literal, cast
+
+import structlog
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger, Processor
+
+LogFormat = Literal["auto", "human", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+Logger = structlog.typing.FilteringBoundLogger
+"""What every part takes as its `log` argument: `log.info("event", key=value)`."""
+
+
+def make_logger(log_format: LogFormat = "auto", level: LogLevel = "info", **bound: Any) -> FilteringBoundLogger:
+    """A logger that writes to standard error; `auto` means people on a terminal and JSON elsewhere."""
+    human = log_format == "human" or (log_format == "auto" and sys.stderr.isatty())
+    shared: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    renderer: Processor = (
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        if human
+        else structlog.processors.JSONRenderer(default=str)
+    )
+    logger = structlog.wrap_logger(
+        structlog.WriteLogger(sys.stderr),
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=True,
+    )
+    return cast("FilteringBoundLogger", logger.bind(**bound))

@@ -1,0 +1,1 @@
+"""A message as spans over its original bytes."""

@@ -1,0 +1,1 @@
+"""What applies to a recipient, and who decided it."""

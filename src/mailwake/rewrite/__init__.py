@@ -1,0 +1,1 @@
+"""Changing a message's links and adding its pixels, and nothing else."""

@@ -1,0 +1,1 @@
+"""SMTP as values: the server's and the client's side of the protocol, with no socket in it."""

@@ -1,0 +1,1 @@
+"""Copies that wait for another attempt, on disk."""

@@ -1,0 +1,1 @@
+"""HTTP in: clicks and opens."""
