@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from mailwake.errors import MailwakeError
 
-# RFC 5321 §4.5.3.1.5: a reply line is at most 512 octets with its code and CRLF; room is left for "250-" and "5.123.123 ".
+# RFC 5321 §4.5.3.1.5: a reply line is at most 512 octets; room is left for the codes and CRLF.
 _LONGEST_TEXT = 480
 _ENHANCED = re.compile(r"([245])\.[0-9]{1,3}\.[0-9]{1,3}")
 _REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 
 
-class BadReply(MailwakeError):
+class ReplyError(MailwakeError):
     """What the peer sent is no SMTP reply (RFC 5321 §4.2); the connection is out of step and must be dropped."""
 
 
@@ -72,7 +72,7 @@ class Reply:
 
 
 def _wire_lines(line: str, *, utf8: bool) -> list[bytes]:
-    """One line of text as lines that fit a reply: no control character ever, as text may come from a peer or a policy."""
+    """One line of text as lines that fit a reply, without control characters: text may come from a peer or a policy."""
     printable = "".join(character if character.isprintable() else " " for character in line)
     octets = printable.encode("utf-8", "replace") if utf8 else printable.encode("ascii", "replace")
     pieces = []
@@ -86,22 +86,22 @@ def _wire_lines(line: str, *, utf8: bool) -> list[bytes]:
 
 
 def parse_reply(lines: Sequence[bytes]) -> Reply:
-    """The reply made of these lines (without their CRLF): strict on codes and hyphens, lenient on text; raises BadReply."""
+    """The reply of these lines (without CRLF): strict on codes and hyphens, lenient on text; raises ReplyError."""
     code = 0
     texts: list[str] = []
     for number, line in enumerate(lines, 1):
         found = _REPLY_LINE.fullmatch(line)
         if found is None:
-            raise BadReply(f"not an SMTP reply line: {line[:100]!r}")
+            raise ReplyError(f"not an SMTP reply line: {line[:100]!r}")
         if code and int(found[1]) != code:
-            raise BadReply(f"reply {code} goes on with another code: {line[:100]!r}")
+            raise ReplyError(f"reply {code} goes on with another code: {line[:100]!r}")
         # RFC 5321 §4.2.1: a hyphen follows the code on every line but the last.
         if (found[2] == b"-") != (number < len(lines)):
-            raise BadReply(f"the hyphens of a multi-line reply do not fit: {line[:100]!r}")
+            raise ReplyError(f"the hyphens of a multi-line reply do not fit: {line[:100]!r}")
         code = int(found[1])
         texts.append((found[3] or b"").decode("utf-8", "replace"))
     if not texts:
-        raise BadReply("a reply needs at least one line")
+        raise ReplyError("a reply needs at least one line")
     enhanced = _enhanced_of(code, texts[0])
     if enhanced:
         texts = [_without(enhanced, text) for text in texts]
@@ -119,7 +119,7 @@ def _without(enhanced: str, text: str) -> str:
     return rest if word == enhanced else text
 
 
-class Refusal(MailwakeError):
+class Refusal(MailwakeError):  # noqa: N818 - it is an answer, not a mistake
     """A message or a command is refused with exactly this reply; `log` is the truth for the operator."""
 
     def __init__(self, reply: Reply, log: str = "") -> None:
