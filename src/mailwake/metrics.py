@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from prometheus_client import CollectorRegistry
 
@@ -82,13 +82,14 @@ class Metrics:
         return [(name, labels, counter.value) for (name, labels), counter in self._series.items()]
 
 
-def export(registry: CollectorRegistry, totals: Mapping[tuple[str, tuple[str, ...]], float]) -> None:
-    """Register a collector that shows `totals` (name and labels → value) with the table's help texts."""
+def export(registry: CollectorRegistry, read_totals: Callable[[], Mapping[tuple[str, tuple[str, ...]], float]]) -> None:
+    """Register a collector that shows what `read_totals` gives: name and labels → value."""
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
     from prometheus_client.registry import Collector
 
     class _Totals(Collector):
         def collect(self):  # type: ignore[no-untyped-def]  # the library's own signature is looser than ours
+            totals = read_totals()
             for metric in METRICS:
                 family_type = GaugeMetricFamily if metric.gauge else CounterMetricFamily
                 name = "mailwake_" + (metric.name if metric.gauge else metric.name.removesuffix("_total"))

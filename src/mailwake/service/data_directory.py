@@ -1,0 +1,92 @@
+"""The data directory: made on first start, private to its owner, used by one service at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from pathlib import Path
+from typing import IO
+
+from mailwake.errors import StartupError
+
+
+class DataDirectory:
+    """Where a node keeps everything durable: keys, journal, spool, tags; each path is named here and nowhere else."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: IO[bytes] | None = None
+
+    @property
+    def keys(self) -> Path:
+        """The keyring file."""
+        return self.path / "keys.json"
+
+    @property
+    def journal(self) -> Path:
+        """The directory of the journal's segments."""
+        return self.path / "journal"
+
+    @property
+    def spool(self) -> Path:
+        """The SQLite file of copies that wait."""
+        return self.path / "spool.sqlite3"
+
+    @property
+    def control(self) -> Path:
+        """The SQLite file of the known tags."""
+        return self.path / "control.sqlite3"
+
+    @property
+    def ids(self) -> Path:
+        """The directory of the marks below which ids have been used."""
+        return self.path / "ids"
+
+    @property
+    def maildir(self) -> Path:
+        """Where `--demo` delivers."""
+        return self.path / "maildir"
+
+    def prepare(self) -> None:
+        """Make the directory and try to write into it; StartupError says what to do when that fails."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for part in (self.journal, self.ids):
+                part.mkdir(exist_ok=True, mode=0o700)
+            probe = self.path / f".probe-{os.getpid()}"
+            probe.write_bytes(bytes(65536))
+            probe.unlink()
+        except OSError as error:
+            raise StartupError(
+                f"data_dir: cannot write to {self.path}: {error.strerror}; free space or mend the rights, "
+                "or choose another with --data"
+            ) from None
+
+    def lock(self) -> None:
+        """Claim the directory for this process until it ends; StartupError when another service has it."""
+        handle = (self.path / "lock").open("ab")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            handle.close()
+            raise StartupError(
+                f"data_dir: {self.path} is in use by another mailwake; stop it or choose another with --data"
+            ) from None
+        self._lock = handle
+
+    def node_id(self, configured: int | None) -> int:
+        """The node's number in ids, 0 to 255: the configured one, or one drawn at first start and kept in a file."""
+        if configured is not None:
+            return configured
+        path = self.path / "node_id"
+        try:
+            return int(path.read_text()) & 255
+        except FileNotFoundError:
+            drawn = secrets.randbelow(256)
+            path.write_text(f"{drawn}\n")
+            return drawn
+        except (OSError, ValueError):
+            raise StartupError(
+                f"{path}: holds no number from 0 to 255; write one into it, or set node_id in the configuration"
+            ) from None

@@ -1,0 +1,98 @@
+"""One worker as the supervisor sees it: a child process, its life line, and what it reports.
+
+The child's standard input carries its orders (one line) and then stays open: when it closes, the supervisor is gone
+and the worker ends by itself. The child's standard output carries reports, one JSON object a line: `{"ready": true}`
+once it serves, then its counters every second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+REPORT_LIMIT = 1 << 20
+"""The longest report line in octets; a worker has a few hundred series at most."""
+
+
+class Report(msgspec.Struct, omit_defaults=True):
+    """What a worker tells its supervisor: that it serves, and its counters as (name, labels, value)."""
+
+    ready: bool = False
+    counters: list[tuple[str, tuple[str, ...], float]] = []
+
+
+_decode_report = msgspec.json.Decoder(Report).decode
+
+
+class WorkerProcess:
+    """A child process running `mailwake.service.worker_main`; `orders` is its single line of input."""
+
+    def __init__(self, name: str, orders: bytes, descriptors: Sequence[int], on_report: Callable[[], None]) -> None:
+        self.name = name
+        self.ready = False
+        self.has_served = False
+        self.counters: dict[tuple[str, tuple[str, ...]], float] = {}
+        self._orders = orders
+        self._descriptors = tuple(descriptors)
+        self._on_report = on_report
+        self._process: asyncio.subprocess.Process | None = None
+
+    def __repr__(self) -> str:
+        return f"<WorkerProcess {self.name} pid={self.pid} ready={self.ready}>"
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, None before the start."""
+        return self._process.pid if self._process else None
+
+    async def run(self) -> int:
+        """Start the child, read its reports, and return its exit status (negative: the signal that killed it)."""
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "mailwake.service.worker_main",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            pass_fds=self._descriptors,
+            limit=REPORT_LIMIT,
+        )
+        assert self._process.stdin is not None
+        self._process.stdin.write(self._orders + b"\n")
+        try:
+            with contextlib.suppress(ConnectionError):
+                await self._process.stdin.drain()
+            await self._read_reports()
+            return await self._process.wait()
+        finally:
+            self.ready = False
+
+    async def _read_reports(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            with contextlib.suppress(msgspec.MsgspecError):  # a stray print in the child is no reason to lose it
+                report = _decode_report(line)
+                self.ready = self.has_served = self.ready or report.ready
+                self.counters.update({(name, labels): value for name, labels, value in report.counters})
+                self._on_report()
+
+    def stop(self) -> None:
+        """Ask for a graceful end: finish what is in hand, take nothing new."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
