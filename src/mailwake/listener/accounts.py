@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$2d9OO2yF8Cb4kJbJ3dQ4Q0cJ7s1L8f2c7tT8G1m1Dlo"
+_NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$M27jkiwYWGfKXopwAshLJQ$OwK0h8WuUFrVJpKNIbIeH/ipGmEetCpeD8fMiLX+kkk"
 """Checked for unknown names, so that they take as long as known ones."""
 
 
