@@ -1,0 +1,201 @@
+"""One SMTP connection: the glue between a transport, the protocol that parses, and the conversation that decides."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from mailwake.smtp.events import MessageData, StartTLS
+from mailwake.smtp.replies import Reply
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Awaitable, Callable
+
+    from mailwake.clock import Clock
+    from mailwake.listener.conversation import Conversation
+    from mailwake.listener.limits import ListenerLimits
+    from mailwake.logs import Logger
+    from mailwake.smtp.events import Event
+    from mailwake.smtp.server_protocol import ServerProtocol
+
+_TIMED_OUT = Reply(421, "4.4.2", "Timeout, closing connection")
+_TOO_SLOW = Reply(421, "4.4.2", "Message took too long, closing connection")
+_SHUTTING_DOWN = Reply(421, "4.3.2", "Service shutting down, closing connection")
+_INTERNAL_ERROR = Reply(451, "4.3.0", "Internal error, try again later")
+
+
+class Connection(asyncio.Protocol):
+    """Feeds octets to the protocol, asks the conversation, writes replies; a pending decision holds back the rest."""
+
+    def __init__(
+        self,
+        protocol: ServerProtocol,
+        conversation: Conversation,
+        limits: ListenerLimits,
+        clock: Clock,
+        log: Logger,
+        tls_context: ssl.SSLContext | None,
+        on_close: Callable[[Connection], None],
+    ) -> None:
+        self.conversation = conversation
+        self._protocol = protocol
+        self._limits = limits
+        self._clock = clock
+        self._log = log
+        self._tls_context = tls_context
+        self._on_close = on_close
+        self._transport: asyncio.Transport | None = None
+        self._pending: asyncio.Task[None] | None = None
+        self._early: list[bytes] | None = None
+        self._stopping = False
+        self._last_heard = clock.monotonic()
+        self._transfer_began: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.conversation.session.peer_address} {self._protocol!r}>"
+
+    @property
+    def busy(self) -> bool:
+        """Whether a message is being received or relayed."""
+        return self._pending is not None or self._protocol.in_transaction
+
+    # --- the transport's callbacks
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet the client."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._advance()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client sent."""
+        if self._early is not None:  # decrypted octets can arrive before start_tls() has returned
+            self._early.append(data)
+            return
+        self._last_heard = self._clock.monotonic()
+        self._protocol.receive_data(data)
+        if self._pending is None:
+            self._advance()
+        elif self._protocol.buffered > self._limits.buffered and self._transport is not None:
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        """Keep the sending side open while a reply is owed: a client may half-close after its last command."""
+        self._protocol.receive_eof()
+        if self._pending is not None:
+            return True
+        self._advance()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave a message in hand to itself: its relaying goes on, only nobody hears the reply."""
+        self._transport = None
+        self._on_close(self)
+
+    # --- the conversation
+
+    def _advance(self) -> None:
+        while self._pending is None and (event := self._protocol.next_event()) is not None:
+            decision = self.conversation.decide(event)
+            if isinstance(decision, Reply):
+                self._answer(event, decision)
+            else:
+                self._pending = asyncio.ensure_future(self._decide_later(event, decision))
+        self._watch_transfer()
+        self._flush()
+
+    def _answer(self, event: Event, reply: Reply) -> None:
+        self._protocol.reply(reply)
+        if isinstance(event, StartTLS) and reply.is_positive:
+            self._flush()
+            self._early = []
+            self._pending = asyncio.ensure_future(self._start_tls())
+
+    async def _decide_later(self, event: Event, decision: Awaitable[Reply]) -> None:
+        try:
+            reply = await decision
+        except Exception:
+            self._log.exception("a decision failed", peer=self.conversation.session.peer_address)
+            reply = _INTERNAL_ERROR
+        self._pending = None
+        self._last_heard = self._clock.monotonic()
+        self._answer(event, reply)
+        if self._stopping and isinstance(event, MessageData):
+            self._say_goodbye(_SHUTTING_DOWN)
+            return
+        if self._transport is not None:
+            self._transport.resume_reading()
+        self._advance()
+
+    async def _start_tls(self) -> None:
+        assert self._transport is not None
+        assert self._tls_context is not None
+        loop = asyncio.get_running_loop()
+        try:
+            transport = await loop.start_tls(
+                self._transport, self, self._tls_context, server_side=True, ssl_handshake_timeout=60
+            )
+        except (OSError, ConnectionError, TimeoutError) as error:
+            self._log.info("TLS handshake failed", peer=self.conversation.session.peer_address, error=str(error))
+            self._pending = None
+            self.abort()
+            return
+        self._transport = transport
+        self._protocol.tls_established()
+        self.conversation.tls_established()
+        early, self._early, self._pending = self._early or [], None, None
+        for data in early:
+            self.data_received(data)
+
+    def _flush(self) -> None:
+        output = self._protocol.data_to_send()
+        if self._transport is None or self._transport.is_closing():
+            return
+        if output:
+            self._transport.write(output)
+        if self._protocol.closing and self._pending is None:
+            self._transport.close()
+
+    # --- time and ends
+
+    def _watch_transfer(self) -> None:
+        if not self._protocol.receiving_message:
+            self._transfer_began = None
+        elif self._transfer_began is None:
+            self._transfer_began = self._clock.monotonic()
+
+    def sweep(self, now: float) -> None:
+        """End the connection if it has been silent, or its message under way, for too long."""
+        if self._pending is not None:
+            return
+        receiving = self._transfer_began is not None
+        silence = self._limits.data_timeout if receiving else self._limits.command_timeout
+        if now - self._last_heard > silence:
+            self._say_goodbye(_TIMED_OUT)
+        elif self._transfer_began is not None and now - self._transfer_began > self._limits.transfer_timeout:
+            self._say_goodbye(_TOO_SLOW)
+
+    def stop(self) -> None:
+        """Say 421 and close; a message in hand is finished first."""
+        self._stopping = True
+        if not self.busy:
+            self._say_goodbye(_SHUTTING_DOWN)
+
+    def abort(self) -> None:
+        """Drop the connection without a word."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def finished(self) -> None:
+        """Wait for the decision in hand, if there is one."""
+        if self._pending is not None:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([self._pending])
+
+    def _say_goodbye(self, reply: Reply) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._transport.write(self._protocol.data_to_send() + reply.encode())
+        self._transport.close()
