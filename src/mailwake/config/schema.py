@@ -1,0 +1,253 @@
+"""Every setting of mailwake, declared once: type, default, kind of value and a sentence of documentation.
+
+Validation, `mailwake config example` and the reference in docs/ are all generated from these classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from mailwake.config import kinds
+from mailwake.config.fields import Section, Setting
+from mailwake.config.networks import IPNetwork
+from mailwake.config.scope_settings import NAME, EsmtpListener, Pathway, PathwayGroup, TrackingOptions
+
+DEFAULT_LISTEN = "127.0.0.1:2525"
+"""Where SMTP is served when no `[esmtp_listener.listen."…"]` says otherwise."""
+
+KEY_OCTETS = 64
+"""AES-256-SIV takes a key of two halves (RFC 5297 §2.2)."""
+
+_EXAMPLE_SECRET = '"' + "A" * 86 + '=="'
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """A sender that may authenticate with AUTH."""
+
+    password: Annotated[
+        str, Setting("The hash of its password.", kinds.password_hash(), example='"$argon2id$v=19$..."')
+    ]
+    customer_id: Annotated[
+        str | None,
+        Setting("The customer its mail belongs to (mo_customer_id).", NAME, unset="the account's name", example='"42"'),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tracker:
+    """The HTTP server that answers opens and clicks."""
+
+    listen: Annotated[
+        tuple[str, ...], Setting("The addresses to serve HTTP on.", kinds.list_of(kinds.address(), minimum=1))
+    ] = ("127.0.0.1:8080",)
+    workers: Annotated[
+        int, Setting("Worker processes; 0 means as many as `workers` says for SMTP.", kinds.integer(0, 1024))
+    ] = 0
+    trusted_proxies: Annotated[
+        tuple[IPNetwork, ...],
+        Setting(
+            "Proxies whose X-Forwarded-For or Forwarded header names the client; from others it is ignored.",
+            kinds.list_of(kinds.network()),
+        ),
+    ] = ()
+    app_links_directory: Annotated[
+        Path | None,
+        Setting(
+            "A directory with a folder for each tracking domain, for apple-app-site-association and assetlinks.json.",
+            kinds.path(),
+            unset="those files are answered with 404",
+            example='"/etc/mailwake/app-links"',
+        ),
+    ] = None
+    max_requests_per_address: Annotated[
+        int,
+        Setting(
+            "Requests a minute from one address before it gets 403; 0 means no limit.", kinds.integer(0, 1_000_000)
+        ),
+    ] = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Relay:
+    """The next hop, to which every copy is handed."""
+
+    next_hop: Annotated[
+        str | None,
+        Setting(
+            "The mail server that takes the copies.",
+            kinds.address(allowed='HOST:PORT, like "mail.example.com:25"'),
+            unset="`mailwake serve` asks for it, or for --demo",
+            example='"mail.example.com:25"',
+        ),
+    ] = None
+    tls: Annotated[
+        Literal["none", "may", "must", "verify"],
+        Setting(
+            "STARTTLS: never, when offered, always, or always with a certificate that is valid for the host.",
+            kinds.choice("none", "may", "must", "verify"),
+        ),
+    ] = "may"
+    username: Annotated[
+        str | None, Setting("The name for AUTH at the next hop.", kinds.text(), unset="no AUTH", example='"mailwake"')
+    ] = None
+    password: Annotated[
+        str | None, Setting("The password for AUTH.", kinds.password(), unset="password_file", example='"secret"')
+    ] = None
+    password_file: Annotated[
+        Path | None,
+        Setting(
+            "A file whose first line is the password for AUTH.",
+            kinds.path(),
+            unset="password",
+            example='"/etc/mailwake/relay-password"',
+        ),
+    ] = None
+    max_connections: Annotated[
+        int, Setting("Connections to the next hop at once, from each worker.", kinds.integer(1, 10_000))
+    ] = 20
+    idle_timeout: Annotated[
+        float, Setting("A connection unused for this long is closed.", kinds.duration(0.1, 86400))
+    ] = 60
+    connect_timeout: Annotated[
+        float, Setting("How long connecting may take, with the greeting.", kinds.duration(0.1, 3600))
+    ] = 30
+    command_timeout: Annotated[float, Setting("How long a reply to a command may take.", kinds.duration(0.1, 3600))] = (
+        60
+    )
+    content_timeout: Annotated[
+        float,
+        Setting(
+            "How long the reply after a message's content may take (RFC 5321 §4.5.3.2.6: 10 minutes).",
+            kinds.duration(0.1, 7200),
+        ),
+    ] = 600
+    chunking: Annotated[
+        bool, Setting("Whether BDAT is used when the next hop offers CHUNKING (RFC 3030).", kinds.flag())
+    ] = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spool:
+    """Copies that the next hop did not take after it had taken others of the same message."""
+
+    retry_schedule: Annotated[
+        tuple[float, ...],
+        Setting(
+            "The pauses before each new attempt; the last one repeats.",
+            kinds.list_of(kinds.duration(1, 7 * 86400), minimum=1),
+        ),
+    ] = (60, 300, 900, 1800, 3600, 7200, 14400)
+    expiry: Annotated[
+        float, Setting("How long a copy is tried before its sender gets a bounce.", kinds.duration(1, 60 * 86400))
+    ] = 5 * 86400
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeySecret:
+    """One key of the keyring."""
+
+    id: Annotated[int, Setting("The key's number, which every link carries.", kinds.integer(0, 255), example="1")]
+    secret: Annotated[bytes, Setting("The key.", kinds.secret(KEY_OCTETS), example=_EXAMPLE_SECRET)]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Keys:
+    """Keys for links; without any, mailwake makes its own in the data directory on first start."""
+
+    current: Annotated[
+        int | None,
+        Setting(
+            "The number of the key for new links.", kinds.integer(0, 255), unset="the last one listed", example="1"
+        ),
+    ] = None
+    secrets: Annotated[
+        tuple[KeySecret, ...],
+        Section("A key; links made with any of the listed keys are understood.", numbered=True),
+    ] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings(TrackingOptions):
+    """The whole configuration; what stands at its top is global."""
+
+    data_dir: Annotated[Path, Setting("Where keys, journal, spool and tags are kept.", kinds.path())] = Path(
+        "mailwake-data"
+    )
+    node_name: Annotated[
+        str,
+        Setting(
+            "This machine's name in events and replies.",
+            kinds.host(),
+            unset="the host name",
+            example='"node1.example.com"',
+        ),
+    ] = ""
+    node_id: Annotated[
+        int | None,
+        Setting(
+            "A number that no other node has; it makes ids unique.",
+            kinds.integer(0, 255),
+            unset="drawn at first start and kept in the data directory",
+            example="0",
+        ),
+    ] = None
+    workers: Annotated[int, Setting("SMTP worker processes; 0 means one for each CPU.", kinds.integer(0, 1024))] = 0
+    log_format: Annotated[
+        Literal["auto", "human", "json"],
+        Setting(
+            "How log lines look; auto means human on a terminal and JSON elsewhere.",
+            kinds.choice("auto", "human", "json"),
+        ),
+    ] = "auto"
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Setting("The least important lines that are logged.", kinds.choice("debug", "info", "warning", "error")),
+    ] = "info"
+    admin_listen: Annotated[str, Setting("The address of /healthz and /metrics.", kinds.address())] = "127.0.0.1:9464"
+    trace_header: Annotated[
+        bool, Setting("Whether a Received header is added to each copy (RFC 5321 §4.4).", kinds.flag())
+    ] = True
+    click_tracking_include_metadata: Annotated[
+        bool, Setting("Whether click links carry the message's metadata.", kinds.flag())
+    ] = True
+    max_metadata_len: Annotated[
+        int, Setting("Metadata that travels in links and events, as compact JSON.", kinds.size(0, 4096))
+    ] = 200
+    max_tags_per_recipient: Annotated[int, Setting("Tags of one message; more are ignored.", kinds.integer(0, 100))] = (
+        10
+    )
+    max_tags: Annotated[
+        int, Setting("Distinct tags known to the whole system; new ones beyond are ignored.", kinds.integer(0, 100_000))
+    ] = 100
+    esmtp_listener: Annotated[EsmtpListener, Section("The SMTP server that takes messages in.")] = field(
+        default_factory=EsmtpListener
+    )
+    pathway: Annotated[
+        Mapping[str, Pathway],
+        Section(
+            "Tracking options for a stream of mail, named by a listener, a peer or policy.",
+            key=NAME,
+            example="newsletters",
+        ),
+    ] = field(default_factory=dict)
+    pathway_group: Annotated[
+        Mapping[str, PathwayGroup],
+        Section("Tracking options for all pathways whose `group` names it.", key=NAME, example="marketing"),
+    ] = field(default_factory=dict)
+    accounts: Annotated[
+        Mapping[str, Account], Section("A sender that may authenticate with AUTH.", key=NAME, example="shop")
+    ] = field(default_factory=dict)
+    tracker: Annotated[Tracker, Section("The HTTP server that answers opens and clicks.")] = field(
+        default_factory=Tracker
+    )
+    relay: Annotated[Relay, Section("The next hop, to which every copy is handed.")] = field(default_factory=Relay)
+    spool: Annotated[
+        Spool, Section("Copies that the next hop did not take after it had taken others of the same message.")
+    ] = field(default_factory=Spool)
+    keys: Annotated[Keys, Section("Keys for links; without any, mailwake makes its own in the data directory.")] = (
+        field(default_factory=Keys)
+    )

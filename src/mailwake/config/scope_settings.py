@@ -1,0 +1,207 @@
+"""The tracking options, the scopes they may stand in, and the SMTP listener's own settings (1-injection §1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from mailwake.config import kinds
+from mailwake.config.fields import Section, Setting
+from mailwake.config.networks import IPNetwork, parse_network
+
+CENTURY = 100 * 365 * 86400.0
+NAME = kinds.text(
+    pattern=r"[^\x00-\x1f\x7f]{1,100}", allowed="a name of 1 to 100 characters without control characters"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrackingOptions:
+    """The options that every scope takes; None means that this scope leaves the choice to the next one."""
+
+    open_tracking_enabled: Annotated[bool | None, Setting("Whether opens are tracked.", kinds.flag(), final=False)] = (
+        None
+    )
+    click_tracking_enabled: Annotated[
+        bool | None, Setting("Whether clicks are tracked.", kinds.flag(), final=False)
+    ] = None
+    initial_open_enabled: Annotated[
+        bool | None,
+        Setting(
+            "Whether opens are also tracked by an image at the top, seen even where a mail client clips long messages.",
+            kinds.flag(),
+            final=True,
+        ),
+    ] = None
+    open_tracking_scheme: Annotated[
+        str | None, Setting("The scheme of the tracking images' URLs.", kinds.choice("http", "https"), final="http")
+    ] = None
+    click_tracking_scheme: Annotated[
+        str | None, Setting("The scheme of tracked links.", kinds.choice("http", "https"), final="http")
+    ] = None
+    tracking_domain: Annotated[
+        str | None,
+        Setting(
+            "The host (and port) of tracked links and images; it must lead to mailwake's tracker.",
+            kinds.authority(),
+            final="localhost:8080",
+        ),
+    ] = None
+    tracking_link_expiry: Annotated[
+        int | None,
+        Setting(
+            "How long after sending a tracked link still records events; it redirects for ever.",
+            kinds.duration(0, CENTURY, whole=True),
+            final=31_536_000,
+        ),
+    ] = None
+
+
+_PATHWAY = Setting(
+    "The pathway of mail received here.", NAME, unset="the next scope's pathway", example='"newsletters"'
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Peer(TrackingOptions):
+    """Clients from one network."""
+
+    pathway: Annotated[str | None, _PATHWAY] = None
+
+
+_PEERS = Section(
+    "Clients from a network; of several that hold the client's address the longest prefix comes first.",
+    key=kinds.network(),
+    example="10.0.0.0/8",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listen(TrackingOptions):
+    """One address that SMTP is served on."""
+
+    pathway: Annotated[str | None, _PATHWAY] = None
+    peer: Annotated[Mapping[str, Peer], _PEERS] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pathway(TrackingOptions):
+    """A named set of tracking options for a stream of mail."""
+
+    group: Annotated[
+        str | None, Setting("The pathway group it belongs to.", NAME, unset="no group", example='"marketing"')
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PathwayGroup(TrackingOptions):
+    """Tracking options for several pathways."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EsmtpListener(TrackingOptions):
+    """The SMTP server that takes messages in."""
+
+    hostname: Annotated[
+        str,
+        Setting(
+            "The name in the greeting and in Received headers.",
+            kinds.host(),
+            unset="node_name",
+            example='"mx.example.com"',
+        ),
+    ] = ""
+    greeting: Annotated[
+        str,
+        Setting(
+            "The text after the host name in the greeting.",
+            kinds.text(pattern=r"[\x20-\x7e]{1,200}", allowed="1 to 200 printable ASCII characters"),
+        ),
+    ] = "ESMTP mailwake"
+    relay_networks: Annotated[
+        tuple[IPNetwork, ...],
+        Setting(
+            "Clients from these networks may send without AUTH; all others must authenticate.",
+            kinds.list_of(kinds.network()),
+        ),
+    ] = (parse_network("127.0.0.0/8"), parse_network("::1/128"))
+    max_message_size: Annotated[
+        int, Setting("The largest message taken, announced with SIZE (RFC 1870).", kinds.size(1024, 1 << 30))
+    ] = 30 << 20
+    max_recipients: Annotated[
+        int, Setting("Recipients of one message; more get 452 4.5.3 (RFC 5321 §4.5.3.1.8).", kinds.integer(1, 50_000))
+    ] = 1000
+    max_line_length: Annotated[
+        int, Setting("The longest line of a message, with its CRLF.", kinds.size(1000, 1 << 30))
+    ] = 65_536
+    max_connections: Annotated[
+        int, Setting("Connections open at once in each worker; more get 421 4.3.2.", kinds.integer(1, 1_000_000))
+    ] = 1000
+    max_transactions: Annotated[
+        int,
+        Setting(
+            "Messages on one connection before it is closed with 421; 0 means no limit.",
+            kinds.integer(0, 1_000_000_000),
+        ),
+    ] = 0
+    max_errors: Annotated[
+        int, Setting("Commands refused on one connection before it is closed with 421.", kinds.integer(1, 100_000))
+    ] = 20
+    max_auth_failures: Annotated[
+        int, Setting("Wrong passwords on one connection before it is closed with 421.", kinds.integer(1, 1000))
+    ] = 3
+    idle_timeout: Annotated[
+        float,
+        Setting(
+            "A connection that sends nothing for this long is closed with 421 4.4.2 (RFC 5321 §4.5.3.2.7).",
+            kinds.duration(1, 86400),
+        ),
+    ] = 300
+    command_timeout: Annotated[
+        float, Setting("How long one command may take from its first octet to its last.", kinds.duration(1, 86400))
+    ] = 300
+    data_timeout: Annotated[
+        float, Setting("How long the content of one message may take to arrive.", kinds.duration(1, 86400))
+    ] = 1800
+    bare_newlines: Annotated[
+        Literal["reject", "convert"],
+        Setting(
+            "A CR or LF that stands alone: the message is refused, or it becomes CRLF; it never ends a message.",
+            kinds.choice("reject", "convert"),
+        ),
+    ] = "reject"
+    tls_certificate: Annotated[
+        Path | None,
+        Setting(
+            "The certificate chain (PEM) with which STARTTLS is offered.",
+            kinds.path(),
+            unset="no STARTTLS",
+            example='"/etc/mailwake/tls/fullchain.pem"',
+        ),
+    ] = None
+    tls_key: Annotated[
+        Path | None,
+        Setting(
+            "The private key (PEM) of the certificate.",
+            kinds.path(),
+            unset="the key is in the certificate's file",
+            example='"/etc/mailwake/tls/privkey.pem"',
+        ),
+    ] = None
+    auth_requires_tls: Annotated[
+        Literal["auto", "yes", "no"],
+        Setting(
+            "Whether AUTH is offered under TLS only; auto means yes when a certificate is set.",
+            kinds.choice("auto", "yes", "no"),
+        ),
+    ] = "auto"
+    pathway: Annotated[str | None, _PATHWAY] = None
+    listen: Annotated[
+        Mapping[str, Listen],
+        Section(
+            "An address to serve SMTP on; without any, 127.0.0.1:2525.", key=kinds.address(), example="127.0.0.1:2525"
+        ),
+    ] = field(default_factory=dict)
+    peer: Annotated[Mapping[str, Peer], _PEERS] = field(default_factory=dict)

@@ -1,0 +1,158 @@
+"""Which value of each tracking option applies to a connection, and which scope it came from (1-injection §1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from mailwake.config.fields import Setting, fields_of
+from mailwake.config.kinds import normal_address
+from mailwake.config.load import DEFAULT
+from mailwake.config.networks import NetworkTable, parse_client, parse_network
+from mailwake.config.scope_settings import TrackingOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mailwake.config.load import Configuration
+    from mailwake.config.scope_settings import Peer
+
+T = TypeVar("T")
+
+
+class Sourced(NamedTuple, Generic[T]):
+    """A value, and in words where it came from."""
+
+    value: T
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedOptions:
+    """Every tracking option for one kind of connection, with its source; shared and never changed."""
+
+    open_tracking_enabled: Sourced[bool]
+    click_tracking_enabled: Sourced[bool]
+    initial_open_enabled: Sourced[bool]
+    open_tracking_scheme: Sourced[str]
+    click_tracking_scheme: Sourced[str]
+    tracking_domain: Sourced[str]
+    tracking_link_expiry: Sourced[int]
+    pathway: Sourced[str | None]
+    """The pathway in force, configured or named by policy."""
+
+    def items(self) -> list[tuple[str, Sourced[Any]]]:
+        """The options by name, in the order of the documentation."""
+        return [(each.name, getattr(self, each.name)) for each in fields(self)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """One place in the configuration where tracking options may stand."""
+
+    name: str
+    path: tuple[str, ...]
+    options: TrackingOptions
+
+    @property
+    def pathway(self) -> str | None:
+        return getattr(self.options, "pathway", None)
+
+
+class ScopedOptions:
+    """The tracking options of a configuration by listener, peer and pathway.
+
+    The order, for each option by itself: the peer inside the listen scope (longest prefix first), the listen scope, the
+    peer inside the listener (longest prefix first), the pathway that the most specific of these names (or that policy
+    named), that pathway's group, the listener, the global value (the command line's first), the default. A pathway
+    named on the listener itself applies when no more specific scope names one.
+    """
+
+    def __init__(self, configuration: Configuration) -> None:
+        settings = configuration.settings
+        listener = settings.esmtp_listener
+        self._configuration = configuration
+        self._global = _Scope("global", (), settings)
+        self._listener = _Scope("esmtp_listener", ("esmtp_listener",), listener)
+        self._listens: dict[str, tuple[_Scope, NetworkTable[_Scope]]] = {}
+        for address, listen in listener.listen.items():
+            path = ("esmtp_listener", "listen", address)
+            table = _peer_table(listen.peer, path, f" in listen {address}")
+            self._listens[address] = (_Scope(f"listen {address}", path, listen), table)
+        self._peers = _peer_table(listener.peer, ("esmtp_listener",), " in esmtp_listener")
+        self._resolved: dict[tuple[str, str | None, tuple[int, ...]], ResolvedOptions] = {}
+
+    def resolve(self, listener: str, peer: str, pathway: str | None = None) -> ResolvedOptions:
+        """The options for a client `peer` (IP address as text) at `listener` (as configured: `host:port`).
+
+        `pathway` is the context variable of that name, which policy may set; it wins over the configured ones, and one
+        that is not configured has no options. A listener that is not configured has no scope of its own. Results are
+        kept, so that all clients of the same scopes share one.
+        """
+        listen, inner = self._listens.get(listener) or self._listens.get(_normal(listener)) or (None, _NO_PEERS)
+        client = parse_client(peer)
+        scopes = [*inner.matches(client), *((listen,) if listen else ()), *self._peers.matches(client)]
+        key = (listener if listen else "", pathway, tuple(map(id, scopes)))
+        found = self._resolved.get(key)
+        if found is None:
+            found = self._resolve(scopes, pathway)
+            if pathway is None or pathway in self._configuration.settings.pathway:
+                self._resolved[key] = found
+        return found
+
+    @property
+    def listeners(self) -> list[str]:
+        """The configured listen addresses, in their order."""
+        return list(self._listens)
+
+    def _resolve(self, scopes: list[_Scope], pathway: str | None) -> ResolvedOptions:
+        named = self._pathway(scopes, pathway)
+        chain = [*scopes, *self._pathway_scopes(named.value), self._listener, self._global]
+        options = {name: self._choose(name, chain) for name in fields_of(TrackingOptions)}
+        return ResolvedOptions(**options, pathway=named)
+
+    def _pathway(self, scopes: list[_Scope], pathway: str | None) -> Sourced[str | None]:
+        if pathway is not None:
+            return Sourced(pathway, "context pathway")
+        for scope in (*scopes, self._listener):
+            if scope.pathway is not None:
+                return Sourced(scope.pathway, self._source(scope, "pathway"))
+        return Sourced(None, DEFAULT)
+
+    def _pathway_scopes(self, name: str | None) -> list[_Scope]:
+        settings = self._configuration.settings
+        pathway = settings.pathway.get(name) if name is not None else None
+        if pathway is None:
+            return []
+        scopes = [_Scope(f"pathway {name}", ("pathway", str(name)), pathway)]
+        if pathway.group is not None and (group := settings.pathway_group.get(pathway.group)) is not None:
+            scopes.append(_Scope(f"pathway_group {pathway.group}", ("pathway_group", pathway.group), group))
+        return scopes
+
+    def _choose(self, option: str, chain: list[_Scope]) -> Sourced[Any]:
+        for scope in chain:
+            value = getattr(scope.options, option)
+            if value is not None:
+                return Sourced(value, self._source(scope, option))
+        marker = fields_of(TrackingOptions)[option].marker
+        return Sourced(marker.final if isinstance(marker, Setting) else None, DEFAULT)
+
+    def _source(self, scope: _Scope, option: str) -> str:
+        return f"{scope.name}, {self._configuration.source(*scope.path, option)}"
+
+
+_NO_PEERS: NetworkTable[_Scope] = NetworkTable()
+
+
+def _peer_table(peers: Mapping[str, Peer], path: tuple[str, ...], where: str) -> NetworkTable[_Scope]:
+    return NetworkTable(
+        (parse_network(network), _Scope(f"peer {network}{where}", (*path, "peer", network), peer))
+        for network, peer in peers.items()
+    )
+
+
+def _normal(address: str) -> str:
+    try:
+        return normal_address(address)
+    except ValueError:
+        return address
