@@ -6,8 +6,9 @@ This is the hot path of a click. It knows HTTP; what a token holds and what is r
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from mailwake.links.tracked_url import parse_path
 from mailwake.tracker import app_links, responses
 
 if TYPE_CHECKING:
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from mailwake.metrics import Metrics
     from mailwake.tracker.app_links import AppLinks
     from mailwake.tracker.rsgi import Request, Responder
-
-FAMILIES: Final = frozenset("fqo")
-"""The first path segments of tracked links: click, open, initial open."""
 
 
 class Shown(Enum):
@@ -82,11 +80,11 @@ class TrackerApp:
             responses.body_refused(responder)
             return
         path = request.path
-        if path[1:2] not in FAMILIES or path[2:3] != "/":
+        tracked = parse_path(path.rstrip("/"))  # some programs that copy links add a slash
+        if tracked is None:
             await self._answer_other(path, request, responder)
             return
-        token = path[3:].rstrip("/").rpartition("/")[2]
-        outcome = await self._follow(path[1], token, request, record=method == "GET")
+        outcome = await self._follow(tracked.family, tracked.token, request, record=method == "GET")
         self._show(outcome, responder)
 
     def _show(self, outcome: Outcome, responder: Responder) -> None:

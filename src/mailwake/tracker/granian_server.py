@@ -36,7 +36,7 @@ class HttpLimits:
     """Seconds in which a request's header must be complete, and that an idle connection is kept."""
 
     header_bytes: int = 65_536
-    """The longest request header; 8,192 is the least that Granian takes. A token of the longest target needs 6,000."""
+    """About the longest request header (Granian's buffer may double before it looks); a token has up to 43,696."""
 
     connections: int = 16_384
     """Connections open at once, idle ones too; further ones wait in the socket's queue."""
