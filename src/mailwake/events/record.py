@@ -1,0 +1,145 @@
+"""The records of the journal: versioned msgpack arrays, each beginning with its form's number, type, id and time.
+
+    engagement: [1, type, event id, time, address, user agent, language, prefetched, the link's raw body]
+    message:    [2, type, event id, time, recipient index, recipient, recipient's type, facts, outcome or absent]
+
+A form only ever gains elements at its end; anything else gets a new number.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from mailwake.errors import MailwakeError
+from mailwake.events.model import EventType
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_FORM_MESSAGE = 2
+
+
+class RecordError(MailwakeError):
+    """A record that this release cannot read."""
+
+
+class EngagementRecord(msgspec.Struct, array_like=True, tag_field="form", tag=1, frozen=True):
+    """Somebody followed a link; `raw_body` is the opened token's, and says everything about the message."""
+
+    type: EventType
+    event_id: int
+    time_ms: int
+    address: str
+    user_agent: str
+    accept_language: str
+    prefetched: bool
+    raw_body: bytes
+
+
+class MessageFacts(msgspec.Struct, array_like=True, frozen=True):
+    """What the copies of a message share; times in Unix milliseconds, `metadata` compact JSON or ""."""
+
+    transmission_id: int
+    injection_time: int
+    msg_size: int
+    customer_id: str = ""
+    campaign_id: str = ""
+    tags: tuple[str, ...] = ()
+    metadata: str = ""
+    friendly_from: str = ""
+    msg_from: str = ""
+    sending_domain: str = ""
+    subject: str = ""
+    open_tracking: bool = False
+    click_tracking: bool = False
+    initial_pixel: bool = False
+    amp_enabled: bool = False
+    transactional: bool = False
+    node_name: str = ""
+    pathway: str = ""
+
+
+class Outcome(msgspec.Struct, array_like=True, frozen=True):
+    """How a next hop (or our policy) answered: its reply and where it came from.
+
+    `ip_address` is the next hop's; `queue_time` is milliseconds since injection; `num_retries` counts earlier tries.
+    """
+
+    code: int
+    enhanced: str
+    text: str
+    ip_address: str = ""
+    num_retries: int = 0
+    queue_time: int = 0
+    delv_method: str = "esmtp"
+
+
+class MessageRecord(msgspec.Struct, array_like=True, tag_field="form", tag=_FORM_MESSAGE, frozen=True):
+    """A copy was injected, delivered, bounced, delayed or refused by policy."""
+
+    type: EventType
+    event_id: int
+    time_ms: int
+    recipient_index: int
+    recipient: str
+    rcpt_type: str
+    facts: MessageFacts
+    outcome: Outcome | None = None
+
+
+Record = EngagementRecord | MessageRecord
+
+
+class _Head(msgspec.Struct, array_like=True):
+    form: int
+    type: int
+    event_id: int
+    time_ms: int
+
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack: Callable[[bytes], Record] = msgspec.msgpack.Decoder(EngagementRecord | MessageRecord).decode
+_unpack_head = msgspec.msgpack.Decoder(_Head).decode
+
+encode_engagement = _pack
+"""The payload of an EngagementRecord."""
+
+
+def pack_facts(facts: MessageFacts) -> bytes:
+    """The facts as `encode_message` takes them: packed once for all copies and events of a message."""
+    return _pack(facts)
+
+
+def encode_message(
+    event_type: EventType,
+    event_id: int,
+    time_ms: int,
+    packed_facts: bytes,
+    recipient: str,
+    recipient_index: int,
+    rcpt_type: str = "",
+    outcome: Outcome | None = None,
+) -> bytes:
+    """The payload of a MessageRecord."""
+    own = _pack((_FORM_MESSAGE, event_type, event_id, time_ms, recipient_index, recipient, rcpt_type))[1:]
+    if outcome is None:
+        return b"\x98" + own + packed_facts
+    return b"\x99" + own + packed_facts + _pack(outcome)
+
+
+def decode_record(payload: bytes) -> Record:
+    """The record of a journal's payload; RecordError when it is of an unknown form or makes no sense."""
+    try:
+        return _unpack(payload)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise RecordError(f"a record of the journal cannot be read: {error}") from None
+
+
+def record_time(payload: bytes) -> int:
+    """The Unix milliseconds of a record without reading the rest; 0 when it cannot be read."""
+    try:
+        return _unpack_head(payload).time_ms
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return 0

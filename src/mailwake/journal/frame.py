@@ -1,0 +1,82 @@
+"""The format of a journal segment: a header, then frames of length, CRC-32 and payload."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from zlib import crc32
+
+from mailwake.errors import MailwakeError
+
+SEGMENT_SUFFIX = ".segment"
+
+MAGIC = b"mailwakeJ\r\n\x1a"
+"""How a segment begins; the line end and the end-of-file character show whether a copy was made as text."""
+
+FORMAT_VERSION = 1
+
+SEGMENT_HEADER = MAGIC + FORMAT_VERSION.to_bytes(4, "little")
+
+MAX_PAYLOAD = 1 << 20
+"""The longest payload in octets; a longer length in a frame is damage, and 0 is too (a lost block reads as zeros)."""
+
+_FRAME = struct.Struct("<II")
+FRAME_OVERHEAD = _FRAME.size
+
+
+class JournalError(MailwakeError):
+    """A record was not made durable, or a journal cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A whole frame's payload, and where it stands: its segment's name and the offset after it."""
+
+    segment: str
+    end: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Octets of a closed segment that are no whole frames: from `offset` on, `octets` of them, given up."""
+
+    segment: str
+    offset: int
+    octets: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.segment}: {self.reason} at {self.offset}, {self.octets} octets given up"
+
+
+def frame(payload: bytes) -> bytes:
+    """One frame; ValueError for an empty or an overlong payload."""
+    if not 0 < len(payload) <= MAX_PAYLOAD:
+        raise ValueError(f"a journal's payload has 1 to {MAX_PAYLOAD} octets, not {len(payload)}")
+    return _FRAME.pack(len(payload), crc32(payload)) + payload
+
+
+def parse_frames(data: bytes, max_frames: int) -> tuple[list[bytes], int, str]:
+    """The whole frames at the start of `data`, the octets they take, and why it stopped there.
+
+    The reason is "" when the data are used up or `max_frames` reached, else `torn frame`, `impossible length` or
+    `checksum mismatch`.
+    """
+    payloads: list[bytes] = []
+    offset, size = 0, len(data)
+    while offset < size and len(payloads) < max_frames:
+        if offset + FRAME_OVERHEAD > size:
+            return payloads, offset, "torn frame"
+        length, checksum = _FRAME.unpack_from(data, offset)
+        if not 0 < length <= MAX_PAYLOAD:
+            return payloads, offset, "impossible length"
+        end = offset + FRAME_OVERHEAD + length
+        if end > size:
+            return payloads, offset, "torn frame"
+        payload = data[offset + FRAME_OVERHEAD : end]
+        if crc32(payload) != checksum:
+            return payloads, offset, "checksum mismatch"
+        payloads.append(payload)
+        offset = end
+    return payloads, offset, ""

@@ -1,0 +1,157 @@
+"""Reading a journal, also while it is being written: all writers' segments merged, each from its own offset on.
+
+A frame that is not whole in a segment that still grows is simply not there yet. In a segment whose writer is gone
+it is damage: reported once as a value, and the rest of that segment is given up (what follows a torn frame cannot be
+told from chance). Records may be seen a moment before they are durable.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import heapq
+import os
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+from mailwake.journal.frame import (
+    MAX_PAYLOAD,
+    SEGMENT_HEADER,
+    SEGMENT_SUFFIX,
+    Damage,
+    JournalError,
+    Record,
+    parse_frames,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+Cursor = dict[str, int]
+"""How far a consumer has come: segment name → offset; plain JSON. Segments it does not name are unread."""
+
+MAX_RECORDS = 10_000
+POLL_SECONDS = 0.2
+_READ_BYTES = 4 << 20
+assert _READ_BYTES > MAX_PAYLOAD + 8
+
+
+class Batch(NamedTuple):
+    """What one `read` found: records in order, damage, and the cursor behind them to be kept once they are handled."""
+
+    records: list[Record]
+    damages: list[Damage]
+    cursor: Cursor
+
+
+class JournalReader:
+    """Reads the segments of `directory`; `time_of(payload)` merges those of several writers by time.
+
+    Without `time_of` the segments come one after the other. A consumer's position is its cursor alone: the reader
+    has no memory.
+    """
+
+    def __init__(self, directory: Path, *, time_of: Callable[[bytes], int] | None = None) -> None:
+        self._directory = directory
+        self._time_of = time_of
+
+    def segments(self) -> list[Path]:
+        """The segments there are now, oldest name first; JournalError when there is no such directory."""
+        try:
+            with os.scandir(self._directory) as entries:
+                names = [e.name for e in entries if e.name.endswith(SEGMENT_SUFFIX) and not e.name.startswith(".")]
+        except OSError as error:
+            raise JournalError(f"{self._directory}: cannot read the journal: {error.strerror}") from None
+        return [self._directory / name for name in sorted(names)]
+
+    def read(self, cursor: Mapping[str, int] | None = None, *, max_records: int = MAX_RECORDS) -> Batch:
+        """The next records after `cursor` (None: from the beginning), at most `max_records` of each segment.
+
+        An empty batch means that there is nothing new. Segments that are gone drop out of the cursor.
+        """
+        before = cursor or {}
+        after: Cursor = {}
+        damages: list[Damage] = []
+        runs: list[list[Record]] = []
+        for path in self.segments():
+            records, damage, end = _read_segment(path, before.get(path.name, 0), max_records)
+            after[path.name] = end
+            if records:
+                runs.append(records)
+            if damage is not None:
+                damages.append(damage)
+        return Batch(self._merge(runs), damages, after)
+
+    def follow(
+        self, cursor: Mapping[str, int] | None = None, *, wait: Callable[[float], bool] | None = None
+    ) -> Iterator[Batch]:
+        """Batches without end, none of them empty; `wait(seconds)` sleeps between looks, and ends it with True."""
+        pause = wait or threading.Event().wait
+        while True:
+            batch = self.read(cursor)
+            cursor = batch.cursor
+            if batch.records or batch.damages:
+                yield batch
+            elif pause(POLL_SECONDS):
+                return
+
+    def _merge(self, runs: list[list[Record]]) -> list[Record]:
+        time_of = self._time_of
+        if time_of is None:
+            return [record for run in runs for record in run]
+        return list(heapq.merge(*runs, key=lambda record: time_of(record.payload)))
+
+
+def _read_segment(path: Path, offset: int, max_records: int) -> tuple[list[Record], Damage | None, int]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # deleted since the directory was listed
+        return [], None, offset
+    try:
+        return _Segment(path.name, descriptor).read(offset, max_records)
+    finally:
+        os.close(descriptor)
+
+
+class _Segment:
+    def __init__(self, name: str, descriptor: int) -> None:
+        self._name = name
+        self._descriptor = descriptor
+
+    def read(self, offset: int, max_records: int) -> tuple[list[Record], Damage | None, int]:
+        size = os.fstat(self._descriptor).st_size
+        if offset >= size:  # also beyond the end: a writer cut back what it could not make durable
+            return [], None, offset
+        records, end, reason = self._parse(offset, max_records)
+        if not reason or records or self._is_live():
+            return records, None, end
+        # Its writer may have completed the frame between our reading and our look at the lock: read again.
+        records, end, reason = self._parse(offset, max_records)
+        if not reason or records:
+            return records, None, end
+        size = os.fstat(self._descriptor).st_size
+        return [], Damage(self._name, end, size - end, reason), size
+
+    def _parse(self, offset: int, max_records: int) -> tuple[list[Record], int, str]:
+        if offset == 0:
+            header = os.pread(self._descriptor, len(SEGMENT_HEADER), 0)
+            if header != SEGMENT_HEADER:
+                return [], 0, "not a segment of this format"
+            offset = len(SEGMENT_HEADER)
+        data = os.pread(self._descriptor, _READ_BYTES, offset)
+        payloads, used, reason = parse_frames(data, max_records)
+        records: list[Record] = []
+        end = offset
+        for payload in payloads:
+            end += 8 + len(payload)
+            records.append(Record(self._name, end, payload))
+        assert end == offset + used
+        return records, end, reason
+
+    def _is_live(self) -> bool:
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        return False

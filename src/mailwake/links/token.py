@@ -1,0 +1,315 @@
+"""The token of a tracked link: all that its event needs, compact, encrypted and authenticated (4-design.md, "Links").
+
+    token  = base64url without padding( header ‖ key id ‖ AES-256-SIV(body, AAD = header ‖ key id ‖ family) )
+    header = format version (high nibble), dictionary number or 0 for a body that is not compressed (low nibble)
+    family = the letter of the URL's path: `f` clicks, `q` opens, `o` initial opens, `u` list unsubscriptions
+    body   = msgpack array: kind, context (packed once a recipient), target, name; empty values at the end are left out
+
+AES-SIV (RFC 5297) is deterministic, so that the same link twice is the same URL, and a repeated message reveals
+nothing but that it is the same.
+"""
+
+from __future__ import annotations
+
+import binascii
+from enum import IntEnum
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+import zstandard
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+from mailwake.errors import MailwakeError
+from mailwake.links.dictionary import CURRENT_DICTIONARY, BodyCompressor, BodyExpander, load_dictionary
+
+if TYPE_CHECKING:
+    from mailwake.links.keyring import Keyring
+
+FORMAT_VERSION = 1
+
+MAX_BODY_OCTETS = 32 * 1024
+"""The longest body, in octets; what does not fit is refused when it is packed, and never decompressed."""
+
+MAX_TOKEN_LENGTH = (MAX_BODY_OCTETS + 18 + 2) // 3 * 4
+"""The longest token, in characters."""
+
+MIN_TOKEN_LENGTH = (18 + 8) * 4 // 3
+"""No token is shorter, in characters: header, key id, AES-SIV's tag, and the shortest body."""
+
+RAW_URL_NAME = "Raw URL"
+"""The name of a link that the sender gave none (1-injection.md, section 4)."""
+
+_ID_EPOCH = 1_735_689_600
+_DAY = 86_400
+
+
+class LinkKind(IntEnum):
+    """What following a link means; the names in lower case are the types of the events."""
+
+    CLICK = 1
+    OPEN = 2
+    INITIAL_OPEN = 3
+    LINK_UNSUBSCRIBE = 4
+    AMP_CLICK = 5
+    AMP_OPEN = 6
+    AMP_INITIAL_OPEN = 7
+    LIST_UNSUBSCRIBE = 8
+
+    @property
+    def family(self) -> str:
+        """The letter that begins the URL's path."""
+        return _FAMILIES[self]
+
+
+_FAMILIES = {
+    LinkKind.CLICK: "f",
+    LinkKind.OPEN: "q",
+    LinkKind.INITIAL_OPEN: "o",
+    LinkKind.LINK_UNSUBSCRIBE: "f",
+    LinkKind.AMP_CLICK: "f",
+    LinkKind.AMP_OPEN: "q",
+    LinkKind.AMP_INITIAL_OPEN: "o",
+    LinkKind.LIST_UNSUBSCRIBE: "u",
+}
+
+FAMILIES = frozenset(_FAMILIES.values())
+"""The path letters of tracked links."""
+
+BadTokenReason = Literal["length", "encoding", "version", "key", "forged", "body"]
+
+
+class BadToken(MailwakeError):  # noqa: N818  # the field's term; nothing went wrong on our side
+    """A token that is none of ours, damaged or forged; `reason` is one word, for the metrics."""
+
+    def __init__(self, reason: BadTokenReason) -> None:
+        super().__init__(_REASONS[reason])
+        self.reason: BadTokenReason = reason
+
+
+_REASONS: dict[BadTokenReason, str] = {
+    "length": "this is no link of ours: its token is too short or too long",
+    "encoding": "this is no link of ours: its token is not base64url",
+    "version": "this link's format is unknown: it is damaged, or of a later release",
+    "key": "this link was sealed with a key that is not in the keyring",
+    "forged": "this link is damaged or forged: it does not open with its key",
+    "body": "this link opens but makes no sense: it was sealed by another program",
+}
+
+
+class ContextTooLong(MailwakeError):  # noqa: N818  # as BadToken
+    """A recipient's context (tags, metadata, …) that does not fit a token; such a copy cannot be tracked."""
+
+
+class LinkContext(msgspec.Struct, frozen=True):
+    """What all links of one recipient's copy share.
+
+    `sent` is Unix seconds and `expires` the link's life from then on, in seconds; `metadata` is compact JSON or "";
+    `message_id` is the transmission id in 16 hex digits and the recipient's index in 4.
+    """
+
+    customer_id: str
+    transmission_id: int
+    message_id: str
+    sent: int
+    expires: int
+    recipient: str
+    campaign_id: str = ""
+    tags: tuple[str, ...] = ()
+    metadata: str = ""
+
+
+class _Body(msgspec.Struct, array_like=True, frozen=True):
+    # New fields go to the end, with a default.
+    kind: LinkKind
+    customer_id: str
+    transmission_id: int
+    recipient_index: int
+    sent_after_id: int  # seconds from the transmission id's own time, nearly always 0 and then one octet
+    life: int  # whole days as a negative number, else seconds
+    recipient: str
+    campaign_id: str
+    tags: tuple[str, ...]
+    metadata: str
+    target: str = ""
+    name: str = ""
+
+
+class Link(msgspec.Struct, frozen=True):
+    """An opened token; `raw_body` is what the journal keeps, and `decode_body` reads without a key."""
+
+    body: _Body
+    raw_body: bytes
+
+    @property
+    def kind(self) -> LinkKind:
+        """What following the link means."""
+        return self.body.kind
+
+    @property
+    def target(self) -> str:
+        """Where a click leads, exactly as the sender wrote it; empty for opens."""
+        return self.body.target
+
+    @property
+    def name(self) -> str:
+        """The link's name; `Raw URL` for a target without one, empty for opens."""
+        return self.body.name or (RAW_URL_NAME if self.body.target else "")
+
+    @property
+    def expires_at(self) -> int:
+        """Unix seconds after which following the link is no event any more."""
+        return self.context.sent + self.context.expires
+
+    @property
+    def context(self) -> LinkContext:
+        """What the link shares with the others of its message's copy."""
+        body = self.body
+        return LinkContext(
+            customer_id=body.customer_id,
+            transmission_id=body.transmission_id,
+            message_id=message_id(body.transmission_id, body.recipient_index),
+            sent=body.sent_after_id + _id_seconds(body.transmission_id),
+            expires=-body.life * _DAY if body.life < 0 else body.life,
+            recipient=body.recipient,
+            campaign_id=body.campaign_id,
+            tags=body.tags,
+            metadata=body.metadata,
+        )
+
+
+def message_id(transmission_id: int, recipient_index: int) -> str:
+    """The id of a recipient's copy: 20 lower-case hex digits, unique because the transmission id is."""
+    return f"{transmission_id:016x}{recipient_index:04x}"
+
+
+def _id_seconds(transmission_id: int) -> int:
+    # events/unique_ids.py puts milliseconds since 2025 above 22 other bits. Should that ever change, links only
+    # become a little longer: the difference to `sent` is stored, not assumed.
+    return (transmission_id >> 22) // 1000 + _ID_EPOCH
+
+
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(_Body).decode
+
+
+def pack_context(context: LinkContext) -> bytes:
+    """The part of the body that all links of one copy share.
+
+    Raises ContextTooLong, and ValueError for a message id that is not made of the transmission id.
+    """
+    index = int(context.message_id[16:], 16)
+    if context.message_id != message_id(context.transmission_id, index):
+        raise ValueError(f"message id {context.message_id} does not belong to {context.transmission_id}")
+    days, seconds = divmod(context.expires, _DAY)
+    packed = _pack(
+        (
+            context.customer_id,
+            context.transmission_id,
+            index,
+            context.sent - _id_seconds(context.transmission_id),
+            context.expires if seconds else -days,
+            context.recipient,
+            context.campaign_id,
+            context.tags,
+            context.metadata,
+        )
+    )[1:]
+    if len(packed) > MAX_BODY_OCTETS - _LINK_ALLOWANCE:
+        raise ContextTooLong(f"the context of {context.message_id} has {len(packed)} octets and fits no link")
+    return packed
+
+
+_LINK_ALLOWANCE = 12 * 1024
+# what target (4,096 octets), name and framing may take beside the context, with much to spare
+
+
+def decode_body(raw_body: bytes) -> Link:
+    """The link whose `raw_body` this is; BadToken when it is none. Needs no key: the journal is not encrypted."""
+    try:
+        return Link(_unpack(raw_body), raw_body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise BadToken("body") from None
+
+
+_TO_URL = bytes.maketrans(b"+/", b"-_")
+_FROM_URL = bytes.maketrans(b"-_+/=\n", b"+/!!!!")
+_PADDING = (b"", b"", b"==", b"=")
+_CANONICAL_ENDS: tuple[frozenset[int], ...] = (
+    frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"),
+    frozenset(),  # one character beyond a group of four is never valid
+    frozenset(b"AQgw"),
+    frozenset(b"AEIMQUYcgkosw048"),
+)
+
+
+class TokenCodec:
+    """Makes and opens tokens with a keyring; one object serves one thread."""
+
+    def __init__(self, keyring: Keyring) -> None:
+        dictionary = load_dictionary(CURRENT_DICTIONARY)
+        self._compress = BodyCompressor(dictionary).compress
+        self._expanders = {CURRENT_DICTIONARY: BodyExpander(dictionary, MAX_BODY_OCTETS).expand}
+        self.use(keyring)
+
+    def use(self, keyring: Keyring) -> None:
+        """Change to another keyring, for instance after a rotation."""
+        self._ciphers = {key.id: AESSIV(key.secret) for key in keyring.keys.values()}
+        self._seal = self._ciphers[keyring.current].encrypt
+        plain = bytes((FORMAT_VERSION << 4, keyring.current))
+        squeezed = bytes((FORMAT_VERSION << 4 | CURRENT_DICTIONARY, keyring.current))
+        self._heads = {
+            kind: (plain, [plain + family.encode()], squeezed, [squeezed + family.encode()])
+            for kind, family in _FAMILIES.items()
+        }
+
+    pack_context = staticmethod(pack_context)
+
+    def encode(self, kind: LinkKind, packed_context: bytes, target: str = "", name: str = "") -> bytes:
+        """The token of one link of the copy whose context was packed: ASCII octets, safe in a URL's path.
+
+        `target` has at most 4,096 octets (the caller leaves longer links alone), `name` at most 63.
+        """
+        if name and name != RAW_URL_NAME:
+            body = b"\x9c" + kind.to_bytes(1, "big") + packed_context + _pack(target) + _pack(name)
+        elif target:
+            body = b"\x9b" + kind.to_bytes(1, "big") + packed_context + _pack(target)
+        else:
+            body = b"\x9a" + kind.to_bytes(1, "big") + packed_context
+        plain, plain_aad, squeezed, squeezed_aad = self._heads[kind]
+        block = self._compress(body)
+        sealed = plain + self._seal(body, plain_aad) if block is body else squeezed + self._seal(block, squeezed_aad)
+        return binascii.b2a_base64(sealed, newline=False).rstrip(b"=").translate(_TO_URL)
+
+    def decode(self, token: str, family: str) -> Link:
+        """Open a token found under the path letter `family`; BadToken for whatever is wrong with it."""
+        sealed = _from_base64url(token)
+        version, dictionary = sealed[0] >> 4, sealed[0] & 15
+        if version != FORMAT_VERSION or (dictionary and dictionary not in self._expanders):
+            raise BadToken("version")
+        cipher = self._ciphers.get(sealed[1])
+        if cipher is None:
+            raise BadToken("key")
+        try:
+            body = cipher.decrypt(sealed[2:], [sealed[:2] + family.encode()])
+        except (InvalidTag, ValueError):
+            raise BadToken("forged") from None
+        if dictionary:
+            try:
+                body = self._expanders[dictionary](body)
+            except zstandard.ZstdError:
+                raise BadToken("body") from None
+        return decode_body(body)
+
+
+def _from_base64url(token: str) -> bytes:
+    if not MIN_TOKEN_LENGTH <= len(token) <= MAX_TOKEN_LENGTH:
+        raise BadToken("length")
+    try:
+        text = token.encode("ascii")
+        # Bits beyond the last octet must be zero, or one link would have several spellings (RFC 4648, section 3.5).
+        if text[-1] not in _CANONICAL_ENDS[len(text) & 3]:
+            raise BadToken("encoding")
+        return binascii.a2b_base64(text.translate(_FROM_URL) + _PADDING[len(text) & 3], strict_mode=True)
+    except ValueError:  # not ASCII, or binascii.Error
+        raise BadToken("encoding") from None

@@ -1,0 +1,67 @@
+"""The URLs of tracked links: the path is for people, CDNs and app-link patterns; what counts is in the token."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import quote, urlsplit
+
+from mailwake.links.token import FAMILIES
+
+DEFAULT_SUB_PATH = "a"
+"""What stands between `/f/` and the token unless `data-msys-sublink` says otherwise (2-tracking.md, section 1)."""
+
+
+class TrackedPath(NamedTuple):
+    """What a tracked URL's path says: the letter of its family, and the token."""
+
+    family: str
+    token: str
+
+
+def click_prefix(scheme: str, domain: str, sub_path: str = "") -> bytes:
+    """The URL of a click up to its token; the same for all links of a message that share a sub-path."""
+    return f"{scheme}://{domain}/f/{clean_sub_path(sub_path)}/".encode("ascii")
+
+
+def click_url(scheme: str, domain: str, sub_path: str, token: bytes) -> bytes:
+    """`<scheme>://<domain>/f/<sub-path>/<token>`, ASCII."""
+    return click_prefix(scheme, domain, sub_path) + token
+
+
+def open_url(scheme: str, domain: str, token: bytes) -> bytes:
+    """`<scheme>://<domain>/q/<token>`, ASCII."""
+    return f"{scheme}://{domain}/q/".encode("ascii") + token
+
+
+def initial_open_url(scheme: str, domain: str, token: bytes) -> bytes:
+    """`<scheme>://<domain>/o/<token>`, ASCII."""
+    return f"{scheme}://{domain}/o/".encode("ascii") + token
+
+
+def clean_sub_path(sub_path: str) -> str:
+    """A sub-path fit for a URL: spaces become underscores, other strange characters are percent-encoded.
+
+    Segments that browsers would resolve (`.`, `..`) or that are empty are dropped; nothing left means the default.
+    """
+    segments = [segment.strip() for segment in sub_path.split("/")]
+    kept = [segment.replace(" ", "_") for segment in segments if segment not in ("", ".", "..")]
+    return quote("/".join(kept), safe="/-._~!$()*,;:@") or DEFAULT_SUB_PATH
+
+
+def parse_path(path: str) -> TrackedPath | None:
+    """The family and token in a request's path (no query, no host); None when it is no tracked link's path."""
+    last = path.rfind("/")
+    family = path[1:2]
+    if path[:1] != "/" or path[2:3] != "/" or family not in FAMILIES or last + 1 == len(path):
+        return None
+    if (last > 2) != (family == "f"):  # clicks have a sub-path, the others none
+        return None
+    return TrackedPath(family, path[last + 1 :])
+
+
+def parse_url(url: str) -> TrackedPath | None:
+    """The same for a whole URL, whatever its scheme and host; a query or fragment that something added is ignored."""
+    try:
+        return parse_path(urlsplit(url.strip()).path)
+    except ValueError:  # not even a URL
+        return None
