@@ -1,0 +1,72 @@
+"""What the server's protocol asks: each event waits for one reply, and the reply decides it (2xx accepts)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from mailwake.smtp.envelope import Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A connection was opened: 220 welcomes it; 421 closes it; any other refusal leaves the client only QUIT."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """EHLO (extended) or HELO; the protocol adds the list of extensions to an accepting reply."""
+
+    domain: str
+    """What the client calls itself; nothing is known about its truth."""
+
+    extended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StartTLS:
+    """STARTTLS: after an accepting 220 the transport begins the handshake, then calls `tls_established()`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """The client claims to be this account: 235 believes it, 535 does not (RFC 4954 §6)."""
+
+    mechanism: str
+    username: str
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Authenticate(mechanism={self.mechanism!r}, username={self.username!r}, password=…)"
+
+
+@dataclass(frozen=True, slots=True)
+class MailFrom:
+    """A sender: the envelope has no recipients yet, and is the transaction's own if it is accepted."""
+
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class RcptTo:
+    """A recipient; the protocol adds it to the envelope if it is accepted."""
+
+    recipient: str
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class MessageData:
+    """A whole message; an accepting reply takes responsibility for it (RFC 5321 §6.1)."""
+
+    envelope: Envelope
+    content: bytes
+    """Unstuffed, with CRLF as the only line end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quit:
+    """The client says good-bye; whatever the reply, the connection ends."""
+
+
+Event: TypeAlias = Connected | Hello | StartTLS | Authenticate | MailFrom | RcptTo | MessageData | Quit
