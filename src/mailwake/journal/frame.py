@@ -17,7 +17,7 @@ FORMAT_VERSION = 1
 
 SEGMENT_HEADER = MAGIC + FORMAT_VERSION.to_bytes(4, "little")
 
-MAX_PAYLOAD = 1 << 20
+MAX_PAYLOAD = 256 << 10
 """The longest payload in octets; a longer length in a frame is damage, and 0 is too (a lost block reads as zeros)."""
 
 _FRAME = struct.Struct("<II")
@@ -35,6 +35,11 @@ class Record:
     segment: str
     end: int
     payload: bytes
+
+    @property
+    def start(self) -> int:
+        """The offset of the frame."""
+        return self.end - FRAME_OVERHEAD - len(self.payload)
 
 
 @dataclass(frozen=True, slots=True)

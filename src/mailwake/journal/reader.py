@@ -11,9 +11,11 @@ import fcntl
 import heapq
 import os
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mailwake.journal.frame import (
+    FRAME_OVERHEAD,
     MAX_PAYLOAD,
     SEGMENT_HEADER,
     SEGMENT_SUFFIX,
@@ -32,8 +34,8 @@ Cursor = dict[str, int]
 
 MAX_RECORDS = 10_000
 POLL_SECONDS = 0.2
-_READ_BYTES = 4 << 20
-assert _READ_BYTES > MAX_PAYLOAD + 8
+_READ_BYTES = 512 << 10
+assert _READ_BYTES > MAX_PAYLOAD + FRAME_OVERHEAD
 
 
 class Batch(NamedTuple):
@@ -70,17 +72,11 @@ class JournalReader:
         An empty batch means that there is nothing new. Segments that are gone drop out of the cursor.
         """
         before = cursor or {}
-        after: Cursor = {}
-        damages: list[Damage] = []
-        runs: list[list[Record]] = []
-        for path in self.segments():
-            records, damage, end = _read_segment(path, before.get(path.name, 0), max_records)
-            after[path.name] = end
-            if records:
-                runs.append(records)
-            if damage is not None:
-                damages.append(damage)
-        return Batch(self._merge(runs), damages, after)
+        runs = [_read_segment(path, before.get(path.name, 0), max_records) for path in self.segments()]
+        if self._time_of is not None:
+            self._hold_back(runs)
+        damages = [run.damage for run in runs if run.damage is not None]
+        return Batch(self._merge(runs), damages, {run.segment: run.end for run in runs})
 
     def follow(
         self, cursor: Mapping[str, int] | None = None, *, wait: Callable[[float], bool] | None = None
@@ -95,18 +91,42 @@ class JournalReader:
             elif pause(POLL_SECONDS):
                 return
 
-    def _merge(self, runs: list[list[Record]]) -> list[Record]:
+    def _hold_back(self, runs: list[_Run]) -> None:
+        # A segment that has more to give may have earlier records than what was read of the others: those must wait.
+        time_of = self._time_of
+        assert time_of is not None
+        horizon = min((time_of(run.records[-1].payload) for run in runs if run.has_more and run.records), default=None)
+        if horizon is None:
+            return
+        for run in runs:
+            while run.records and time_of(run.records[-1].payload) > horizon:
+                run.end = run.records.pop().start
+
+    def _merge(self, runs: list[_Run]) -> list[Record]:
         time_of = self._time_of
         if time_of is None:
-            return [record for run in runs for record in run]
-        return list(heapq.merge(*runs, key=lambda record: time_of(record.payload)))
+            return [record for run in runs for record in run.records]
+        return list(heapq.merge(*(run.records for run in runs), key=lambda record: time_of(record.payload)))
 
 
-def _read_segment(path: Path, offset: int, max_records: int) -> tuple[list[Record], Damage | None, int]:
+@dataclass(slots=True)
+class _Run:
+    """What one read found in one segment: records, or damage; `end` is where the next read begins."""
+
+    segment: str
+    records: list[Record]
+    end: int
+    has_more: bool = False
+    damage: Damage | None = None
+
+
+def _read_segment(path: Path, offset: int, max_records: int) -> _Run:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:  # deleted since the directory was listed
-        return [], None, offset
+        return _Run(path.name, [], offset)
+    except OSError as error:
+        raise JournalError(f"{path}: cannot read the journal: {error.strerror}; mend the rights") from None
     try:
         return _Segment(path.name, descriptor).read(offset, max_records)
     finally:
@@ -118,35 +138,34 @@ class _Segment:
         self._name = name
         self._descriptor = descriptor
 
-    def read(self, offset: int, max_records: int) -> tuple[list[Record], Damage | None, int]:
+    def read(self, offset: int, max_records: int) -> _Run:
         size = os.fstat(self._descriptor).st_size
         if offset >= size:  # also beyond the end: a writer cut back what it could not make durable
-            return [], None, offset
-        records, end, reason = self._parse(offset, max_records)
-        if not reason or records or self._is_live():
-            return records, None, end
+            return _Run(self._name, [], offset)
+        run, reason = self._parse(offset, max_records)
+        if not reason or run.records or self._is_live():
+            return run
         # Its writer may have completed the frame between our reading and our look at the lock: read again.
-        records, end, reason = self._parse(offset, max_records)
-        if not reason or records:
-            return records, None, end
+        run, reason = self._parse(offset, max_records)
+        if not reason or run.records:
+            return run
         size = os.fstat(self._descriptor).st_size
-        return [], Damage(self._name, end, size - end, reason), size
+        return _Run(self._name, [], size, damage=Damage(self._name, run.end, size - run.end, reason))
 
-    def _parse(self, offset: int, max_records: int) -> tuple[list[Record], int, str]:
+    def _parse(self, offset: int, max_records: int) -> tuple[_Run, str]:
         if offset == 0:
-            header = os.pread(self._descriptor, len(SEGMENT_HEADER), 0)
-            if header != SEGMENT_HEADER:
-                return [], 0, "not a segment of this format"
+            if os.pread(self._descriptor, len(SEGMENT_HEADER), 0) != SEGMENT_HEADER:
+                return _Run(self._name, [], 0), "not a segment of this format"
             offset = len(SEGMENT_HEADER)
         data = os.pread(self._descriptor, _READ_BYTES, offset)
         payloads, used, reason = parse_frames(data, max_records)
+        end = offset + used
+        has_more = len(data) == _READ_BYTES or (used < len(data) and not reason)
         records: list[Record] = []
-        end = offset
         for payload in payloads:
-            end += 8 + len(payload)
-            records.append(Record(self._name, end, payload))
-        assert end == offset + used
-        return records, end, reason
+            offset += FRAME_OVERHEAD + len(payload)
+            records.append(Record(self._name, offset, payload))
+        return _Run(self._name, records, end, has_more), reason
 
     def _is_live(self) -> bool:
         try:
