@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING
 
-from mailwake.smtp.events import MessageData, StartTLS
 from mailwake.smtp.replies import Reply
+from mailwake.smtp.server_events import MessageData, StartTLS
+from mailwake.smtp.states import State
 
 if TYPE_CHECKING:
     import ssl
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
     from mailwake.listener.conversation import Conversation
     from mailwake.listener.limits import ListenerLimits
     from mailwake.logs import Logger
-    from mailwake.smtp.events import Event
+    from mailwake.smtp.server_events import Event
     from mailwake.smtp.server_protocol import ServerProtocol
 
+_RECEIVING = frozenset({State.DATA, State.CHUNK, State.CHUNKS})
 _TIMED_OUT = Reply(421, "4.4.2", "Timeout, closing connection")
-_TOO_SLOW = Reply(421, "4.4.2", "Message took too long, closing connection")
+_TOO_SLOW = Reply(421, "4.4.2", "That took too long, closing connection")
 _SHUTTING_DOWN = Reply(421, "4.3.2", "Service shutting down, closing connection")
 _INTERNAL_ERROR = Reply(451, "4.3.0", "Internal error, try again later")
 
@@ -51,7 +53,7 @@ class Connection(asyncio.Protocol):
         self._early: list[bytes] | None = None
         self._stopping = False
         self._last_heard = clock.monotonic()
-        self._transfer_began: float | None = None
+        self._began: tuple[str, float] | None = None
 
     def __repr__(self) -> str:
         return f"<Connection {self.conversation.session.peer_address} {self._protocol!r}>"
@@ -59,7 +61,7 @@ class Connection(asyncio.Protocol):
     @property
     def busy(self) -> bool:
         """Whether a message is being received or relayed."""
-        return self._pending is not None or self._protocol.in_transaction
+        return not self._protocol.idle
 
     # --- the transport's callbacks
 
@@ -78,7 +80,7 @@ class Connection(asyncio.Protocol):
         self._protocol.receive_data(data)
         if self._pending is None:
             self._advance()
-        elif self._protocol.buffered > self._limits.buffered and self._transport is not None:
+        elif not self._protocol.wants_data and self._transport is not None:
             self._transport.pause_reading()
 
     def eof_received(self) -> bool:
@@ -103,7 +105,7 @@ class Connection(asyncio.Protocol):
                 self._answer(event, decision)
             else:
                 self._pending = asyncio.ensure_future(self._decide_later(event, decision))
-        self._watch_transfer()
+        self._watch_progress()
         self._flush()
 
     def _answer(self, event: Event, reply: Reply) -> None:
@@ -160,22 +162,25 @@ class Connection(asyncio.Protocol):
 
     # --- time and ends
 
-    def _watch_transfer(self) -> None:
-        if not self._protocol.receiving_message:
-            self._transfer_began = None
-        elif self._transfer_began is None:
-            self._transfer_began = self._clock.monotonic()
+    def _watch_progress(self) -> None:
+        receiving = self._protocol.state in _RECEIVING
+        what = "message" if receiving else "command" if self._protocol.buffered else ""
+        if not what:
+            self._began = None
+        elif self._began is None or self._began[0] != what:
+            self._began = what, self._clock.monotonic()
 
     def sweep(self, now: float) -> None:
-        """End the connection if it has been silent, or its message under way, for too long."""
+        """End the connection if it has been silent, or what it sends has been under way, for too long."""
         if self._pending is not None:
             return
-        receiving = self._transfer_began is not None
-        silence = self._limits.data_timeout if receiving else self._limits.command_timeout
-        if now - self._last_heard > silence:
+        if now - self._last_heard > self._limits.idle_timeout:
             self._say_goodbye(_TIMED_OUT)
-        elif self._transfer_began is not None and now - self._transfer_began > self._limits.transfer_timeout:
-            self._say_goodbye(_TOO_SLOW)
+        elif self._began is not None:
+            what, since = self._began
+            allowed = self._limits.data_timeout if what == "message" else self._limits.command_timeout
+            if now - since > allowed:
+                self._say_goodbye(_TOO_SLOW)
 
     def stop(self) -> None:
         """Say 421 and close; a message in hand is finished first."""
@@ -195,7 +200,5 @@ class Connection(asyncio.Protocol):
                 await asyncio.wait([self._pending])
 
     def _say_goodbye(self, reply: Reply) -> None:
-        if self._transport is None or self._transport.is_closing():
-            return
-        self._transport.write(self._protocol.data_to_send() + reply.encode())
-        self._transport.close()
+        self._protocol.close(reply)
+        self._flush()

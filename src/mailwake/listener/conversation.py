@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mailwake.smtp.events import (
+from mailwake.smtp.replies import Reply
+from mailwake.smtp.server_events import (
     Authenticate,
     Connected,
     Hello,
@@ -18,7 +19,6 @@ from mailwake.smtp.events import (
     RcptTo,
     StartTLS,
 )
-from mailwake.smtp.replies import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from mailwake.listener.session import MessageReceiver, Session
     from mailwake.logs import Logger
     from mailwake.metrics import Metrics
-    from mailwake.smtp.events import Event
+    from mailwake.smtp.server_events import Event
 
 _OK = Reply(250, "2.0.0", "Ok")
 _SENDER_OK = Reply(250, "2.1.0", "Sender ok")
@@ -37,6 +37,7 @@ _BYE = Reply(221, "2.0.0", "Bye")
 _AUTHENTICATED = Reply(235, "2.7.0", "Authentication successful")
 _BAD_CREDENTIALS = Reply(535, "5.7.8", "Authentication credentials invalid")
 _TOO_MANY_FAILURES = Reply(421, "4.7.0", "Too many failed authentication attempts, closing")
+_TOO_MANY_MESSAGES = Reply(421, "4.7.0", "Too many messages on one connection, open another")
 _RELAY_DENIED = Reply(550, "5.7.1", "Relaying denied: authenticate, or send from a listed network")
 
 
@@ -51,6 +52,7 @@ class Conversation:
         *,
         greeting: str,
         auth_failures: int,
+        transactions: int,
         log: Logger,
         metrics: Metrics,
     ) -> None:
@@ -59,6 +61,7 @@ class Conversation:
         self._accounts = accounts
         self._greeting = greeting
         self._auth_failures_left = auth_failures
+        self._transactions = transactions
         self._log = log
         self._metrics = metrics
 
@@ -66,7 +69,7 @@ class Conversation:
         """The answer to what the protocol asks."""
         match event:
             case MailFrom():
-                return _SENDER_OK
+                return self._mail()
             case RcptTo():
                 return self._rcpt()
             case MessageData():
@@ -83,13 +86,16 @@ class Conversation:
                 return _READY_FOR_TLS
             case Quit():
                 return _BYE
-            case _:
-                return _OK
 
     def tls_established(self) -> None:
         """Forget what was said in clear (RFC 3207 §4.2)."""
         self.session.tls = True
         self.session.hello_domain, self.session.extended = "", False
+
+    def _mail(self) -> Reply:
+        if self._transactions and self.session.message_count >= self._transactions:
+            return _TOO_MANY_MESSAGES
+        return _SENDER_OK
 
     def _rcpt(self) -> Reply:
         # Never an open relay: the place to say so is RCPT, where the relaying is asked for (RFC 5321 §3.6.2).

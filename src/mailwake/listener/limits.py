@@ -6,24 +6,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mailwake.smtp.limits import ServerLimits
+    from mailwake.smtp.server_limits import ServerLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerLimits:
-    """Limits of one listener; times in seconds.
-
-    `command_timeout` is how long a client may say nothing between commands, `data_timeout` how long between two pieces
-    of a message (RFC 5321 §4.5.3.2.7 asks for five minutes and three). A message that keeps moving is never cut short
-    by them, but its whole transfer must not take longer than `transfer_timeout`.
-    """
+    """Limits of one listener; times in seconds."""
 
     protocol: ServerLimits
     connections: int
+    idle_timeout: float
+    """How long a client may send nothing, between commands or inside a message (RFC 5321 §4.5.3.2.7: five minutes)."""
     command_timeout: float
+    """How long one command may take from its first octet to its last."""
     data_timeout: float
-    transfer_timeout: float
-    buffered: int = 1 << 20
-    """Octets of pipelined input kept while a decision is pending; above it the transport stops reading."""
-    auth_failures: int = 5
+    """How long the content of one message may take, however steadily it comes."""
+    transactions: int
+    """Messages on one connection, after which it is closed; 0 is no limit."""
+    auth_failures: int
     """Failed AUTH attempts after which the connection ends."""
+    """Wrong passwords on one connection, after which it is closed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
     from mailwake.listener.session import MessageReceiver
     from mailwake.logs import Logger
     from mailwake.metrics import Metrics
+    from mailwake.smtp.data_body import BareNewlines
 
 SWEEP_SECONDS = 1.0
 """How often silent connections are looked for: one timer a listener, not one a connection."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-_TOO_MANY = Reply(421, "4.7.0", "Too many connections, try again later")
+_TOO_MANY = Reply(421, "4.3.2", "Too many connections, try again later")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,7 @@ class ListenerSettings:
     relay_networks: Sequence[Network]
     tls_context: ssl.SSLContext | None
     auth_requires_tls: bool
+    bare_newlines: BareNewlines
     resolve: Callable[[str], ResolvedOptions]
 
 
@@ -71,6 +74,7 @@ class Listener:
         self._trusted: dict[str, bool] = {}
         self._server: asyncio.Server | None = None
         self._sweeper: asyncio.TimerHandle | None = None
+        self._emptied: asyncio.Event | None = None
         self._accepted = metrics.counter("smtp_connections_total")
         self._open = metrics.counter("smtp_connections")
 
@@ -86,9 +90,10 @@ class Listener:
             self._server.close()
         for connection in list(self._connections):
             connection.stop()
-        deadline = self._clock.monotonic() + grace
-        while self._connections and self._clock.monotonic() < deadline:
-            await asyncio.sleep(0.05)
+        if self._connections:
+            self._emptied = asyncio.Event()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._emptied.wait(), grace)
         for connection in list(self._connections):
             connection.abort()
         await asyncio.gather(*(connection.finished() for connection in self._connections))
@@ -128,6 +133,7 @@ class Listener:
             self._accounts,
             greeting=settings.greeting,
             auth_failures=settings.limits.auth_failures,
+            transactions=settings.limits.transactions,
             log=self._log,
             metrics=self._metrics,
         )
@@ -137,6 +143,7 @@ class Listener:
             starttls=settings.tls_context is not None,
             auth_mechanisms=("PLAIN", "LOGIN") if self._accounts else (),
             auth_requires_tls=settings.auth_requires_tls,
+            bare_newlines=settings.bare_newlines,
         )
         return Connection(
             protocol, conversation, settings.limits, self._clock, self._log, settings.tls_context, self._closed
@@ -146,6 +153,8 @@ class Listener:
         if connection in self._connections:
             self._connections.discard(connection)
             self._open.inc(-1)
+        if not self._connections and self._emptied is not None:
+            self._emptied.set()
 
     def _is_trusted(self, address: str) -> bool:
         known = self._trusted.get(address)

@@ -1,0 +1,5 @@
+"""`python -m mailwake` is the `mailwake` command."""
+
+from mailwake.cli.main import main
+
+main()

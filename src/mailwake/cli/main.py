@@ -1,0 +1,73 @@
+"""The `mailwake` command: its sub-commands, and the one place where errors become lines for people."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from mailwake import __version__
+from mailwake.errors import MailwakeError
+
+
+def make_app() -> typer.Typer:
+    """Put the command together; a function, so that documentation and tests can have one of their own."""
+    from mailwake.cli import (
+        account_commands,
+        config_commands,
+        events_commands,
+        explain_command,
+        keys_commands,
+        link_commands,
+        serve_command,
+        tags_commands,
+    )
+
+    app = typer.Typer(
+        name="mailwake",
+        help="Engagement tracking for mail sent over SMTP.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+
+    @app.callback()
+    def _options(
+        version: Annotated[
+            bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version)
+        ] = False,
+    ) -> None:
+        pass
+
+    app.command("serve")(serve_command.serve)
+    app.command("explain")(explain_command.explain)
+    app.add_typer(config_commands.app, name="config")
+    app.add_typer(events_commands.app, name="events")
+    app.add_typer(link_commands.app, name="link")
+    app.add_typer(keys_commands.app, name="keys")
+    app.add_typer(tags_commands.app, name="tags")
+    app.add_typer(account_commands.app, name="account")
+    return app
+
+
+def _show_version(value: bool) -> None:  # noqa: FBT001  # the library calls it so
+    if value:
+        typer.echo(f"mailwake {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command; an error that the user can mend is one line on standard error and exit status 1."""
+    try:
+        make_app()()
+    except MailwakeError as error:
+        sys.stderr.write(f"mailwake: {error}\n")
+        sys.exit(1)
+    except BrokenPipeError:  # `mailwake events tail | head` is no error
+        sys.stderr.close()
+        sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,251 @@
+"""Everything that is decided about a message before any of it is sent: ids, settings, the plan of its rewriting.
+
+`prepare` is pure but for ids, tags and counters; `mailwake explain` calls it too, so that what it says is what happens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mailwake.events.record import MessageFacts, pack_facts
+from mailwake.flows.trace_header import MAX_RECEIVED, received_field
+from mailwake.flows.tracked_copy import LinkRecipe, link_recipes, render_copy
+from mailwake.links.token import ContextTooLong, LinkContext, message_id
+from mailwake.message.headers import find, fields
+from mailwake.message.mime_tree import parse
+from mailwake.message.msys_header import read_msys_header
+from mailwake.message.summary import Summary, domain_of, summarise
+from mailwake.policy.precedence import EngagementLimits, EngagementSettings, resolve
+from mailwake.relay.delivery import Copy
+from mailwake.rewrite.plan import MessagePlan, make_plan
+from mailwake.smtp.replies import Refusal, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from mailwake.clock import Clock
+    from mailwake.events.unique_ids import UniqueIds
+    from mailwake.links.token import TokenCodec
+    from mailwake.listener.session import Session
+    from mailwake.logs import Logger
+    from mailwake.metrics import Metrics
+    from mailwake.smtp.envelope import Envelope
+
+HEADER_NAME = b"x-msys-api"
+
+_LOOP = Reply(554, "5.4.6", "Too many hops: this message is in a loop")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparationSettings:
+    """What holds for every message of a node."""
+
+    hostname: str
+    node_name: str
+    trace_header: bool
+    include_metadata_in_clicks: bool
+    limits: EngagementLimits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedMessage:
+    """One message, decided: what its copies share."""
+
+    transmission_id: int
+    sent: float
+    envelope: Envelope
+    content: bytes
+    received: bytes
+    removed: Sequence[tuple[int, int]]
+    """Spans of the fields that never leave."""
+    summary: Summary
+    settings: EngagementSettings
+    plan: MessagePlan | None
+    """None when nothing is tracked."""
+    recipes: Sequence[LinkRecipe]
+    packed_facts: bytes
+
+    def message_id(self, index: int) -> str:
+        """The id of the copy for the recipient with this index."""
+        return message_id(self.transmission_id, index)
+
+
+class Preparation:
+    """Prepares messages and makes their copies; one object serves one worker."""
+
+    def __init__(
+        self,
+        settings: PreparationSettings,
+        *,
+        ids: UniqueIds,
+        codec: TokenCodec,
+        admit_tags: Callable[[Sequence[str]], Sequence[str]],
+        clock: Clock,
+        log: Logger,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._ids = ids
+        self._codec = codec
+        self._admit_tags = admit_tags
+        self._clock = clock
+        self._log = log
+        self._metrics = metrics
+        self._tracked = metrics.counter("links_tracked_total")
+
+    def prepare(self, session: Session, envelope: Envelope, content: bytes) -> PreparedMessage:
+        """Decide everything; Refusal for a message that is not taken, UniqueIdError when it can have no id."""
+        now = self._clock.now()
+        transmission_id = self._ids.next()
+        header_fields = fields(content, 0, _header_end(content))
+        summary = summarise(content, header_fields)
+        if summary.received_count >= MAX_RECEIVED:
+            raise Refusal(_LOOP, f"{summary.received_count} Received fields")
+        ours = find(header_fields, HEADER_NAME)
+        header = read_msys_header([content[f.value_start : f.value_end] for f in ours])
+        settings = resolve(session.context, header, session.options, self._settings.limits, self._admit_tags)
+        self._count(settings)
+        removed = [(field.start, field.end) for field in ours]
+        tracking = settings.open_tracking.value or settings.click_tracking.value
+        plan = self._plan(content, removed) if tracking else None
+        return PreparedMessage(
+            transmission_id=transmission_id,
+            sent=now,
+            envelope=envelope,
+            content=content,
+            received=self._received(session, transmission_id, now),
+            removed=removed,
+            summary=summary,
+            settings=settings,
+            plan=plan,
+            recipes=link_recipes(plan, settings) if plan is not None and settings.click_tracking.value else (),
+            packed_facts=pack_facts(self._facts(session, envelope, content, transmission_id, now, summary, settings)),
+        )
+
+    def copy(self, message: PreparedMessage, index: int) -> Copy:
+        """The copy for one recipient, with links of its own; the same every time it is made."""
+        recipient = message.envelope.recipients[index]
+        return Copy(
+            message.envelope.sender,
+            recipient,
+            self._pieces(message, index, recipient),
+            smtputf8=message.envelope.smtputf8,
+            eight_bit=message.envelope.body == "8BITMIME",
+        )
+
+    def _pieces(self, message: PreparedMessage, index: int, recipient: str) -> Sequence[bytes]:
+        if message.plan is not None:
+            try:
+                pieces = render_copy(
+                    message.plan, message.recipes, message.settings, self._codec, self._contexts(message, index, recipient)
+                )
+                return [message.received, *pieces]
+            except ContextTooLong as error:
+                self._leave_alone("context too long for links", error)
+            except Exception as error:  # a defect of ours must not hold up mail: it leaves untracked
+                self._log.exception("rendering failed, the copy leaves untracked", transmission=message.transmission_id)
+                self._leave_alone("defect", error)
+        return [message.received, *_without(message.content, message.removed)]
+
+    def _contexts(self, message: PreparedMessage, index: int, recipient: str) -> tuple[LinkContext, LinkContext]:
+        """The link contexts of opens and of clicks, which differ only in whether they carry metadata."""
+        settings = message.settings
+        full = LinkContext(
+            customer_id=settings.customer_id.value or "",
+            transmission_id=message.transmission_id,
+            message_id=message.message_id(index),
+            sent=int(message.sent),
+            expires=settings.link_expiry.value,
+            recipient=recipient,
+            campaign_id=settings.campaign_id.value or "",
+            tags=settings.tags.value,
+            metadata=settings.metadata_text,
+        )
+        if self._settings.include_metadata_in_clicks or not settings.metadata_text:
+            return full, full
+        import msgspec
+
+        return full, msgspec.structs.replace(full, metadata="")
+
+    def _plan(self, content: bytes, removed: Sequence[tuple[int, int]]) -> MessagePlan | None:
+        try:
+            plan = make_plan(content, parse(content), removed_fields=removed)
+        except Exception as error:  # as in _pieces: tracking fails open
+            self._log.exception("planning failed, the message leaves untracked")
+            self._leave_alone("defect", error)
+            return None
+        for _, reason in plan.skipped_parts:
+            self._metrics.counter("parts_unchanged_total", reason).inc()
+        self._tracked.inc(len(plan.tracked))
+        if len(plan.tracked) != len(plan.links):
+            for link in plan.links:
+                if not link.tracked:
+                    self._metrics.counter("links_skipped_total", link.reason.split(" ")[0]).inc()
+        return plan
+
+    def _leave_alone(self, reason: str, error: Exception) -> None:
+        self._log.warning("a copy leaves untracked", reason=reason, error=str(error)[:200])
+        self._metrics.counter("parts_unchanged_total", reason).inc()
+
+    def _count(self, settings: EngagementSettings) -> None:
+        if settings.metadata_trimmed:
+            self._metrics.counter("metadata_trimmed_total").inc()
+            self._log.info("metadata trimmed to max_metadata_len", kept=settings.metadata_text)
+        if settings.tags_over_recipient_limit:
+            self._metrics.counter("tags_ignored_total", "recipient").inc(settings.tags_over_recipient_limit)
+        if settings.tags_unknown:
+            self._metrics.counter("tags_ignored_total", "system").inc(settings.tags_unknown)
+
+    def _received(self, session: Session, transmission_id: int, now: float) -> bytes:
+        if not self._settings.trace_header:
+            return b""
+        return received_field(session, self._settings.hostname, transmission_id, now)
+
+    def _facts(
+        self,
+        session: Session,
+        envelope: Envelope,
+        content: bytes,
+        transmission_id: int,
+        now: float,
+        summary: Summary,
+        settings: EngagementSettings,
+    ) -> MessageFacts:
+        return MessageFacts(
+            transmission_id=transmission_id,
+            injection_time=int(now * 1000),
+            msg_size=len(content),
+            customer_id=settings.customer_id.value or "",
+            campaign_id=settings.campaign_id.value or "",
+            tags=settings.tags.value,
+            metadata=settings.metadata_text,
+            friendly_from=summary.friendly_from,
+            msg_from=envelope.sender,
+            sending_domain=summary.sending_domain or domain_of(envelope.sender),
+            subject=summary.subject,
+            open_tracking=settings.open_tracking.value,
+            click_tracking=settings.click_tracking.value,
+            initial_pixel=settings.open_tracking.value and settings.initial_open.value,
+            node_name=self._settings.node_name,
+            pathway=session.options.pathway.value or "",
+        )
+
+
+def _header_end(content: bytes) -> int:
+    """The end of the last header field's line; a message may consist of header fields alone (RFC 5322 §3.5)."""
+    if content.startswith(b"\r\n"):
+        return 0
+    blank = content.find(b"\r\n\r\n")
+    return blank + 2 if blank >= 0 else len(content)
+
+
+def _without(content: bytes, removed: Sequence[tuple[int, int]]) -> list[bytes]:
+    if not removed:
+        return [content]
+    pieces, position = [], 0
+    for start, end in removed:
+        pieces.append(content[position:start])
+        position = end
+    pieces.append(content[position:])
+    return pieces

@@ -1,0 +1,72 @@
+"""One recipient's copy: tokens made from the plan's links, rendered into the message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mailwake.links.token import LinkKind
+from mailwake.links.tracked_url import click_prefix, initial_open_url, open_url
+from mailwake.rewrite.per_recipient import render
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mailwake.links.token import LinkContext, TokenCodec
+    from mailwake.policy.precedence import EngagementSettings
+    from mailwake.rewrite.plan import MessagePlan
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRecipe:
+    """A distinct tracked link of a message, and the places in the plan's order where it stands."""
+
+    prefix: bytes
+    kind: LinkKind
+    target: str
+    name: str
+    places: tuple[int, ...]
+
+
+def link_recipes(plan: MessagePlan, settings: EngagementSettings) -> list[LinkRecipe]:
+    """The message's tracked links, each distinct one once: newsletters repeat theirs, and a token costs microseconds."""
+    places: dict[tuple[bytes, LinkKind, str, str], list[int]] = {}
+    scheme, domain = settings.click_scheme.value, settings.tracking_domain.value
+    for place, link in enumerate(plan.tracked):
+        key = click_prefix(scheme, domain, link.sub_path), _kind(link.part, unsubscribe=link.unsubscribe), link.target, link.name
+        places.setdefault(key, []).append(place)
+    return [LinkRecipe(*key, tuple(where)) for key, where in places.items()]
+
+
+def _kind(part: str, *, unsubscribe: bool) -> LinkKind:
+    if unsubscribe:
+        return LinkKind.LINK_UNSUBSCRIBE
+    return LinkKind.AMP_CLICK if part == "amp" else LinkKind.CLICK
+
+
+def render_copy(
+    plan: MessagePlan,
+    recipes: Sequence[LinkRecipe],
+    settings: EngagementSettings,
+    codec: TokenCodec,
+    contexts: tuple[LinkContext, LinkContext],
+) -> list[bytes]:
+    """The pieces of a copy; `contexts` are those of opens and of clicks. Raises ContextTooLong."""
+    open_context, click_context = contexts
+    packed_open = codec.pack_context(open_context)
+    packed_click = packed_open if click_context is open_context else codec.pack_context(click_context)
+    click_urls: list[bytes] | None = None
+    if settings.click_tracking.value:
+        click_urls = [b""] * len(plan.tracked)
+        encode = codec.encode
+        for recipe in recipes:
+            url = recipe.prefix + encode(recipe.kind, packed_click, recipe.target, recipe.name)
+            for place in recipe.places:
+                click_urls[place] = url
+    open_link = initial_link = None
+    if settings.open_tracking.value:
+        scheme, domain = settings.open_scheme.value, settings.tracking_domain.value
+        open_link = open_url(scheme, domain, codec.encode(LinkKind.OPEN, packed_open))
+        if settings.initial_open.value:
+            initial_link = initial_open_url(scheme, domain, codec.encode(LinkKind.INITIAL_OPEN, packed_open))
+    return render(plan, click_urls=click_urls, open_url=open_link, initial_open_url=initial_link)

@@ -1,0 +1,57 @@
+"""What the supervisor tells a worker on its first line of input."""
+
+from __future__ import annotations
+
+import base64
+import pickle
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+if TYPE_CHECKING:
+    from mailwake.config.load import Configuration
+
+SMTP_SLOTS = 64
+"""Slots of unique ids that SMTP workers use: 0 to 63."""
+
+TRACKER_SLOTS = 63
+"""Slots of tracker workers: 64 to 126; 127 is kept for a collector."""
+
+
+class WorkerOrders(msgspec.Struct, frozen=True):
+    """A worker's role and number, the inherited sockets by the name of their listener, and the configuration.
+
+    The configuration travels as it was read, so that a file that was changed meanwhile cannot keep a worker from
+    being restarted. It is pickled: both ends are the same program, joined by a pipe of their own.
+    """
+
+    role: str
+    number: int
+    listen: dict[str, int]
+    data_dir: str
+    demo: bool
+    configuration: str
+
+    @property
+    def name(self) -> str:
+        """The worker's name in logs and in the journal."""
+        return f"{self.role}-{self.number}"
+
+    @property
+    def slot(self) -> int:
+        """The worker's slot in unique ids."""
+        return self.number if self.role == "smtp" else SMTP_SLOTS + self.number
+
+    def encode(self) -> bytes:
+        """The orders as one line, without its end."""
+        return msgspec.json.encode(self)
+
+    def read_configuration(self) -> Configuration:
+        """The configuration as the supervisor read it."""
+        loaded = pickle.loads(base64.b64decode(self.configuration))  # noqa: S301  # from our own parent, over a pipe
+        return cast("Configuration", loaded)
+
+
+def decode_orders(line: bytes) -> WorkerOrders:
+    """The orders in a line of input."""
+    return msgspec.json.decode(line, type=WorkerOrders)
