@@ -174,7 +174,7 @@ class SqliteSpool:
         """The entries by next attempt, without their content."""
         with self._lock, self._errors():
             rows = self._database.execute(_LISTED, (limit,)).fetchall()
-        return [ListedEntry(*row[:9], bool(row[9]), row[10]) for row in rows]
+        return [ListedEntry(*(*row[:9], bool(row[9]), row[10])) for row in rows]
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -1,0 +1,48 @@
+"""What a client learns from its connection, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mailwake.smtp.client_transaction import Transaction
+from mailwake.smtp.replies import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The server can take transactions now."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartTls:
+    """Start the TLS handshake, then call `tls_established`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The end of a transaction: the reply that decided it, and its stage ("mail", "rcpt", "data" or "content")."""
+
+    transaction: Transaction
+    reply: Reply
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The connection ended before the transaction did; the transaction's flags say how far it had come."""
+
+    transaction: Transaction
+    stage: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Nothing more can be sent: close the connection. `reply` is the server's, if one led to this."""
+
+    reason: str
+    reply: Reply | None = None
+
+
+Event = Ready | StartTls | Finished | Lost | Closed
+"""What `ClientProtocol.next_event` gives."""
