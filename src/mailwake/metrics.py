@@ -37,6 +37,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("spool_retries_total", "Deliveries tried from the spool, by outcome", ("outcome",)),
     Metric("tracker_requests_total", "HTTP requests to the tracker, by answer", ("answer",)),
     Metric("tracker_tokens_refused_total", "Links that were unknown, damaged or forged", ("reason",)),
+    Metric("tracker_links_expired_total", "Expired links that were followed: answered as ever, no event recorded"),
     Metric("events_total", "Events recorded, by type", ("type",)),
     Metric("events_lost_total", "Events that could not be written to the journal: look at the disk"),
     Metric("worker_restarts_total", "Workers that died and were started again", ("role",)),

@@ -1,0 +1,58 @@
+"""A tracker worker: it puts links, ids, journal and HTTP together and serves until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from mailwake.flows.click_flow import ClickFlow
+from mailwake.tracker.app import TrackerApp
+from mailwake.tracker.app_links import AppLinks
+from mailwake.tracker.client_facts import ClientFactsReader
+from mailwake.tracker.granian_server import HttpLimits, serve_tracker
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+    from ipaddress import IPv4Network, IPv6Network
+    from pathlib import Path
+
+    from mailwake.clock import Clock
+    from mailwake.events.unique_ids import UniqueIds
+    from mailwake.flows.click_flow import Journal
+    from mailwake.links.keyring import Keyring
+    from mailwake.links.token import TokenCodec
+    from mailwake.logs import Logger
+    from mailwake.metrics import Metrics
+
+
+async def run_tracker_worker(
+    sockets: Sequence[socket.socket],
+    *,
+    codec: TokenCodec,
+    ids: UniqueIds,
+    journal: Journal,
+    metrics: Metrics,
+    clock: Clock,
+    log: Logger,
+    stop: asyncio.Event,
+    read_keyring: Callable[[], Keyring] | None = None,
+    trusted_proxies: Sequence[IPv4Network | IPv6Network] = (),
+    app_links_directory: Path | None = None,
+    limits: HttpLimits | None = None,
+) -> None:
+    """Answer HTTP on the listening `sockets` until `stop` is set and the requests in hand are answered.
+
+    The caller owns sockets and journal, and closes the journal afterwards. Raises StartupError when HTTP cannot be
+    served.
+    """
+    facts = ClientFactsReader(trusted_proxies)
+    flow = ClickFlow(codec, ids, journal, facts, metrics, clock, log, read_keyring=read_keyring)
+    app = TrackerApp(flow, AppLinks(app_links_directory), metrics, log)
+    servers = [asyncio.create_task(serve_tracker(sock, app, stop=stop, limits=limits)) for sock in sockets]
+    try:
+        await asyncio.gather(*servers)
+    finally:
+        for server in servers:
+            server.cancel()
+        await asyncio.gather(*servers, return_exceptions=True)
