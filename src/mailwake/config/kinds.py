@@ -67,6 +67,11 @@ def _items_from_text(text: str) -> Any:
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
+def _show_octets(value: int) -> str:
+    shown = show_size(value)
+    return shown if shown.isdigit() else show_text(shown)
+
+
 def flag() -> Kind:
     """True or false."""
 
@@ -101,7 +106,7 @@ def size(minimum: int, maximum: int) -> Kind:
     allowed = (
         f'octets, as a whole number or text like "30MiB" or "500kB", from {show_size(minimum)} to {show_size(maximum)}'
     )
-    return Kind("size", allowed, read, _number_from_text, lambda value: show_text(show_size(value)))
+    return Kind("size", allowed, read, _number_from_text, _show_octets)
 
 
 def duration(minimum: float, maximum: float, *, whole: bool = False) -> Kind:
@@ -266,5 +271,5 @@ def list_of(kind: Kind, *, minimum: int = 0) -> Kind:
     def show(value: Any) -> str:
         return f"[{', '.join(kind.show(item) for item in value)}]"
 
-    some = "a list" if not minimum else "a list, not empty,"
-    return Kind(f"list of {kind.name}", f"{some} of {kind.allowed}", read, _items_from_text, show)
+    some = "a list" if not minimum else "a list that is not empty"
+    return Kind(f"list of {kind.name}", f"{some}, each item {kind.allowed}", read, _items_from_text, show)

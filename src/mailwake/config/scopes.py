@@ -74,7 +74,7 @@ class ScopedOptions:
         self._configuration = configuration
         self._global = _Scope("global", (), settings)
         self._listener = _Scope("esmtp_listener", ("esmtp_listener",), listener)
-        self._listens: dict[str, tuple[_Scope, NetworkTable[_Scope]]] = {}
+        self._listens: dict[str, tuple[_Scope | None, NetworkTable[_Scope]]] = {}
         for address, listen in listener.listen.items():
             path = ("esmtp_listener", "listen", address)
             table = _peer_table(listen.peer, path, f" in listen {address}")
@@ -89,7 +89,7 @@ class ScopedOptions:
         that is not configured has no options. A listener that is not configured has no scope of its own. Results are
         kept, so that all clients of the same scopes share one.
         """
-        listen, inner = self._listens.get(listener) or self._listens.get(_normal(listener)) or (None, _NO_PEERS)
+        listen, inner = self._listens.get(listener) or self._listens.get(_normal(listener), _NO_LISTEN)
         client = parse_client(peer)
         scopes = [*inner.matches(client), *((listen,) if listen else ()), *self._peers.matches(client)]
         key = (listener if listen else "", pathway, tuple(map(id, scopes)))
@@ -104,6 +104,10 @@ class ScopedOptions:
     def listeners(self) -> list[str]:
         """The configured listen addresses, in their order."""
         return list(self._listens)
+
+    def find_listener(self, address: str) -> str | None:
+        """The configured spelling of a listen address, None when it is not configured."""
+        return next((found for found in (address, _normal(address)) if found in self._listens), None)
 
     def _resolve(self, scopes: list[_Scope], pathway: str | None) -> ResolvedOptions:
         named = self._pathway(scopes, pathway)
@@ -141,7 +145,7 @@ class ScopedOptions:
         return f"{scope.name}, {self._configuration.source(*scope.path, option)}"
 
 
-_NO_PEERS: NetworkTable[_Scope] = NetworkTable()
+_NO_LISTEN: tuple[_Scope | None, NetworkTable[_Scope]] = (None, NetworkTable())
 
 
 def _peer_table(peers: Mapping[str, Peer], path: tuple[str, ...], where: str) -> NetworkTable[_Scope]:

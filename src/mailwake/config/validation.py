@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from mailwake.config.fields import Field, Section, Setting, fields_of
@@ -12,7 +12,7 @@ from mailwake.config.schema import Settings
 from mailwake.config.toml_lines import Path, join_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
 @dataclass(slots=True)
@@ -50,12 +50,16 @@ class Validation:
                 values[name] = None
         return table(**values)
 
+    def _note(self, path: Path, written: Path) -> None:
+        if origin := self.origin(written):
+            self.sources[path] = origin
+
     def _read_field(self, each: Field, raw: Any, written: Path, path: Path) -> Any:
         if isinstance(each.marker, Setting):
             return self._read_setting(each, raw, written, path)
         if each.table is None:
             raise TypeError(f"section {each.name} has no table")
-        self.sources[path] = self.origin(written)
+        self._note(path, written)
         if each.marker.numbered:
             return self._read_numbered(each.table, raw, written, path)
         if each.marker.key is None:
@@ -64,7 +68,7 @@ class Validation:
 
     def _read_setting(self, each: Field, raw: Any, written: Path, path: Path) -> Any:
         kind = _marker(each).kind
-        self.sources[path] = self.origin(written)
+        self._note(path, written)
         try:
             return kind.read(raw)
         except (ValueError, OverflowError):
@@ -87,7 +91,7 @@ class Validation:
                 self.refuse(
                     (*written, key), f"stands there twice, as another spelling of {show_text(name)}; remove one"
                 )
-            self.sources[(*path, name)] = self.origin((*written, key))
+            self._note((*path, name), (*written, key))
             found[name] = self.read_table(table, inner, (*written, key), (*path, name))
         return found
 
@@ -121,11 +125,18 @@ def suggestion(path: Path, known: Mapping[str, object]) -> str:
     elsewhere = {found[-1]: join_name(found) for found in setting_paths(Settings) if found[-1] not in known}
     if name in elsewhere:
         return f"; did you mean '{elsewhere[name]}'?"
-    if near := get_close_matches(name, known, 1):
-        return f"; did you mean '{near[0]}'?"
-    if near := get_close_matches(name, elsewhere, 1, 0.75):
-        return f"; did you mean '{elsewhere[near[0]]}'?"
+    here, there = _likeness(name, known), _likeness(name, elsewhere)
+    if there and (not here or there[0] > here[0] + 0.1):
+        return f"; did you mean '{elsewhere[there[1]]}'?"
+    if here:
+        return f"; did you mean '{here[1]}'?"
     return f"; known here: {', '.join(known)}" if len(known) <= 12 else "; `mailwake config example` lists all settings"
+
+
+def _likeness(name: str, known: Iterable[str]) -> tuple[float, str] | None:
+    """The nearest of the known names and how like it is, 0 to 1; None when none is near."""
+    near = get_close_matches(name, list(known), 1)
+    return (SequenceMatcher(None, near[0], name).ratio(), near[0]) if near else None
 
 
 def setting_paths(table: type, path: Path = ()) -> Iterator[Path]:

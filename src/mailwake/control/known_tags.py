@@ -1,8 +1,9 @@
-"""The tags that the whole system knows: a durable set of limited size, shared by all worker processes (1-injection §2)."""
+"""The tags that the whole system knows: a durable set of limited size, shared by all workers (1-injection §2)."""
 
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ REFRESH = 5.0
 
 BUSY_TIMEOUT = 0.2
 """Seconds to wait for another process that is writing; messages wait with us, so it is short."""
+
+_OPEN_ATTEMPTS = 10
+_OPEN_PAUSE = 0.01
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS known_tags (tag TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID"
 
@@ -146,14 +150,28 @@ def _ask(path: Path, question: Callable[[sqlite3.Connection], list[tuple[str, fl
         raise KnownTagsError(f"{path}: {error}; try again, as the user that mailwake runs as") from None
 
 
+def prepare_tags(path: Path) -> None:
+    """Make the file, so that workers which start together need not race for it. Raises KnownTagsError."""
+    try:
+        _open(path).close()
+    except (sqlite3.Error, OSError) as error:
+        raise KnownTagsError(f"{path}: {error}; free space or rights, or move the file away") from None
+
+
 def _open(path: Path) -> sqlite3.Connection:
     """A connection without implicit transactions."""
-    database = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
-    try:
-        database.execute("PRAGMA journal_mode=WAL")
-        database.execute("PRAGMA synchronous=FULL")
-        database.execute(_SCHEMA)
-    except BaseException:
-        database.close()
-        raise
-    return database
+    for attempts_left in range(_OPEN_ATTEMPTS - 1, -1, -1):
+        database = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
+        try:
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute("PRAGMA synchronous=FULL")
+            database.execute(_SCHEMA)
+        except BaseException as error:
+            database.close()
+            # While another process makes the file a WAL one, SQLite says "locked" at once, without waiting.
+            if not (attempts_left and isinstance(error, sqlite3.OperationalError) and "locked" in str(error)):
+                raise
+            time.sleep(_OPEN_PAUSE)
+        else:
+            return database
+    raise AssertionError("the last attempt returns or raises")
