@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _WRITE_OCTETS = 256 << 10
 """Content goes to the transport in blocks of this size, and waits while the transport has more than that in hand."""
 
+_QUIT_SECONDS = 5.0
+"""Nobody needs the reply to QUIT: it is not waited for as other replies are."""
+
 
 class Connection(asyncio.Protocol):
     """Carries transactions one after another; `on_closed` is told once when the connection is gone.
@@ -38,6 +41,7 @@ class Connection(asyncio.Protocol):
         self.idle_since = 0.0
         self.transactions = 0
         self.expired = False
+        self.gone = False
         self.transport: asyncio.Transport | None = None
         self._settings = settings
         self._loop = loop
@@ -63,6 +67,7 @@ class Connection(asyncio.Protocol):
     async def next_event(self) -> Event:
         """The next event of the handshake, or the end of the transaction in hand."""
         event = await self._event
+        self.deadline = math.inf
         self._event = self._loop.create_future()
         return event
 
@@ -74,9 +79,13 @@ class Connection(asyncio.Protocol):
         self._transaction = transaction
         self.protocol.send(transaction)
         self._pump()
-        event = await self.next_event()
-        self.deadline = math.inf
-        return event
+        return await self.next_event()
+
+    def tls_established(self, transport: asyncio.BaseTransport) -> None:
+        """The handshake is done, and `transport` is the encrypted one."""
+        self.connection_made(transport)
+        self.protocol.tls_established()
+        self._pump()
 
     def quit(self) -> None:
         """Say goodbye; the connection closes with the reply."""
@@ -84,6 +93,7 @@ class Connection(asyncio.Protocol):
             self.protocol.quit()
             self._transaction = None
             self._pump()
+            self.deadline = self._loop.time() + _QUIT_SECONDS
 
     def expire(self) -> None:
         """The deadline has passed: the connection is given up."""
@@ -98,7 +108,7 @@ class Connection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The transport is there; after STARTTLS, the encrypted one."""
+        """The transport is there."""
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(high=_WRITE_OCTETS)
 
@@ -115,6 +125,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The transport is gone."""
         self.abort(str(exc) if exc else "the connection was closed")
+        self.gone = True
         self._on_closed(self)
 
     def pause_writing(self) -> None:
