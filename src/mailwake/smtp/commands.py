@@ -19,8 +19,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PATH = r'<((?:[^"<>]++|"(?:[^"\\]++|\\.)*+")*+)>(?: ++(.*))?'
 _MAIL = re.compile(rf"(?i:FROM): ?{_PATH}")
 _RCPT = re.compile(rf"(?i:TO): ?{_PATH}")
-_PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*+)(?:=([!-<>-~]++))?")
-_SIZE = re.compile(r"[0-9]{1,20}")
+_PARAMETER = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*+(?:=[!-<>-~]++)?")
+_XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})++")  # RFC 3461 §4
 
 
 class Command(NamedTuple):
@@ -96,9 +96,13 @@ class Chunk(NamedTuple):
 def parse_bdat(argument: str) -> Chunk | None:
     """The chunk that follows, or None when it cannot be told how many octets to take."""
     size, _, last = argument.partition(" ")
-    if not _SIZE.fullmatch(size) or last.strip(" ").upper() not in ("", "LAST"):
+    if not _is_size(size) or last.strip(" ").upper() not in ("", "LAST"):
         return None
     return Chunk(int(size), last != "")
+
+
+def _is_size(value: str) -> bool:
+    return value.isdigit() and value.isascii() and len(value) <= 20
 
 
 def _bad_address(error: AddressError, enhanced: str, role: str) -> Refusal:
@@ -110,25 +114,30 @@ def _bad_address(error: AddressError, enhanced: str, role: str) -> Refusal:
 def _parameters(text: str, known: Mapping[str, Callable[[str], bool]]) -> dict[str, str]:
     """ESMTP parameters (RFC 5321 §4.1.1.11), each at most once, each with a value its keyword allows."""
     parameters: dict[str, str] = {}
-    for word in text.split(" "):
-        if not word:
-            continue
-        found = _PARAMETER.fullmatch(word)
-        if found is None:
-            raise Refusal(Reply(501, "5.5.4", "Syntax of parameters: KEYWORD or KEYWORD=value"))
-        keyword, value = found[1].upper(), found[2] or ""
-        if keyword not in known:
-            raise Refusal(Reply(555, "5.5.4", f"Parameter {keyword} is not supported"))
-        if keyword in parameters or not known[keyword](value):
+    if not text.isascii():
+        raise Refusal(Reply(501, "5.5.4", "Parameters are ASCII"))
+    for word in text.split():
+        name, equals, value = word.partition("=")
+        keyword = name.upper()
+        is_good = known.get(keyword)
+        if is_good is None:
+            raise _unknown_parameter(word)
+        if keyword in parameters or bool(equals) != bool(value) or not is_good(value):
             raise Refusal(Reply(501, "5.5.4", f"Parameter {keyword} is repeated or has a bad value"))
         parameters[keyword] = value
     return parameters
 
 
+def _unknown_parameter(word: str) -> Refusal:
+    if _PARAMETER.fullmatch(word) is None:
+        return Refusal(Reply(501, "5.5.4", "Syntax of parameters: KEYWORD or KEYWORD=value"))
+    return Refusal(Reply(555, "5.5.4", f"Parameter {word.partition('=')[0].upper()} is not supported"))
+
+
 _MAIL_PARAMETERS: Mapping[str, Callable[[str], bool]] = {
-    "SIZE": lambda value: _SIZE.fullmatch(value) is not None,  # RFC 1870 §5: up to 20 digits
+    "SIZE": lambda value: _is_size(value),  # RFC 1870 §5: up to 20 digits
     "BODY": lambda value: value.upper() in ("7BIT", "8BITMIME"),  # RFC 6152
     "SMTPUTF8": lambda value: value == "",  # RFC 6531 §3.4
-    "AUTH": lambda value: value != "",  # RFC 4954 §5: taken, and believed as little as "<>"
+    "AUTH": lambda value: _XTEXT.fullmatch(value) is not None,  # RFC 4954 §5: taken, and believed as little as "<>"
 }
 _RCPT_PARAMETERS: Mapping[str, Callable[[str], bool]] = {}
