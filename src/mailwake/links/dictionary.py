@@ -9,9 +9,6 @@ import zstandard
 CURRENT_DICTIONARY = 1
 """The number of the dictionary that new links use; 0 in a token means a body that is not compressed."""
 
-LEVEL = 3
-"""Higher levels gain less than a character a link and take three times as long."""
-
 _FRAME_START = b"\x00\x38"
 # RFC 8878, section 3.1.1.1: no content size, no checksum, no dictionary id; window of 128 KiB.
 _LAST_COMPRESSED = 0b101
@@ -30,10 +27,16 @@ class BodyCompressor:
     One object serves one thread.
     """
 
-    def __init__(self, dictionary: bytes, level: int = LEVEL) -> None:
-        parameters = zstandard.ZstdCompressionParameters.from_level(
-            level,
+    def __init__(self, dictionary: bytes) -> None:
+        # Measured on held-out links: 7 % shorter than level 3 for 1 µs more; levels from 6 on take 5 to 20 µs.
+        parameters = zstandard.ZstdCompressionParameters(
             format=zstandard.FORMAT_ZSTD1_MAGICLESS,
+            strategy=zstandard.STRATEGY_GREEDY,
+            min_match=4,
+            search_log=3,
+            hash_log=14,
+            chain_log=14,
+            window_log=17,
             write_content_size=False,
             write_checksum=False,
             write_dict_id=False,

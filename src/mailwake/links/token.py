@@ -1,10 +1,12 @@
 """The token of a tracked link: all that its event needs, compact, encrypted and authenticated (4-design.md, "Links").
 
-    token  = base64url without padding( header ‖ key id ‖ AES-256-SIV(body, AAD = header ‖ key id ‖ family) )
-    header = format version (high nibble), dictionary number or 0 for a body that is not compressed (low nibble)
-    family = the letter of the URL's path: `f` clicks, `q` opens, `o` initial opens, `u` list unsubscriptions
-    body   = msgpack array: kind, context (packed once a recipient), target, name; empty values at the end are left out
+    token   = base64url without padding( header ‖ key id ‖ AES-256-SIV(content, AAD = header ‖ key id ‖ family) )
+    header  = format version (high nibble), dictionary number or 0 for a content that is not compressed (low nibble)
+    family  = the letter of the URL's path: `f` clicks, `q` opens, `o` initial opens, `u` list unsubscriptions
+    body    = transmission id (8 octets) ‖ msgpack array: kind, context (packed once a recipient), target, name
+    content = the body, or the same with its array compressed where that is shorter (the id no compressor shortens)
 
+Target and name are left out when they are empty; what a later release adds goes to the end of the array.
 AES-SIV (RFC 5297) is deterministic, so that the same link twice is the same URL, and a repeated message reveals
 nothing but that it is the same.
 """
@@ -35,11 +37,12 @@ MAX_TOKEN_LENGTH = (MAX_BODY_OCTETS + 18 + 2) // 3 * 4
 """The longest token, in characters."""
 
 MIN_TOKEN_LENGTH = (18 + 8) * 4 // 3
-"""No token is shorter, in characters: header, key id, AES-SIV's tag, and the shortest body."""
+"""No token is shorter, in characters: header, key id, AES-SIV's tag, transmission id."""
 
 RAW_URL_NAME = "Raw URL"
 """The name of a link that the sender gave none (1-injection.md, section 4)."""
 
+_ID_OCTETS = 8
 _ID_EPOCH = 1_735_689_600
 _DAY = 86_400
 
@@ -123,7 +126,6 @@ class _Body(msgspec.Struct, array_like=True, frozen=True):
     # New fields go to the end, with a default.
     kind: LinkKind
     customer_id: str
-    transmission_id: int
     recipient_index: int
     sent_after_id: int  # seconds from the transmission id's own time, nearly always 0 and then one octet
     life: int  # whole days as a negative number, else seconds
@@ -138,6 +140,7 @@ class _Body(msgspec.Struct, array_like=True, frozen=True):
 class Link(msgspec.Struct, frozen=True):
     """An opened token; `raw_body` is what the journal keeps, and `decode_body` reads without a key."""
 
+    transmission_id: int
     body: _Body
     raw_body: bytes
 
@@ -159,7 +162,10 @@ class Link(msgspec.Struct, frozen=True):
     @property
     def expires_at(self) -> int:
         """Unix seconds after which following the link is no event any more."""
-        return self.context.sent + self.context.expires
+        # Not by way of `context`: every click asks this.
+        body = self.body
+        life = -body.life * _DAY if body.life < 0 else body.life
+        return _id_seconds(self.transmission_id) + body.sent_after_id + life
 
     @property
     def context(self) -> LinkContext:
@@ -167,9 +173,9 @@ class Link(msgspec.Struct, frozen=True):
         body = self.body
         return LinkContext(
             customer_id=body.customer_id,
-            transmission_id=body.transmission_id,
-            message_id=message_id(body.transmission_id, body.recipient_index),
-            sent=body.sent_after_id + _id_seconds(body.transmission_id),
+            transmission_id=self.transmission_id,
+            message_id=message_id(self.transmission_id, body.recipient_index),
+            sent=body.sent_after_id + _id_seconds(self.transmission_id),
             expires=-body.life * _DAY if body.life < 0 else body.life,
             recipient=body.recipient,
             campaign_id=body.campaign_id,
@@ -205,7 +211,6 @@ def pack_context(context: LinkContext) -> bytes:
     packed = _pack(
         (
             context.customer_id,
-            context.transmission_id,
             index,
             context.sent - _id_seconds(context.transmission_id),
             context.expires if seconds else -days,
@@ -217,8 +222,20 @@ def pack_context(context: LinkContext) -> bytes:
     )[1:]
     if len(packed) > MAX_BODY_OCTETS - _LINK_ALLOWANCE:
         raise ContextTooLong(f"the context of {context.message_id} has {len(packed)} octets and fits no link")
-    return packed
+    return context.transmission_id.to_bytes(_ID_OCTETS, "big") + packed
 
+
+def link_array(kind: LinkKind, packed_context: bytes, target: str = "", name: str = "") -> bytes:
+    """The body of one link's token without the transmission id that precedes it: what is compressed."""
+    context = packed_context[_ID_OCTETS:]
+    if name and name != RAW_URL_NAME:
+        return b"\x9b" + _KIND_OCTETS[kind] + context + _pack(target) + _pack(name)
+    if target:
+        return b"\x9a" + _KIND_OCTETS[kind] + context + _pack(target)
+    return b"\x99" + _KIND_OCTETS[kind] + context
+
+
+_KIND_OCTETS = [bytes((number,)) for number in range(16)]  # a small msgpack integer is its own octet
 
 _LINK_ALLOWANCE = 12 * 1024
 # what target (4,096 octets), name and framing may take beside the context, with much to spare
@@ -227,7 +244,7 @@ _LINK_ALLOWANCE = 12 * 1024
 def decode_body(raw_body: bytes) -> Link:
     """The link whose `raw_body` this is; BadToken when it is none. Needs no key: the journal is not encrypted."""
     try:
-        return Link(_unpack(raw_body), raw_body)
+        return Link(int.from_bytes(raw_body[:_ID_OCTETS], "big"), _unpack(raw_body[_ID_OCTETS:]), raw_body)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         raise BadToken("body") from None
 
@@ -259,7 +276,7 @@ class TokenCodec:
         plain = bytes((FORMAT_VERSION << 4, keyring.current))
         squeezed = bytes((FORMAT_VERSION << 4 | CURRENT_DICTIONARY, keyring.current))
         self._heads = {
-            kind: (plain, [plain + family.encode()], squeezed, [squeezed + family.encode()])
+            kind: ((squeezed, [squeezed + family.encode()]), (plain, [plain + family.encode()]))
             for kind, family in _FAMILIES.items()
         }
 
@@ -270,15 +287,10 @@ class TokenCodec:
 
         `target` has at most 4,096 octets (the caller leaves longer links alone), `name` at most 63.
         """
-        if name and name != RAW_URL_NAME:
-            body = b"\x9c" + kind.to_bytes(1, "big") + packed_context + _pack(target) + _pack(name)
-        elif target:
-            body = b"\x9b" + kind.to_bytes(1, "big") + packed_context + _pack(target)
-        else:
-            body = b"\x9a" + kind.to_bytes(1, "big") + packed_context
-        plain, plain_aad, squeezed, squeezed_aad = self._heads[kind]
-        block = self._compress(body)
-        sealed = plain + self._seal(body, plain_aad) if block is body else squeezed + self._seal(block, squeezed_aad)
+        array = link_array(kind, packed_context, target, name)
+        block = self._compress(array)
+        head, associated = self._heads[kind][block is array]
+        sealed = head + self._seal(packed_context[:_ID_OCTETS] + block, associated)
         return binascii.b2a_base64(sealed, newline=False).rstrip(b"=").translate(_TO_URL)
 
     def decode(self, token: str, family: str) -> Link:
@@ -291,15 +303,15 @@ class TokenCodec:
         if cipher is None:
             raise BadToken("key")
         try:
-            body = cipher.decrypt(sealed[2:], [sealed[:2] + family.encode()])
+            content = cipher.decrypt(sealed[2:], [sealed[:2] + family.encode()])
         except (InvalidTag, ValueError):
             raise BadToken("forged") from None
-        if dictionary:
-            try:
-                body = self._expanders[dictionary](body)
-            except zstandard.ZstdError:
-                raise BadToken("body") from None
-        return decode_body(body)
+        if not dictionary:
+            return decode_body(content)
+        try:
+            return decode_body(content[:_ID_OCTETS] + self._expanders[dictionary](content[_ID_OCTETS:]))
+        except zstandard.ZstdError:
+            raise BadToken("body") from None
 
 
 def _from_base64url(token: str) -> bytes:
