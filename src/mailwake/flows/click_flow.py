@@ -9,7 +9,7 @@ is only believed out of a token that opens with one of our keys.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from mailwake.errors import MailwakeError
 from mailwake.events.model import EventType
@@ -57,6 +57,13 @@ class Journal(Protocol):
         ...
 
 
+class _Followed(NamedTuple):
+    # What following a link of one kind means.
+    type: EventType
+    family: str
+    count: Counter
+
+
 class ClickFlow:
     """The tracker's link handler; belongs to the event loop that it first runs in.
 
@@ -91,7 +98,8 @@ class ClickFlow:
         self._patience: Patience | None = None
         self._journal_hangs = False
         self._events: Final = {
-            kind: (t, metrics.counter("events_total", t.wire_name)) for kind, t in EVENT_TYPES.items()
+            kind: _Followed(event_type, kind.family, metrics.counter("events_total", event_type.wire_name))
+            for kind, event_type in EVENT_TYPES.items()
         }
         self._expired: Final = metrics.counter("tracker_links_expired_total")
         self._losses = _Losses(metrics.counter("events_lost_total"), clock, log)
@@ -106,7 +114,7 @@ class ClickFlow:
                 return self._refuse(refusal.reason)
             link = found
         event = self._events.get(link.kind)
-        if event is None or link.kind.family != family:
+        if event is None or event.family != family:
             return self._refuse("kind")
         target = link.target
         if family == "f" and not is_safe_target(target):
@@ -115,41 +123,41 @@ class ClickFlow:
             now = self._now()
             if now > link.expires_at:
                 self._expired.inc()
-            else:
-                await self._record(link, now, request, *event)
+            elif (saved := self._record(link, now, request, event)) is not None:
+                try:
+                    await saved
+                except (Exception, asyncio.CancelledError) as error:
+                    self._not_saved(error)
+                else:
+                    self._journal_hangs = False
+                    event.count.inc()
         return target if family == "f" else Shown.IMAGE
 
-    async def _record(self, link: Link, now: float, request: Request, event_type: EventType, count: Counter) -> None:
+    def _record(self, link: Link, now: float, request: Request, event: _Followed) -> asyncio.Future[None] | None:
+        # The future to wait for; None when there is nothing to wait for, which is seen to here.
         try:
             facts = self._read_facts(request)
-            saved = self._append(
-                encode_engagement(EngagementRecord(event_type, self._next_id(), int(now * 1000), *facts, link.raw_body))
-            )
+            record = EngagementRecord(event.type, self._next_id(), int(now * 1000), *facts, link.raw_body)
+            saved = self._append(encode_engagement(record))
         except Exception as error:
             self._losses.add(error)
-            return
+            return None
         if self._journal_hangs:  # nobody waits for what kept others waiting in vain
-            saved.add_done_callback(lambda done: self._saved_late(done, count))
-            return
-        await self._wait(saved, count)
-
-    async def _wait(self, saved: asyncio.Future[None], count: Counter) -> None:
+            saved.add_done_callback(lambda done: self._saved_late(done, event.count))
+            return None
         if self._patience is None:
             self._patience = Patience(asyncio.get_running_loop(), self._patience_limit)
         self._patience.watch(saved)
-        try:
-            await saved
-        except asyncio.CancelledError:
+        return saved
+
+    def _not_saved(self, error: BaseException) -> None:
+        if isinstance(error, asyncio.CancelledError):
             task = asyncio.current_task()
             if task is not None and task.cancelling():
-                raise
+                raise error
             self._journal_hangs = True
-            self._losses.add(MailwakeError(f"the journal's disk did not answer for {self._patience_limit:g} s"))
-        except Exception as error:
-            self._losses.add(error)
-        else:
-            self._journal_hangs = False
-            count.inc()
+            error = MailwakeError(f"the journal's disk did not answer for {self._patience_limit:g} s")
+        self._losses.add(error)
 
     def _saved_late(self, saved: asyncio.Future[None], count: Counter) -> None:
         error = None if saved.cancelled() else saved.exception()

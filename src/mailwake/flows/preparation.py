@@ -12,7 +12,7 @@ from mailwake.events.record import MessageFacts, pack_facts
 from mailwake.flows.trace_header import MAX_RECEIVED, received_field
 from mailwake.flows.tracked_copy import LinkRecipe, link_recipes, render_copy
 from mailwake.links.token import ContextTooLong, LinkContext, message_id
-from mailwake.message.headers import find, fields
+from mailwake.message.headers import fields, find
 from mailwake.message.mime_tree import parse
 from mailwake.message.msys_header import read_msys_header
 from mailwake.message.summary import Summary, domain_of, summarise
@@ -138,7 +138,11 @@ class Preparation:
         if message.plan is not None:
             try:
                 pieces = render_copy(
-                    message.plan, message.recipes, message.settings, self._codec, self._contexts(message, index, recipient)
+                    message.plan,
+                    message.recipes,
+                    message.settings,
+                    self._codec,
+                    self._contexts(message, index, recipient),
                 )
                 return [message.received, *pieces]
             except ContextTooLong as error:
@@ -194,8 +198,6 @@ class Preparation:
             self._log.info("metadata trimmed to max_metadata_len", kept=settings.metadata_text)
         if settings.tags_over_recipient_limit:
             self._metrics.counter("tags_ignored_total", "recipient").inc(settings.tags_over_recipient_limit)
-        if settings.tags_unknown:
-            self._metrics.counter("tags_ignored_total", "system").inc(settings.tags_unknown)
 
     def _received(self, session: Session, transmission_id: int, now: float) -> bytes:
         if not self._settings.trace_header:

@@ -33,7 +33,12 @@ def link_recipes(plan: MessagePlan, settings: EngagementSettings) -> list[LinkRe
     places: dict[tuple[bytes, LinkKind, str, str], list[int]] = {}
     scheme, domain = settings.click_scheme.value, settings.tracking_domain.value
     for place, link in enumerate(plan.tracked):
-        key = click_prefix(scheme, domain, link.sub_path), _kind(link.part, unsubscribe=link.unsubscribe), link.target, link.name
+        key = (
+            click_prefix(scheme, domain, link.sub_path),
+            _kind(link.part, unsubscribe=link.unsubscribe),
+            link.target,
+            link.name,
+        )
         places.setdefault(key, []).append(place)
     return [LinkRecipe(*key, tuple(where)) for key, where in places.items()]
 

@@ -1,0 +1,101 @@
+"""The events of a message: injection, and what the next hop said; written before the sender gets its 250."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mailwake.events.model import EventType
+from mailwake.events.record import Outcome as EventOutcome
+from mailwake.events.record import encode_message
+from mailwake.events.unique_ids import UniqueIdError
+from mailwake.journal.frame import JournalError
+from mailwake.relay.delivery import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mailwake.clock import Clock
+    from mailwake.events.unique_ids import UniqueIds
+    from mailwake.flows.preparation import PreparedMessage
+    from mailwake.journal.writer import JournalWriter
+    from mailwake.logs import Logger
+    from mailwake.metrics import Metrics
+    from mailwake.relay.delivery import Outcome
+
+EVENT_OF: dict[Status, EventType] = {
+    Status.DELIVERED: EventType.DELIVERY,
+    Status.REFUSED: EventType.BOUNCE,
+    Status.DEFERRED: EventType.DELAY,
+    Status.UNREACHABLE: EventType.DELAY,
+    Status.UNCERTAIN: EventType.DELAY,
+}
+"""The event of each way an attempt can end."""
+
+
+class MessageEvents:
+    """Records message events in the worker's journal. A journal that fails never holds up mail: it is counted."""
+
+    def __init__(
+        self, journal: JournalWriter, ids: UniqueIds, *, clock: Clock, log: Logger, metrics: Metrics
+    ) -> None:
+        self._journal = journal
+        self._ids = ids
+        self._clock = clock
+        self._log = log
+        self._lost = metrics.counter("events_lost_total")
+        self._counted = {kind: metrics.counter("events_total", kind.wire_name) for kind in EventType}
+
+    async def record(self, message: PreparedMessage, outcomes: Sequence[Outcome]) -> None:
+        """Write an injection and an outcome event for every copy; durable when this returns, unless the disk failed."""
+        injected = int(message.sent * 1000)
+        now = int(self._clock.now() * 1000)
+        payloads: list[bytes] = []
+        try:
+            for index, outcome in enumerate(outcomes):
+                recipient = message.envelope.recipients[index]
+                payloads.append(self._encode(EventType.INJECTION, injected, message.packed_facts, recipient, index, None))
+                result = event_outcome(outcome, attempts=1, queued_ms=max(now - injected, 0))
+                payloads.append(
+                    self._encode(EVENT_OF[outcome.status], now, message.packed_facts, recipient, index, result)
+                )
+        except UniqueIdError as error:
+            self._failed(2 * len(outcomes) - len(payloads), error)
+        await self._write(payloads)
+
+    async def record_attempt(
+        self, kind: EventType, packed_facts: bytes, recipient: str, index: int, outcome: EventOutcome
+    ) -> None:
+        """Write the event of a later attempt from the spool."""
+        try:
+            now = int(self._clock.now() * 1000)
+            await self._write([self._encode(kind, now, packed_facts, recipient, index, outcome)])
+        except UniqueIdError as error:
+            self._failed(1, error)
+
+    def _encode(
+        self, kind: EventType, time_ms: int, facts: bytes, recipient: str, index: int, outcome: EventOutcome | None
+    ) -> bytes:
+        self._counted[kind].inc()
+        return encode_message(kind, self._ids.next(), time_ms, facts, recipient, index, "", outcome)
+
+    async def _write(self, payloads: list[bytes]) -> None:
+        try:
+            await self._journal.append_many(payloads)
+        except JournalError as error:
+            self._failed(len(payloads), error)
+
+    def _failed(self, events: int, error: Exception) -> None:
+        self._lost.inc(events)
+        self._log.error("events lost: the journal cannot be written, look at the disk", events=events, error=str(error))
+
+
+def event_outcome(outcome: Outcome, *, attempts: int, queued_ms: int) -> EventOutcome:
+    """What a delivery, bounce or delay event says of an attempt."""
+    return EventOutcome(
+        code=outcome.reply.code,
+        enhanced=outcome.reply.enhanced,
+        text=outcome.reply.text,
+        ip_address=outcome.next_hop.rpartition(":")[0].strip("[]"),
+        num_retries=attempts - 1,
+        queue_time=queued_ms,
+    )

@@ -1,0 +1,173 @@
+"""The way of a message: prepared, a copy for each recipient handed to the next hop, what is left spooled, answered.
+
+The sender gets its 250 only after the next hop has taken a copy, and after everything that the 250 promises beyond that
+(the spooled rest, the events) is durable. docs/architecture.md has the table of the cases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from mailwake.events.unique_ids import UniqueIdError
+from mailwake.flows.message_events import MessageEvents
+from mailwake.flows.remainder import Remainder
+from mailwake.relay.delivery import Outcome, Status
+from mailwake.smtp.replies import Refusal, Reply
+from mailwake.spool.contract import SpoolError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mailwake.clock import Clock
+    from mailwake.flows.preparation import Preparation, PreparedMessage
+    from mailwake.listener.session import Session
+    from mailwake.logs import Logger
+    from mailwake.metrics import Metrics
+    from mailwake.relay.delivery import Delivery
+    from mailwake.smtp.envelope import Envelope
+
+COPIES_AT_ONCE = 8
+"""Copies of one message that are sent at the same time, so that one message cannot take the whole pool."""
+
+RELAY_SECONDS = 240.0
+"""How long copies of one message are started; later ones are spooled. Senders wait ten minutes (RFC 5321 §4.5.3.2.6)."""
+
+_NO_UNIQUE_ID = Reply(421, "4.3.3", "[internal] smtpapi unable to generate unique transmission id")
+_NOT_IN_TIME = Reply(451, "4.4.7", "The next hop is too slow for so many recipients, try again later")
+_NO_SPOOL = Reply(452, "4.3.1", "Insufficient system storage, try again later")
+_DEFERRED = Reply(451, "4.3.0", "The next hop did not take the message, try again later")
+
+
+class MessageFlow:
+    """Receives messages for one worker; it is the listener's MessageReceiver."""
+
+    def __init__(
+        self,
+        preparation: Preparation,
+        delivery: Delivery,
+        remainder: Remainder,
+        events: MessageEvents,
+        *,
+        clock: Clock,
+        log: Logger,
+        metrics: Metrics,
+    ) -> None:
+        self._preparation = preparation
+        self._delivery = delivery
+        self._remainder = remainder
+        self._events = events
+        self._clock = clock
+        self._log = log
+        self._metrics = metrics
+        self._accepted = metrics.counter("messages_total", "accepted")
+
+    async def receive(self, session: Session, envelope: Envelope, content: bytes) -> Reply:
+        """Relay the message and answer for it; a refusal leaves no event and nothing relayed."""
+        began = self._clock.monotonic()
+        try:
+            message = self._preparation.prepare(session, envelope, content)
+        except Refusal as refusal:
+            self._refused(session, envelope, content, refusal.reply, refusal.log, "refused")
+            return refusal.reply
+        except UniqueIdError as error:
+            self._refused(session, envelope, content, _NO_UNIQUE_ID, str(error), "deferred")
+            return _NO_UNIQUE_ID
+        outcomes = await self._deliver_all(message)
+        reply = await self._settle(message, outcomes)
+        self._log_message(session, message, outcomes, reply, began)
+        return reply
+
+    async def _settle(self, message: PreparedMessage, outcomes: list[Outcome]) -> Reply:
+        """The reply for these outcomes, after everything that it promises is durable."""
+        if not any(outcome.status is Status.DELIVERED for outcome in outcomes):
+            reply = reply_for_none_taken(outcomes)
+            self._metrics.counter("messages_total", "refused" if reply.is_permanent else "deferred").inc()
+            return reply
+        if any(outcome.status is not Status.DELIVERED for outcome in outcomes):
+            try:
+                await self._remainder.keep(message, outcomes)
+            except SpoolError as error:
+                # The sender will repeat what was taken: a duplicate, where the alternative is a loss.
+                self._log.error("the spool cannot take the rest of a message", error=str(error))
+                self._metrics.counter("messages_total", "deferred").inc()
+                return _NO_SPOOL
+        await self._events.record(message, outcomes)
+        self._accepted.inc()
+        return Reply(250, "2.0.0", f"OK {message.transmission_id}")
+
+    async def _deliver_all(self, message: PreparedMessage) -> list[Outcome]:
+        recipients = len(message.envelope.recipients)
+        if recipients == 1:
+            return [await self._delivery.deliver(self._preparation.copy(message, 0))]
+        return await self._deliver_several(message, recipients)
+
+    async def _deliver_several(self, message: PreparedMessage, recipients: int) -> list[Outcome]:
+        outcomes: list[Outcome | None] = [None] * recipients
+        deadline = self._clock.monotonic() + RELAY_SECONDS
+        stopped: list[Outcome] = []
+
+        async def send(indices: Iterator[int]) -> None:
+            for index in indices:
+                if stopped or self._clock.monotonic() > deadline:
+                    return
+                # A copy is made only when its turn has come: a thousand of them at once would fill the memory.
+                outcome = await self._delivery.deliver(self._preparation.copy(message, index))
+                outcomes[index] = outcome
+                if outcome.status is Status.UNREACHABLE:
+                    stopped.append(outcome)  # the others would only wait for the same time-out
+
+        indices = iter(range(recipients))
+        await asyncio.gather(*(send(indices) for _ in range(min(recipients, COPIES_AT_ONCE))))
+        untried = stopped[0] if stopped else Outcome(Status.DEFERRED, _NOT_IN_TIME, "", "connect")
+        return [outcome or untried for outcome in outcomes]
+
+    def _refused(
+        self, session: Session, envelope: Envelope, content: bytes, reply: Reply, reason: str, result: str
+    ) -> None:
+        self._metrics.counter("messages_total", result).inc()
+        self._log.warning(
+            "message refused",
+            peer=session.peer_address,
+            customer=session.context.get("mo_customer_id", ""),
+            sender=envelope.sender,
+            recipients=len(envelope.recipients),
+            size=len(content),
+            reply=str(reply),
+            reason=reason,
+        )
+
+    def _log_message(
+        self, session: Session, message: PreparedMessage, outcomes: list[Outcome], reply: Reply, began: float
+    ) -> None:
+        first = outcomes[0]
+        self._log.info(
+            "message",
+            transmission=message.transmission_id,
+            peer=session.peer_address,
+            customer=message.settings.customer_id.value or "",
+            campaign=message.settings.campaign_id.value or "",
+            sender=message.envelope.sender,
+            recipients=len(outcomes),
+            size=len(message.content),
+            links=sum(len(recipe.places) for recipe in message.recipes),
+            next_hop=first.next_hop,
+            outcome=first.status.value if len({o.status for o in outcomes}) == 1 else "mixed",
+            next_hop_reply=str(first.reply),
+            reply=reply.code,
+            ms=round((self._clock.monotonic() - began) * 1000, 1),
+        )
+
+
+def reply_for_none_taken(outcomes: list[Outcome]) -> Reply:
+    """The next hop's own reply when it took no copy: a transient one if there is any, so that the sender tries again.
+
+    A 421 is passed on as 451: it would end the client's connection to us, which is as good as ever.
+    """
+    transient = next((outcome for outcome in outcomes if outcome.status is not Status.REFUSED), None)
+    reply = (transient or outcomes[0]).reply
+    if transient is None:
+        return reply
+    if not reply.is_transient:
+        return _DEFERRED
+    return Reply(451, reply.enhanced, reply.text) if reply.code == 421 else reply

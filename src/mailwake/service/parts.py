@@ -1,0 +1,152 @@
+"""Settings turned into the parts that workers are made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mailwake.errors import StartupError
+from mailwake.flows.preparation import PreparationSettings
+from mailwake.links.keyring import Key, Keyring
+from mailwake.links.keyring_file import KeyringFile
+from mailwake.listener.accounts import Account, Accounts
+from mailwake.listener.limits import ListenerLimits
+from mailwake.listener.server import ListenerSettings
+from mailwake.listener.tls import server_context
+from mailwake.policy.precedence import EngagementLimits
+from mailwake.relay.settings import RelaySettings
+from mailwake.service.addresses import parse_address
+from mailwake.smtp.server_limits import ServerLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mailwake.clock import Clock
+    from mailwake.config.schema import Keys, Settings
+    from mailwake.config.scope_settings import EsmtpListener
+    from mailwake.config.scopes import ResolvedOptions, ScopedOptions
+    from mailwake.service.data_directory import DataDirectory
+
+COMMAND_LINE_OCTETS = 2048
+AUTH_LINE_OCTETS = 12_288
+PIPELINED_OCTETS = 1 << 20
+
+
+class KeySource:
+    """Where a worker's keys come from: the configuration, or the keyring file, which may be rotated meanwhile."""
+
+    def __init__(self, keys: Keys, data: DataDirectory, clock: Clock) -> None:
+        self._configured = keyring_of(keys)
+        self._file = KeyringFile(data.keys, clock=clock)
+
+    def load(self) -> Keyring:
+        """The keyring as it stands now; KeyringError, one line, when the file cannot be used."""
+        return self._configured or self._file.load()
+
+    def changed(self) -> Keyring | None:
+        """The keyring if it is another than the one last loaded; costs a `stat`."""
+        return None if self._configured else self._file.reload_if_changed()
+
+
+def keyring_of(keys: Keys) -> Keyring | None:
+    """The keyring given in the configuration, None when there is none."""
+    if not keys.secrets:
+        return None
+    return Keyring.of([Key(each.id, each.secret) for each in keys.secrets], keys.current)
+
+
+def relay_settings(settings: Settings) -> RelaySettings:
+    """How to talk to the configured next hop; StartupError when there is none or its password file cannot be read."""
+    relay = settings.relay
+    if relay.next_hop is None:
+        raise StartupError("relay.next_hop: no next hop is configured; name one with --next-hop HOST:PORT")
+    address = parse_address(relay.next_hop, "relay.next_hop")
+    return RelaySettings(
+        host=address.host,
+        port=address.port,
+        helo_name=settings.esmtp_listener.hostname,
+        tls=relay.tls,
+        username=relay.username or "",
+        password=_relay_password(settings),
+        max_connections=relay.max_connections,
+        idle_seconds=relay.idle_timeout,
+        chunking=relay.chunking,
+        connect_timeout=relay.connect_timeout,
+        greeting_timeout=relay.command_timeout,
+        command_timeout=relay.command_timeout,
+        content_timeout=relay.content_timeout,
+    )
+
+
+def _relay_password(settings: Settings) -> str:
+    relay = settings.relay
+    if relay.password is not None:
+        return relay.password
+    if relay.password_file is None:
+        return ""
+    try:
+        return relay.password_file.read_text(encoding="utf-8").splitlines()[0]
+    except (OSError, IndexError, UnicodeDecodeError):
+        raise StartupError(
+            f"relay.password_file: cannot read a password from the first line of {relay.password_file}"
+        ) from None
+
+
+def accounts_of(settings: Settings) -> Accounts:
+    """The accounts that may authenticate."""
+    return Accounts(
+        {
+            name: Account(name, account.password, account.customer_id or name)
+            for name, account in settings.accounts.items()
+        }
+    )
+
+
+def preparation_settings(settings: Settings) -> PreparationSettings:
+    """What holds for every message."""
+    return PreparationSettings(
+        hostname=settings.esmtp_listener.hostname,
+        node_name=settings.node_name,
+        trace_header=settings.trace_header,
+        include_metadata_in_clicks=settings.click_tracking_include_metadata,
+        limits=EngagementLimits.of(settings),
+    )
+
+
+def listener_settings(name: str, listener: EsmtpListener, scopes: ScopedOptions) -> ListenerSettings:
+    """The settings of the listener with this address."""
+    certificate = listener.tls_certificate
+    return ListenerSettings(
+        name=name,
+        hostname=listener.hostname,
+        greeting=f"{listener.hostname} {listener.greeting}",
+        limits=_limits(listener),
+        relay_networks=listener.relay_networks,
+        tls_context=server_context(certificate, listener.tls_key or certificate) if certificate else None,
+        auth_requires_tls={"yes": True, "no": False}.get(listener.auth_requires_tls, certificate is not None),
+        bare_newlines=listener.bare_newlines,
+        resolve=_resolver(name, scopes),
+    )
+
+
+def _resolver(name: str, scopes: ScopedOptions) -> Callable[[str], ResolvedOptions]:
+    return lambda peer: scopes.resolve(name, peer)
+
+
+def _limits(listener: EsmtpListener) -> ListenerLimits:
+    return ListenerLimits(
+        protocol=ServerLimits(
+            command_line=COMMAND_LINE_OCTETS,
+            auth_line=AUTH_LINE_OCTETS,
+            text_line=listener.max_line_length,
+            message_size=listener.max_message_size,
+            recipients=listener.max_recipients,
+            errors=listener.max_errors,
+            buffered=PIPELINED_OCTETS,
+        ),
+        connections=listener.max_connections,
+        idle_timeout=listener.idle_timeout,
+        command_timeout=listener.command_timeout,
+        data_timeout=listener.data_timeout,
+        transactions=listener.max_transactions,
+        auth_failures=listener.max_auth_failures,
+    )

@@ -1,0 +1,106 @@
+"""An SMTP worker: listeners, message flow, next hop and spool put together, and taken apart in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from mailwake.config.scopes import ScopedOptions
+from mailwake.control.known_tags import KnownTags
+from mailwake.flows.message_events import MessageEvents
+from mailwake.flows.message_flow import MessageFlow
+from mailwake.flows.preparation import Preparation
+from mailwake.flows.remainder import Remainder
+from mailwake.links.token import TokenCodec
+from mailwake.listener.server import Listener
+from mailwake.relay.maildir import MaildirDelivery
+from mailwake.relay.pool import SmartHost
+from mailwake.relay.retry import RetryLoop
+from mailwake.relay.schedule import RetrySchedule
+from mailwake.service.parts import (
+    KeySource,
+    accounts_of,
+    listener_settings,
+    preparation_settings,
+    relay_settings,
+)
+from mailwake.spool.sqlite_spool import SqliteSpool
+
+if TYPE_CHECKING:
+    from mailwake.relay.delivery import Delivery
+    from mailwake.service.worker_main import Worker
+
+GRACE_SECONDS = 25.0
+"""How long messages in hand may take when the worker is told to stop; the supervisor waits a little longer."""
+
+KEYS_SECONDS = 5.0
+"""How often a worker looks whether the keys were rotated."""
+
+
+async def run_smtp_worker(worker: Worker) -> None:
+    """Take mail on the worker's sockets until it is told to stop, then finish what is in hand."""
+    settings, log, metrics, clock = worker.settings, worker.log, worker.metrics, worker.clock
+    keys = KeySource(settings.keys, worker.data, clock)
+    codec = TokenCodec(keys.load())
+    spool = SqliteSpool(worker.data.spool)
+    delivery = _delivery(worker)
+    tags = KnownTags(worker.data.control, settings.max_tags, clock=clock, metrics=metrics, log=log)
+    preparation = Preparation(
+        preparation_settings(settings),
+        ids=worker.ids,
+        codec=codec,
+        admit_tags=tags.admit,
+        clock=clock,
+        log=log,
+        metrics=metrics,
+    )
+    events = MessageEvents(worker.journal, worker.ids, clock=clock, log=log, metrics=metrics)
+    schedule = RetrySchedule(settings.spool.retry_schedule, settings.spool.expiry)
+    remainder = Remainder(
+        spool, schedule, preparation, events, hostname=settings.esmtp_listener.hostname, clock=clock, log=log, metrics=metrics
+    )
+    flow = MessageFlow(preparation, delivery, remainder, events, clock=clock, log=log, metrics=metrics)
+    retries = RetryLoop(
+        spool,
+        delivery,
+        schedule,
+        clock,
+        remainder.on_outcome,
+        hostname=settings.esmtp_listener.hostname,
+        log=log,
+        metrics=metrics,
+    )
+    scopes, accounts = ScopedOptions(worker.configuration), accounts_of(settings)
+    listeners = []
+    for name, listening in worker.sockets.items():
+        made = listener_settings(name, settings.esmtp_listener, scopes)
+        listener = Listener(made, flow, accounts, clock=clock, log=log, metrics=metrics)
+        await listener.start(listening)
+        listeners.append(listener)
+    retries.start()
+    watching = asyncio.create_task(_follow_keys(keys, codec))
+    worker.report(ready=True)
+    await worker.stop.wait()
+    watching.cancel()
+    await asyncio.gather(*(listener.stop(GRACE_SECONDS) for listener in listeners))
+    await retries.stop()
+    await delivery.close()
+    accounts.close()
+    tags.close()
+    spool.close()
+
+
+def _delivery(worker: Worker) -> Delivery:
+    if worker.orders.demo:
+        return MaildirDelivery(worker.data.maildir)
+    return SmartHost(relay_settings(worker.settings), log=worker.log, metrics=worker.metrics)
+
+
+async def _follow_keys(keys: KeySource, codec: TokenCodec) -> None:
+    with contextlib.suppress(asyncio.CancelledError):
+        while True:
+            await asyncio.sleep(KEYS_SECONDS)
+            changed = keys.changed()
+            if changed is not None:
+                codec.use(changed)

@@ -1,0 +1,141 @@
+"""The main program of a worker: reads its orders, becomes an SMTP or a tracker worker, reports, ends in order.
+
+It ends when told to (SIGTERM) and when the supervisor is gone (its standard input closes).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import uvloop
+
+from mailwake.clock import SystemClock
+from mailwake.errors import MailwakeError
+from mailwake.events.unique_ids import UniqueIds
+from mailwake.journal.id_reservation import IdReservation
+from mailwake.journal.writer import JournalWriter
+from mailwake.logs import make_logger
+from mailwake.metrics import Metrics
+from mailwake.service.data_directory import DataDirectory
+from mailwake.service.worker_orders import decode_orders
+from mailwake.service.worker_process import Report
+
+if TYPE_CHECKING:
+    from mailwake.service.worker_orders import WorkerOrders
+
+REPORT_SECONDS = 1.0
+"""How often a worker tells the supervisor its counters."""
+
+
+class Worker:
+    """What every worker has, whatever its role; the roles add the rest."""
+
+    def __init__(self, orders: WorkerOrders) -> None:
+        self.orders = orders
+        self.configuration = orders.read_configuration()
+        self.settings = self.configuration.settings
+        self.log = make_logger(self.settings.log_format, self.settings.log_level, worker=orders.name)
+        self.metrics = Metrics()
+        self.clock = SystemClock()
+        self.data = DataDirectory(Path(orders.data_dir))
+        self.stop = asyncio.Event()
+        self.sockets = {
+            name: socket.socket(fileno=descriptor) for name, descriptor in orders.listen.items()
+        }
+        marks = IdReservation(self.data.ids, orders.slot)
+        self.ids = UniqueIds(
+            self.settings.node_id or 0, orders.slot, self.clock.now, marks.reserve, used_up_to=marks.used_up_to
+        )
+        self.journal = JournalWriter(self.data.journal, orders.name)
+
+    def report(self, *, ready: bool = False) -> None:
+        """Tell the supervisor where the counters stand."""
+        report = Report(ready=ready, counters=self.metrics.snapshot())
+        try:
+            sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
+            sys.stdout.buffer.flush()
+        except OSError:  # nobody listens any more
+            self.stop.set()
+
+    async def run(self) -> None:
+        """Serve until told to stop."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.stop.set)
+        loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C reaches the group; the supervisor decides
+        _watch_life_line(loop, self.stop)
+        reporting = asyncio.create_task(self._report_regularly())
+        try:
+            if self.orders.role == "smtp":
+                from mailwake.service.smtp_worker import run_smtp_worker
+
+                await run_smtp_worker(self)
+            else:
+                await self._run_tracker()
+        finally:
+            reporting.cancel()
+            await self.journal.close()
+            self.report()
+
+    async def _run_tracker(self) -> None:
+        from mailwake.links.token import TokenCodec
+        from mailwake.service.parts import KeySource
+        from mailwake.service.tracker_worker import run_tracker_worker
+
+        keys = KeySource(self.settings.keys, self.data, self.clock)
+        self.report(ready=True)
+        await run_tracker_worker(
+            list(self.sockets.values()),
+            codec=TokenCodec(keys.load()),
+            ids=self.ids,
+            journal=self.journal,
+            metrics=self.metrics,
+            clock=self.clock,
+            log=self.log,
+            stop=self.stop,
+            read_keyring=keys.load,
+            trusted_proxies=self.settings.tracker.trusted_proxies,
+            app_links_directory=self.settings.tracker.app_links_directory,
+        )
+
+    async def _report_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(REPORT_SECONDS)
+            self.report()
+
+
+def _watch_life_line(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    def watch() -> None:
+        while os.read(0, 1):  # not sys.stdin: a thread inside its lock would trouble the interpreter's end
+            pass
+        loop.call_soon_threadsafe(stop.set)
+
+    threading.Thread(target=watch, name="life line", daemon=True).start()
+
+
+def main() -> None:
+    """Read the orders from standard input and be that worker."""
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return
+    orders = decode_orders(line)
+    log = make_logger()
+    try:
+        async def become() -> None:
+            await Worker(orders).run()
+
+        uvloop.run(become())
+    except MailwakeError as error:
+        log.error("worker cannot serve", worker=orders.name, error=str(error))
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""A listener on a real socket, with a receiver that keeps what it was given and answers as it is told."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ipaddress
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from mailwake.clock import ManualClock
+from mailwake.config.load import load
+from mailwake.config.scopes import ScopedOptions
+from mailwake.listener.accounts import Account, Accounts
+from mailwake.listener.limits import ListenerLimits
+from mailwake.listener.server import Listener, ListenerSettings
+from mailwake.listener.session import Session
+from mailwake.logs import make_logger
+from mailwake.metrics import Metrics
+from mailwake.smtp.envelope import Envelope
+from mailwake.smtp.replies import Reply
+from mailwake.smtp.server_limits import ServerLimits
+
+PATIENCE = 30.0
+PASSWORD_HASH = "$scrypt$ln=4,r=8,p=1$c2FsdHNhbHQ$tHT7GLqp0uYbiB009MeIHnMuEMZ86kx0jgBpq5vxo84"
+
+
+class Receiver:
+    """Keeps messages; `gate`, when set, holds back the answer until it is opened."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[Session, Envelope, bytes]] = []
+        self.answer = Reply(250, "2.0.0", "OK 1")
+        self.gate: asyncio.Event | None = None
+        self.finished = 0
+
+    async def receive(self, session: Session, envelope: Envelope, content: bytes) -> Reply:
+        self.messages.append((session, envelope, content))
+        if self.gate is not None:
+            await self.gate.wait()
+        self.finished += 1
+        return self.answer
+
+
+class Client:
+    """A client that says exactly what it is told and reads whole replies."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def reply(self) -> str:
+        lines = []
+        while True:
+            line = (await asyncio.wait_for(self.reader.readline(), PATIENCE)).decode()
+            lines.append(line.rstrip("\r\n"))
+            if line[3:4] != "-":
+                return "\n".join(lines)
+
+    async def say(self, text: str | bytes) -> str:
+        self.writer.write(text if isinstance(text, bytes) else text.encode() + b"\r\n")
+        return await self.reply()
+
+    async def at_end(self) -> bool:
+        return await asyncio.wait_for(self.reader.read(1), PATIENCE) == b""
+
+
+class Running:
+    """A started listener, its parts, and clients for it."""
+
+    def __init__(self, listener: Listener, receiver: Receiver, port: int, clock: ManualClock, metrics: Metrics) -> None:
+        self.listener = listener
+        self.receiver = receiver
+        self.port = port
+        self.clock = clock
+        self.metrics = metrics
+        self._clients: list[Client] = []
+
+    async def connect(self) -> Client:
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 20))
+        self._clients.append(client)
+        return client
+
+    async def ready(self) -> Client:
+        client = await self.connect()
+        assert (await client.reply()).startswith("220 ")
+        assert (await client.say("EHLO client.example")).startswith("250")
+        return client
+
+    async def close(self) -> None:
+        await self.listener.stop(grace=0.1)
+        for client in self._clients:
+            client.writer.transport.abort()
+
+
+Start = Callable[..., Awaitable[Running]]
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    running: list[Running] = []
+
+    async def begin(
+        *,
+        networks: str = "127.0.0.0/8",
+        connections: int = 100,
+        tls: ssl.SSLContext | None = None,
+        transactions: int = 0,
+    ) -> Running:
+        scopes = ScopedOptions(load(host_name="test.example"))
+        limits = ListenerLimits(
+            protocol=ServerLimits(2048, 12_288, 65_536, 1 << 20, 10, 20, 65_536),
+            connections=connections,
+            idle_timeout=300,
+            command_timeout=60,
+            data_timeout=600,
+            transactions=transactions,
+            auth_failures=3,
+        )
+        settings = ListenerSettings(
+            name="127.0.0.1:2525",
+            hostname="mx.test.example",
+            greeting="mx.test.example ESMTP mailwake",
+            limits=limits,
+            relay_networks=[ipaddress.ip_network(networks)] if networks else [],
+            tls_context=tls,
+            auth_requires_tls=tls is not None,
+            bare_newlines="reject",
+            resolve=lambda peer: scopes.resolve("127.0.0.1:2525", peer),
+        )
+        receiver, clock, metrics = Receiver(), ManualClock(), Metrics()
+        accounts = Accounts({"acme": Account("acme", PASSWORD_HASH, "customer-42")})
+        listener = Listener(
+            settings, receiver, accounts, clock=clock, log=make_logger("json", "error"), metrics=metrics
+        )
+        listening = socket.socket()
+        listening.bind(("127.0.0.1", 0))
+        listening.setblocking(False)
+        listening.listen()
+        await listener.start(listening)
+        started = Running(listener, receiver, listening.getsockname()[1], clock, metrics)
+        running.append(started)
+        return started
+
+    yield begin
+    for each in running:
+        await each.close()
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """A self-signed certificate for 127.0.0.1 and its key, as PEM files."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mx.test.example")])
+    now = datetime.datetime.now(datetime.UTC)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("mx.test.example")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    certificate_path, key_path = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    certificate_path.write_bytes(built.public_bytes(serialization.Encoding.PEM))
+    key_path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return certificate_path, key_path
