@@ -39,13 +39,15 @@ class Receiver:
         self.messages: list[tuple[Session, Envelope, bytes]] = []
         self.answer = Reply(250, "2.0.0", "OK 1")
         self.gate: asyncio.Event | None = None
-        self.finished = 0
+        self.arrived = asyncio.Event()
+        self.finished = asyncio.Event()
 
     async def receive(self, session: Session, envelope: Envelope, content: bytes) -> Reply:
         self.messages.append((session, envelope, content))
+        self.arrived.set()
         if self.gate is not None:
             await self.gate.wait()
-        self.finished += 1
+        self.finished.set()
         return self.answer
 
 

@@ -55,8 +55,7 @@ async def test_commands_pipelined_behind_a_message_wait_for_its_reply(start: Sta
         assert (await client.say(head)).startswith(expected)
         head = b""
     client.writer.write(MESSAGE + b".\r\nNOOP\r\nQUIT\r\n")
-    while not running.receiver.messages:
-        await asyncio.sleep(0)
+    await asyncio.wait_for(running.receiver.arrived.wait(), 30)
     running.receiver.gate.set()
     assert [await client.reply() for _ in range(3)] == ["250 2.0.0 OK 1", "250 2.0.0 Ok", "221 2.0.0 Bye"]
 
@@ -205,8 +204,7 @@ async def test_a_client_that_half_closes_still_gets_its_reply(start: Start) -> N
         await client.say(line)
     client.writer.write(MESSAGE + b".\r\n")
     client.writer.write_eof()
-    while not running.receiver.messages:
-        await asyncio.sleep(0)
+    await asyncio.wait_for(running.receiver.arrived.wait(), 30)
     running.receiver.gate.set()
     assert await client.reply() == "250 2.0.0 OK 1"
     assert await client.at_end()
@@ -219,15 +217,14 @@ async def test_a_stop_finishes_the_message_in_hand_and_says_421(start: Start) ->
     for line in ("MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>", "DATA"):
         await busy.say(line)
     busy.writer.write(MESSAGE + b".\r\n")
-    while not running.receiver.messages:
-        await asyncio.sleep(0)
+    await asyncio.wait_for(running.receiver.arrived.wait(), 30)
     stopping = asyncio.create_task(running.listener.stop(grace=30))
     assert (await idle.reply()).startswith("421 4.3.2")
     running.receiver.gate.set()
     assert await busy.reply() == "250 2.0.0 OK 1"
     assert (await busy.reply()).startswith("421 4.3.2")
     await stopping
-    assert running.receiver.finished == 1
+    assert running.receiver.finished.is_set()
 
 
 async def test_relaying_goes_on_when_the_client_is_gone(start: Start) -> None:
@@ -237,12 +234,10 @@ async def test_relaying_goes_on_when_the_client_is_gone(start: Start) -> None:
     for line in ("MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>", "DATA"):
         await client.say(line)
     client.writer.write(MESSAGE + b".\r\n")
-    while not running.receiver.messages:
-        await asyncio.sleep(0)
+    await asyncio.wait_for(running.receiver.arrived.wait(), 30)
     client.writer.transport.abort()
     running.receiver.gate.set()
-    while not running.receiver.finished:
-        await asyncio.sleep(0.01)
+    await asyncio.wait_for(running.receiver.finished.wait(), 30)
     await running.listener.stop(grace=30)
 
 

@@ -96,11 +96,14 @@ class Mailwake:
             return client.sendmail(sender, recipients, message)
 
     def get(self, path: str, method: str = "GET", server: str = "tracker") -> tuple[int, dict[str, str], bytes]:
-        connection = http.client.HTTPConnection(*getattr(self, server), timeout=PATIENCE)
+        connection = http.client.HTTPConnection(*self._server(server), timeout=PATIENCE)
         with contextlib.closing(connection):
             connection.request(method, path)
             answer = connection.getresponse()
             return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
+
+    def _server(self, name: str) -> tuple[str, int]:
+        return self.tracker if name == "tracker" else self.admin
 
     def metric(self, name: str) -> float:
         text = self.get("/metrics", server="admin")[2].decode()

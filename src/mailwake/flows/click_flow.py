@@ -61,7 +61,7 @@ class _Followed(NamedTuple):
     # What following a link of one kind means.
     type: EventType
     family: str
-    count: Counter
+    counter: Counter
 
 
 class ClickFlow:
@@ -130,7 +130,7 @@ class ClickFlow:
                     self._not_saved(error)
                 else:
                     self._journal_hangs = False
-                    event.count.inc()
+                    event.counter.inc()
         return target if family == "f" else Shown.IMAGE
 
     def _record(self, link: Link, now: float, request: Request, event: _Followed) -> asyncio.Future[None] | None:
@@ -143,7 +143,7 @@ class ClickFlow:
             self._losses.add(error)
             return None
         if self._journal_hangs:  # nobody waits for what kept others waiting in vain
-            saved.add_done_callback(lambda done: self._saved_late(done, event.count))
+            saved.add_done_callback(lambda done: self._saved_late(done, event.counter))
             return None
         if self._patience is None:
             self._patience = Patience(asyncio.get_running_loop(), self._patience_limit)

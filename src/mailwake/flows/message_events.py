@@ -35,9 +35,7 @@ EVENT_OF: dict[Status, EventType] = {
 class MessageEvents:
     """Records message events in the worker's journal. A journal that fails never holds up mail: it is counted."""
 
-    def __init__(
-        self, journal: JournalWriter, ids: UniqueIds, *, clock: Clock, log: Logger, metrics: Metrics
-    ) -> None:
+    def __init__(self, journal: JournalWriter, ids: UniqueIds, *, clock: Clock, log: Logger, metrics: Metrics) -> None:
         self._journal = journal
         self._ids = ids
         self._clock = clock
@@ -53,11 +51,10 @@ class MessageEvents:
         try:
             for index, outcome in enumerate(outcomes):
                 recipient = message.envelope.recipients[index]
-                payloads.append(self._encode(EventType.INJECTION, injected, message.packed_facts, recipient, index, None))
+                facts = message.packed_facts
+                payloads.append(self._encode(EventType.INJECTION, injected, facts, recipient, index, None))
                 result = event_outcome(outcome, attempts=1, queued_ms=max(now - injected, 0))
-                payloads.append(
-                    self._encode(EVENT_OF[outcome.status], now, message.packed_facts, recipient, index, result)
-                )
+                payloads.append(self._encode(EVENT_OF[outcome.status], now, facts, recipient, index, result))
         except UniqueIdError as error:
             self._failed(2 * len(outcomes) - len(payloads), error)
         await self._write(payloads)

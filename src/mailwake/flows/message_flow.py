@@ -31,7 +31,7 @@ COPIES_AT_ONCE = 8
 """Copies of one message that are sent at the same time, so that one message cannot take the whole pool."""
 
 RELAY_SECONDS = 240.0
-"""How long copies of one message are started; later ones are spooled. Senders wait ten minutes (RFC 5321 §4.5.3.2.6)."""
+"""How long copies of a message are started; the rest is spooled. Senders wait ten minutes (RFC 5321 §4.5.3.2.6)."""
 
 _NO_UNIQUE_ID = Reply(421, "4.3.3", "[internal] smtpapi unable to generate unique transmission id")
 _NOT_IN_TIME = Reply(451, "4.4.7", "The next hop is too slow for so many recipients, try again later")

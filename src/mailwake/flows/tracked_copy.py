@@ -29,7 +29,7 @@ class LinkRecipe:
 
 
 def link_recipes(plan: MessagePlan, settings: EngagementSettings) -> list[LinkRecipe]:
-    """The message's tracked links, each distinct one once: newsletters repeat theirs, and a token costs microseconds."""
+    """The message's tracked links, each distinct one once: newsletters repeat theirs, and tokens cost time."""
     places: dict[tuple[bytes, LinkKind, str, str], list[int]] = {}
     scheme, domain = settings.click_scheme.value, settings.tracking_domain.value
     for place, link in enumerate(plan.tracked):

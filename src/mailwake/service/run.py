@@ -189,7 +189,7 @@ async def _announce(
 async def _next_hop_line(configuration: Configuration, data: DataDirectory, *, demo: bool) -> str:
     if demo:
         return f"demo: copies are delivered into the maildir {data.maildir}"
-    from mailwake.relay.probe import probe
+    from mailwake.relay.opening import probe
 
     settings = relay_settings(configuration.settings)
     trouble = await probe(settings)

@@ -14,6 +14,7 @@ from mailwake.flows.preparation import Preparation
 from mailwake.flows.remainder import Remainder
 from mailwake.links.token import TokenCodec
 from mailwake.listener.server import Listener
+from mailwake.relay.bounce_report import BounceReports
 from mailwake.relay.maildir import MaildirDelivery
 from mailwake.relay.pool import SmartHost
 from mailwake.relay.retry import RetryLoop
@@ -57,9 +58,8 @@ async def run_smtp_worker(worker: Worker) -> None:
     )
     events = MessageEvents(worker.journal, worker.ids, clock=clock, log=log, metrics=metrics)
     schedule = RetrySchedule(settings.spool.retry_schedule, settings.spool.expiry)
-    remainder = Remainder(
-        spool, schedule, preparation, events, hostname=settings.esmtp_listener.hostname, clock=clock, log=log, metrics=metrics
-    )
+    reports = BounceReports(settings.esmtp_listener.hostname)
+    remainder = Remainder(spool, schedule, preparation, events, reports, clock=clock, log=log, metrics=metrics)
     flow = MessageFlow(preparation, delivery, remainder, events, clock=clock, log=log, metrics=metrics)
     retries = RetryLoop(
         spool,
@@ -67,7 +67,7 @@ async def run_smtp_worker(worker: Worker) -> None:
         schedule,
         clock,
         remainder.on_outcome,
-        hostname=settings.esmtp_listener.hostname,
+        reports,
         log=log,
         metrics=metrics,
     )
@@ -93,7 +93,7 @@ async def run_smtp_worker(worker: Worker) -> None:
 
 def _delivery(worker: Worker) -> Delivery:
     if worker.orders.demo:
-        return MaildirDelivery(worker.data.maildir)
+        return MaildirDelivery(worker.data.maildir, worker.clock, metrics=worker.metrics)
     return SmartHost(relay_settings(worker.settings), log=worker.log, metrics=worker.metrics)
 
 

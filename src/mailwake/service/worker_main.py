@@ -47,9 +47,7 @@ class Worker:
         self.clock = SystemClock()
         self.data = DataDirectory(Path(orders.data_dir))
         self.stop = asyncio.Event()
-        self.sockets = {
-            name: socket.socket(fileno=descriptor) for name, descriptor in orders.listen.items()
-        }
+        self.sockets = {name: socket.socket(fileno=descriptor) for name, descriptor in orders.listen.items()}
         marks = IdReservation(self.data.ids, orders.slot)
         self.ids = UniqueIds(
             self.settings.node_id or 0, orders.slot, self.clock.now, marks.reserve, used_up_to=marks.used_up_to
@@ -128,6 +126,7 @@ def main() -> None:
     orders = decode_orders(line)
     log = make_logger()
     try:
+
         async def become() -> None:
             await Worker(orders).run()
 
