@@ -146,7 +146,8 @@ def _reference_row(each: Field) -> str:
     marker = _setting(each)
     default = _default(each)
     shown = "required" if each.required else marker.unset if default is None else f"`{marker.kind.show(default)}`"
-    return f"| `{each.name}` | {shown} | {marker.kind.allowed} | {marker.doc} |".replace("\n", " ")
+    cells = (f"`{each.name}`", shown, marker.kind.allowed, marker.doc)
+    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
 
 
 def _setting(each: Field) -> Setting:

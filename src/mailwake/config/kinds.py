@@ -20,6 +20,10 @@ from mailwake.config.networks import parse_network
 _HOST = re.compile(
     r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?"
 )
+_HASH = re.compile(
+    r"\$(?:argon2id?\$v=[0-9]+\$m=[0-9]+,t=[0-9]+,p=[0-9]+|scrypt\$ln=[0-9]+,r=[0-9]+,p=[0-9]+)"
+    r"\$[A-Za-z0-9+/.]+={0,2}\$[A-Za-z0-9+/.]+={0,2}"
+)
 _BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]{2,45}\]")
 
 
@@ -232,7 +236,7 @@ def password_hash() -> Kind:
     """A hashed password, never a plain one."""
 
     def read(value: Any) -> str:
-        if not isinstance(value, str) or not value.startswith(("$argon2id$", "$argon2i$", "$scrypt$")):
+        if not isinstance(value, str) or not _HASH.fullmatch(value):
             raise ValueError
         return value
 
@@ -240,18 +244,18 @@ def password_hash() -> Kind:
 
 
 def secret(octets: int) -> Kind:
-    """A key as base64 text."""
+    """A key as base64 text; one that is plainly not random is refused, as it would let anyone make links."""
 
     def read(value: Any) -> bytes:
         try:
             decoded = b64decode(value, validate=True) if isinstance(value, str) else b""
         except (binascii.Error, ValueError):
             decoded = b""
-        if len(decoded) != octets:
+        if len(decoded) != octets or len(set(decoded)) < octets // 4:
             raise ValueError
         return decoded
 
-    allowed = f"{octets} octets in base64; make one with `head -c {octets} /dev/urandom | base64 -w0`"
+    allowed = f"{octets} random octets in base64; make them with `openssl rand -base64 {octets}` (on one line)"
     return Kind("key", allowed, read, hidden=True)
 
 

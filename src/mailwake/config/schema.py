@@ -21,16 +21,16 @@ DEFAULT_LISTEN = "127.0.0.1:2525"
 KEY_OCTETS = 64
 """AES-256-SIV takes a key of two halves (RFC 5297 §2.2)."""
 
-_EXAMPLE_SECRET = '"' + "A" * 86 + '=="'
+# Deliberately no values that load: nobody shall run with a key or a password that stands in a public file.
+_EXAMPLE_KEY = '"what `openssl rand -base64 64` prints"'
+_EXAMPLE_HASH = '"what `mailwake account hash` prints"'
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Account:
     """A sender that may authenticate with AUTH."""
 
-    password: Annotated[
-        str, Setting("The hash of its password.", kinds.password_hash(), example='"$argon2id$v=19$..."')
-    ]
+    password: Annotated[str, Setting("The hash of its password.", kinds.password_hash(), example=_EXAMPLE_HASH)]
     customer_id: Annotated[
         str | None,
         Setting("The customer its mail belongs to (mo_customer_id).", NAME, unset="the account's name", example='"42"'),
@@ -80,7 +80,7 @@ class Relay:
         Setting(
             "The mail server that takes the copies.",
             kinds.address(allowed='HOST:PORT, like "mail.example.com:25"'),
-            unset="`mailwake serve` asks for it, or for --demo",
+            unset="`mailwake serve` needs --next-hop or --demo",
             example='"mail.example.com:25"',
         ),
     ] = None
@@ -151,7 +151,7 @@ class KeySecret:
     """One key of the keyring."""
 
     id: Annotated[int, Setting("The key's number, which every link carries.", kinds.integer(0, 255), example="1")]
-    secret: Annotated[bytes, Setting("The key.", kinds.secret(KEY_OCTETS), example=_EXAMPLE_SECRET)]
+    secret: Annotated[bytes, Setting("The key.", kinds.secret(KEY_OCTETS), example=_EXAMPLE_KEY)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

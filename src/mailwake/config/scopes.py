@@ -80,7 +80,7 @@ class ScopedOptions:
             table = _peer_table(listen.peer, path, f" in listen {address}")
             self._listens[address] = (_Scope(f"listen {address}", path, listen), table)
         self._peers = _peer_table(listener.peer, ("esmtp_listener",), " in esmtp_listener")
-        self._resolved: dict[tuple[str, str | None, tuple[int, ...]], ResolvedOptions] = {}
+        self._resolved: dict[tuple[str | None, tuple[int, ...]], ResolvedOptions] = {}
 
     def resolve(self, listener: str, peer: str, pathway: str | None = None) -> ResolvedOptions:
         """The options for a client `peer` (IP address as text) at `listener` (as configured: `host:port`).
@@ -92,7 +92,7 @@ class ScopedOptions:
         listen, inner = self._listens.get(listener) or self._listens.get(_normal(listener), _NO_LISTEN)
         client = parse_client(peer)
         scopes = [*inner.matches(client), *((listen,) if listen else ()), *self._peers.matches(client)]
-        key = (listener if listen else "", pathway, tuple(map(id, scopes)))
+        key = (pathway, tuple(map(id, scopes)))
         found = self._resolved.get(key)
         if found is None:
             found = self._resolve(scopes, pathway)

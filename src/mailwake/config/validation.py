@@ -25,10 +25,11 @@ class Validation:
     """The same as a source: `mailwake.toml:12`, `command line`."""
     problems: list[str] = field(default_factory=list)
     sources: dict[Path, str] = field(default_factory=dict)
+    _written: dict[Path, Path] = field(default_factory=dict)
 
     def refuse(self, path: Path, problem: str) -> None:
         """Note a problem with the setting at `path`."""
-        place = self.place(path)
+        place = self.place(self._written.get(path, path))
         self.problems.append(f"{place}: {join_name(path)}: {problem}" if place else f"{join_name(path)}: {problem}")
 
     def read_table(self, table: type, raw: Any, written: Path, path: Path) -> Any:
@@ -53,6 +54,8 @@ class Validation:
     def _note(self, path: Path, written: Path) -> None:
         if origin := self.origin(written):
             self.sources[path] = origin
+        if written != path:
+            self._written[path] = written
 
     def _read_field(self, each: Field, raw: Any, written: Path, path: Path) -> Any:
         if isinstance(each.marker, Setting):
@@ -122,7 +125,8 @@ def show_value(value: Any) -> str:
 def suggestion(path: Path, known: Mapping[str, object]) -> str:
     """`; did you mean 'x'?` for an unknown name: the same name in another table, or a similar one here or elsewhere."""
     name = path[-1]
-    elsewhere = {found[-1]: join_name(found) for found in setting_paths(Settings) if found[-1] not in known}
+    paths = sorted(setting_paths(Settings), key=len, reverse=True)  # of two of one name the outer one is meant
+    elsewhere = {found[-1]: join_name(found) for found in paths if found[-1] not in known}
     if name in elsewhere:
         return f"; did you mean '{elsewhere[name]}'?"
     here, there = _likeness(name, known), _likeness(name, elsewhere)
