@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from mailwake.clock import ManualClock
 from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
+from mailwake.tracker.address_rate import AddressRate
 from mailwake.tracker.app import Outcome, Shown, TrackerApp
 from mailwake.tracker.app_links import AppLinks
+from mailwake.tracker.client_facts import ClientFactsReader
 from mailwake.tracker.pages import NOT_FOUND_PAGE, PIXEL_GIF
 from mailwake.tracker.rsgi import Request
 
@@ -270,6 +273,16 @@ async def test_what_is_no_request_is_answered_and_closed_and_harms_nobody(
 async def test_strange_octets_in_a_field_do_not_cost_the_click(serve: Serve, app: TrackerApp) -> None:
     async with serve(app) as tracker:
         assert same(await tracker.get("/f/a/click", "User-Agent: caf\xe9\xff"), REDIRECT)
+
+
+async def test_an_address_that_asks_too_often_is_turned_away(serve: Serve, script: Script, metrics: Metrics) -> None:
+    rate = AddressRate(2, ClientFactsReader(), ManualClock())
+    app = TrackerApp(script, AppLinks(None), metrics, make_logger("json", "error"), rate=rate)
+    async with serve(app) as tracker:
+        answers = [await tracker.get("/f/a/click") for _ in range(3)]
+    assert [answer[9:12] for answer in answers] == [b"302", b"302", b"403"]
+    assert metrics.counter("tracker_requests_total", "too_many").value == 1
+    assert len(script.asked) == 2
 
 
 async def test_a_fault_of_our_own_is_a_plain_500_and_counted(serve: Serve, app: TrackerApp, metrics: Metrics) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from mailwake.flows.click_flow import ClickFlow
+from mailwake.tracker.address_rate import AddressRate
 from mailwake.tracker.app import TrackerApp
 from mailwake.tracker.app_links import AppLinks
 from mailwake.tracker.client_facts import ClientFactsReader
@@ -39,16 +40,18 @@ async def run_tracker_worker(
     read_keyring: Callable[[], Keyring] | None = None,
     trusted_proxies: Sequence[IPv4Network | IPv6Network] = (),
     app_links_directory: Path | None = None,
+    max_requests_per_address: int = 0,
     limits: HttpLimits | None = None,
 ) -> None:
     """Answer HTTP on the listening `sockets` until `stop` is set and the requests in hand are answered.
 
-    The caller owns sockets and journal, and closes the journal afterwards. Raises StartupError when HTTP cannot be
-    served.
+    `max_requests_per_address` is requests a minute, 0 for no limit. The caller owns sockets and journal, and closes the
+    journal afterwards. Raises StartupError when HTTP cannot be served.
     """
     facts = ClientFactsReader(trusted_proxies)
     flow = ClickFlow(codec, ids, journal, facts, metrics, clock, log, read_keyring=read_keyring)
-    app = TrackerApp(flow, AppLinks(app_links_directory), metrics, log)
+    rate = AddressRate(max_requests_per_address, facts, clock) if max_requests_per_address else None
+    app = TrackerApp(flow, AppLinks(app_links_directory), metrics, log, rate=rate)
     servers = [asyncio.create_task(serve_tracker(sock, app, stop=stop, limits=limits)) for sock in sockets]
     try:
         await asyncio.gather(*servers)

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from mailwake.logs import Logger
     from mailwake.metrics import Metrics
+    from mailwake.tracker.address_rate import AddressRate
     from mailwake.tracker.app_links import AppLinks
-    from mailwake.tracker.rsgi import Request, Responder
+    from mailwake.tracker.rsgi import Request, RequestHeaders, Responder
 
 
 class Shown(Enum):
@@ -40,10 +41,16 @@ class LinkHandler(Protocol):
 
 
 class TrackerApp:
-    """Answers every request to a tracking domain (2-tracking §2); give it to `granian_server.serve_tracker`."""
+    """Answers every request to a tracking domain (2-tracking §2); give it to `granian_server.serve_tracker`.
 
-    def __init__(self, handler: LinkHandler, links: AppLinks, metrics: Metrics, log: Logger) -> None:
+    `rate` limits the requests of one address; None means no limit.
+    """
+
+    def __init__(
+        self, handler: LinkHandler, links: AppLinks, metrics: Metrics, log: Logger, *, rate: AddressRate | None = None
+    ) -> None:
         self._follow = handler.follow
+        self._rate = rate
         self._app_links = links
         self._log = log
 
@@ -57,35 +64,36 @@ class TrackerApp:
         self._count_app_links = counted("app_links")
         self._count_wrong_method = counted("wrong_method")
         self._count_body_refused = counted("body_refused")
+        self._count_too_many = counted("too_many")
         self._count_failed = counted("failed")
 
     async def __rsgi__(self, request: Request, responder: Responder) -> None:
         """Answer one request; the server calls this in a task of its own."""
         try:
-            await self._answer(request, responder)
+            method = request.method
+            if method != "GET" and method != "HEAD":
+                self._count_wrong_method()
+                responses.wrong_method(responder)
+                return
+            if has_body(request.headers):
+                self._count_body_refused()
+                responses.body_refused(responder)
+                return
+            if self._rate is not None and not self._rate.allows(request):
+                self._count_too_many()
+                responses.too_many(responder)
+                return
+            path = request.path
+            tracked = parse_path(path.rstrip("/"))  # some programs that copy links add a slash
+            if tracked is None:
+                await self._answer_other(path, request, responder)
+                return
+            family, token = tracked
+            self._show(await self._follow(family, token, request, record=method == "GET"), responder)
         except Exception:
             self._count_failed()
             self._log.exception("tracker request failed", path=request.path[:2])
             responses.failed(responder)
-
-    async def _answer(self, request: Request, responder: Responder) -> None:
-        method = request.method
-        if method != "GET" and method != "HEAD":
-            self._count_wrong_method()
-            responses.wrong_method(responder)
-            return
-        headers = request.headers
-        if "transfer-encoding" in headers or ("content-length" in headers and headers.get("content-length") != "0"):
-            self._count_body_refused()
-            responses.body_refused(responder)
-            return
-        path = request.path
-        tracked = parse_path(path.rstrip("/"))  # some programs that copy links add a slash
-        if tracked is None:
-            await self._answer_other(path, request, responder)
-            return
-        outcome = await self._follow(tracked.family, tracked.token, request, record=method == "GET")
-        self._show(outcome, responder)
 
     def _show(self, outcome: Outcome, responder: Responder) -> None:
         if outcome is Shown.IMAGE:
@@ -110,3 +118,8 @@ class TrackerApp:
                 responses.app_links(responder, content)
                 return
         self._show(Shown.NOTHING, responder)
+
+
+def has_body(headers: RequestHeaders) -> bool:
+    """Whether a request comes with a body: none may, and Granian takes both ways of saying how long it is at once."""
+    return "transfer-encoding" in headers or ("content-length" in headers and headers.get("content-length") != "0")

@@ -28,6 +28,7 @@ _ROBOTS: Final[HeaderFields] = [_TEXT, ("cache-control", "public, max-age=86400"
 _APP_LINKS: Final[HeaderFields] = [("content-type", "application/json"), ("cache-control", "public, max-age=3600")]
 _WRONG_METHOD: Final[HeaderFields] = [("allow", "GET, HEAD"), _TEXT, _NO_STORE, _CLOSE]
 _BODY_REFUSED: Final[HeaderFields] = [_TEXT, _NO_STORE, _CLOSE]
+_TOO_MANY: Final[HeaderFields] = [_TEXT, _NO_STORE]
 _FAILED: Final[HeaderFields] = [_TEXT, _NO_STORE]
 
 
@@ -64,6 +65,11 @@ def wrong_method(responder: Responder) -> None:
 def body_refused(responder: Responder) -> None:
     """413, and the connection closes: no request here has a body, and where one ends can be disputed (smuggling)."""
     responder.response_bytes(413, _BODY_REFUSED, b"Requests with a body are not answered here.\n")
+
+
+def too_many(responder: Responder) -> None:
+    """403, for an address that sent more requests than the operator allows (2-tracking §2)."""
+    responder.response_bytes(403, _TOO_MANY, b"Too many requests from your address; please try again in a minute.\n")
 
 
 def failed(responder: Responder) -> None:
