@@ -14,7 +14,7 @@ LONGEST_PATH = 256
 _LONGEST_LABEL = 63  # RFC 1035 §2.3.4
 
 # Possessive throughout: no input makes them go back.
-_ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~-"
+_ATEXT = r"-A-Za-z0-9!#$%&'*+/=?^_`{|}~"
 _DOT_STRING = rf"[{_ATEXT}]++(?:\.[{_ATEXT}]++)*+"
 _LABEL = r"[A-Za-z0-9]++(?:-++[A-Za-z0-9]++)*+"
 _PLAIN = re.compile(rf"{_DOT_STRING}@{_LABEL}(?:\.{_LABEL})*+")

@@ -77,6 +77,8 @@ def decode_response(line: bytes, *, initial: bool = False) -> bytes:
     if line == b"=" and initial:
         return b""
     try:
+        if len(line) % 4:  # Python overlooks surplus padding
+            raise binascii.Error
         return base64.b64decode(line, validate=True)
     except binascii.Error:
         raise Refusal(Reply(501, "5.5.2", "The response is not base64")) from None
