@@ -56,9 +56,9 @@ class Damage:
 
 
 def frame(payload: bytes) -> bytes:
-    """One frame; ValueError for an empty or an overlong payload."""
+    """One frame; JournalError for an empty or an overlong payload."""
     if not 0 < len(payload) <= MAX_PAYLOAD:
-        raise ValueError(f"a journal's payload has 1 to {MAX_PAYLOAD} octets, not {len(payload)}")
+        raise JournalError(f"a journal's payload has 1 to {MAX_PAYLOAD} octets, not {len(payload)}")
     return _FRAME.pack(len(payload), crc32(payload)) + payload
 
 

@@ -66,20 +66,20 @@ class JournalWriter:
 
     def append(self, payload: bytes) -> asyncio.Future[None]:
         """A future that is done when the payload is durable, or fails with JournalError; await it."""
-        return self._add([frame(payload)], FRAME_OVERHEAD + len(payload))
+        return self._add((payload,), FRAME_OVERHEAD + len(payload))
 
     def append_many(self, payloads: Sequence[bytes]) -> asyncio.Future[None]:
         """The same for several payloads: they are written together, in order, and none of them alone is promised."""
-        frames = [frame(payload) for payload in payloads]
-        return self._add(frames, sum(map(len, frames)))
+        return self._add(payloads, sum(map(len, payloads)) + FRAME_OVERHEAD * len(payloads))
 
-    def _add(self, frames: list[bytes], octets: int) -> asyncio.Future[None]:
+    def _add(self, payloads: Sequence[bytes], octets: int) -> asyncio.Future[None]:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = self._loop.create_future()
-        if self._closed or self._waiting_bytes + octets > self._max_pending_bytes:
-            why = "the journal is closed" if self._closed else "too many records wait for the disk"
-            self._fail([future], JournalError(why), len(frames))
+        try:
+            frames = self._admit(payloads, octets)
+        except JournalError as error:
+            self._fail([future], error, len(payloads))
             return future
         self._waiting_bytes += octets
         self._waiting.frames.extend(frames)
@@ -89,6 +89,13 @@ class JournalWriter:
             self._in_flight = True
             self._loop.call_soon(self._send)
         return future
+
+    def _admit(self, payloads: Sequence[bytes], octets: int) -> list[bytes]:
+        if self._closed:
+            raise JournalError("the journal is closed")
+        if self._waiting_bytes + octets > self._max_pending_bytes:
+            raise JournalError(f"{self._directory}: too many records wait for the disk")
+        return [frame(payload) for payload in payloads]
 
     async def close(self) -> None:
         """Make everything appended durable, then stop; appends fail from now on."""

@@ -30,12 +30,17 @@ def click_url(scheme: str, domain: str, sub_path: str, token: bytes) -> bytes:
 
 def open_url(scheme: str, domain: str, token: bytes) -> bytes:
     """`<scheme>://<domain>/q/<token>`, ASCII."""
-    return f"{scheme}://{domain}/q/".encode("ascii") + token
+    return tracked_url(scheme, domain, "q", token)
 
 
 def initial_open_url(scheme: str, domain: str, token: bytes) -> bytes:
     """`<scheme>://<domain>/o/<token>`, ASCII."""
-    return f"{scheme}://{domain}/o/".encode("ascii") + token
+    return tracked_url(scheme, domain, "o", token)
+
+
+def tracked_url(scheme: str, domain: str, family: str, token: bytes) -> bytes:
+    """`<scheme>://<domain>/<family>/<token>`, ASCII: every tracked URL but a click's."""
+    return f"{scheme}://{domain}/{family}/".encode("ascii") + token
 
 
 def clean_sub_path(sub_path: str) -> str:
