@@ -13,6 +13,7 @@ from mailwake.config.describe import example_toml, settings_reference
 from mailwake.config.fields import Setting, fields_of
 from mailwake.config.load import ConfigurationError, load
 from mailwake.config.networks import parse_client
+from mailwake.config.overrides import parse_assignments
 from mailwake.config.scope_settings import TrackingOptions
 from mailwake.config.scopes import ResolvedOptions, ScopedOptions, Sourced
 from mailwake.errors import SettingError
@@ -34,8 +35,6 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> None:
     """Show each tracking option for mail of this client: its value, and the scope that it came from."""
-    from mailwake.cli.serve_command import parse_assignments
-
     configuration = load(config, parse_assignments(set_ or []))
     scoped = ScopedOptions(configuration)
     if parse_client(peer) is None:

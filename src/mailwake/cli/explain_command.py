@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from mailwake.cli.serve_command import parse_assignments
 from mailwake.config.load import load
+from mailwake.config.overrides import parse_assignments
 from mailwake.errors import MailwakeError
 from mailwake.service.explanation import Explanation, explain_message
 from mailwake.smtp.replies import Refusal

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mailwake.config.load import load
+from mailwake.config.overrides import parse_assignments
 from mailwake.errors import SettingError
 from mailwake.service.run import run_service
 
@@ -57,14 +58,3 @@ def serve(
         raise SettingError(f"--role: {role!r} is none of all, smtp, tracker")
     configuration = load(config, overrides, flags=flags)
     run_service(configuration, smtp=smtp, tracker=tracker, role=role, demo=demo)
-
-
-def parse_assignments(texts: list[str]) -> dict[str, str]:
-    """`NAME=VALUE` texts as a mapping; SettingError for one without `=`."""
-    found: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise SettingError(f"--set: {text!r} is no NAME=VALUE, for example open_tracking_enabled=true")
-        found[name.strip()] = value.strip()
-    return found

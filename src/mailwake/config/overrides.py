@@ -8,13 +8,27 @@ from mailwake.config.fields import Section, Setting, fields_of
 from mailwake.config.schema import Settings
 from mailwake.config.toml_lines import Path, split_name
 from mailwake.config.validation import suggestion
+from mailwake.errors import SettingError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mailwake.config.kinds import Kind
 
 
 class OverrideError(ValueError):
     """What is wrong with a name or value on the command line, as the clause that follows the name."""
+
+
+def parse_assignments(texts: Sequence[str]) -> dict[str, str]:
+    """The `NAME=VALUE` texts of repeated `--set` flags as overrides; SettingError for one without `=`."""
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise SettingError(f"--set: {text!r} is no NAME=VALUE, for example open_tracking_enabled=true")
+        found[name.strip()] = value.strip()
+    return found
 
 
 def put(tables: dict[str, Any], name: str, text: str) -> Path:
