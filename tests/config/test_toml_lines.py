@@ -1,4 +1,5 @@
 import tomllib
+from typing import Any
 
 import pytest
 
@@ -56,6 +57,20 @@ id = 2
 def test_where_a_setting_stands(name: str, line: int) -> None:
     tomllib.loads(TEXT)
     assert TomlLines(TEXT).line(split_name(name)) == line
+
+
+def test_a_list_over_thousands_of_lines_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[str] = []
+    loads = tomllib.loads
+
+    def counted(text: str) -> dict[str, Any]:
+        parsed.append(text)
+        return loads(text)
+
+    monkeypatch.setattr(tomllib, "loads", counted)
+    text = "networks = [\n" + '  "10.0.0.0/8",\n' * 5000 + "] # end\nafter = 1\n"
+    assert TomlLines(text).line(("after",)) == 5003
+    assert len([each for each in parsed if "10.0.0.0" in each]) == 1
 
 
 @pytest.mark.parametrize("name", ["", ".", "a.", "a b", "a=1", "a\nb", '"a', "a = 0\nb"])

@@ -10,7 +10,7 @@ _KEY = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
 _DOTTED = rf"{_KEY}(?:[ \t]*\.[ \t]*{_KEY})*"
 _HEADER = re.compile(rf"[ \t]*(\[\[?)[ \t]*({_DOTTED})[ \t]*\]")
 _ASSIGNMENT = re.compile(rf"[ \t]*({_DOTTED})[ \t]*=")
-_LONGEST_STATEMENT = 2000
+_LAST_LINE = re.compile(r"""(?:[\]}]|\"{3}|'{3})[ \t]*(?:#.*)?$""")
 
 Path = tuple[str, ...]
 
@@ -72,7 +72,10 @@ class TomlLines:
 
 def _statement_length(lines: list[str], start: int) -> int:
     """How many lines the assignment that begins at `start` takes: the fewest that parse."""
-    for length in range(1, min(_LONGEST_STATEMENT, len(lines) - start) + 1):
+    for length in range(1, len(lines) - start + 1):
+        # Trying every line would take a time that is quadratic in the length of a list.
+        if length > 1 and not _LAST_LINE.search(lines[start + length - 1]):
+            continue
         try:
             tomllib.loads("\n".join(lines[start : start + length]))
         except tomllib.TOMLDecodeError:
