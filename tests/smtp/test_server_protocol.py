@@ -340,6 +340,12 @@ def test_errors_exactly_at_their_limit_and_one_over() -> None:
     assert session.protocol.closing
 
 
+def test_bad_addresses_in_a_list_do_not_count_as_errors() -> None:
+    session = talk(b"MAIL FROM:<>\r\n" + b"RCPT TO:<bad>\r\n" * 50 + b"RCPT TO:<a@b>\r\nDATA\r\nx\r\n.\r\n")
+    assert session.codes.count("501 5.1.3") == 50
+    assert session.messages == [b"x\r\n"]
+
+
 def test_an_accepted_message_forgives_errors() -> None:
     session = talk((b"WHAT\r\n" * 4 + TRANSACTION + b".\r\n") * 5)
     assert len(session.messages) == 5

@@ -25,7 +25,10 @@ class ServerLimits:
     """Recipients of a message; RFC 5321 §4.5.3.1.8 asks for 100."""
 
     errors: int
-    """Bad commands and failed log-ins of a connection with no message accepted since; one more ends it with 421."""
+    """Bad commands and failed log-ins of a connection with no message accepted since; one more ends it with 421.
+
+    Bad addresses do not count, however many a list has of them.
+    """
 
     buffered: int
     """Octets that may wait while a decision is pending; above it the transport should pause reading."""

@@ -57,7 +57,8 @@ class Session:
 
     def refuse(self, reply: Reply) -> None:
         """Say it, and count it where it is an error of the client; too many end the session."""
-        if reply.code in replies.ERRORS:
+        # A bad address (5.1.x) is an error of whoever wrote the list, and a list may have many.
+        if reply.code in replies.ERRORS and not reply.enhanced.startswith("5.1."):
             self.errors += 1
             if self.errors > self.options.limits.errors:
                 self.close(replies.TOO_MANY_ERRORS)
