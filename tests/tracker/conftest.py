@@ -17,10 +17,10 @@ PATIENCE = 20.0
 
 
 class RunningTracker:
-    """A tracker that answers on 127.0.0.1; `stop` begins its graceful end, `ended` is its task."""
+    """A tracker that answers on `address`; `stop` begins its graceful end, `ended` is its task."""
 
-    def __init__(self, port: int, stop: asyncio.Event, ended: asyncio.Task[None]) -> None:
-        self.port = port
+    def __init__(self, address: tuple[str, int], stop: asyncio.Event, ended: asyncio.Task[None]) -> None:
+        self.address = address
         self.stop = stop
         self.ended = ended
         self._writers: list[asyncio.StreamWriter] = []
@@ -38,7 +38,7 @@ class RunningTracker:
         return await self.ask("\r\n".join(lines).encode("latin-1"))
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 22)
+        reader, writer = await asyncio.open_connection(*self.address, limit=1 << 22)
         self._writers.append(writer)
         return reader, writer
 
@@ -59,11 +59,12 @@ def serve() -> Serve:
     """A running tracker for the length of an `async with`; it must end well."""
 
     @contextlib.asynccontextmanager
-    async def run(app: Any, limits: HttpLimits | None = None) -> AsyncIterator[RunningTracker]:
-        with socket.create_server(("127.0.0.1", 0), backlog=128) as listening:
+    async def run(app: Any, limits: HttpLimits | None = None, host: str = "127.0.0.1") -> AsyncIterator[RunningTracker]:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.create_server((host, 0), family=family, backlog=128) as listening:
             stop = asyncio.Event()
             ended = asyncio.create_task(serve_tracker(listening, app, stop=stop, limits=limits))
-            tracker = RunningTracker(listening.getsockname()[1], stop, ended)
+            tracker = RunningTracker(listening.getsockname()[:2], stop, ended)
             try:
                 yield tracker
             finally:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+import socket
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from mailwake.metrics import Metrics
 from mailwake.tracker.address_rate import AddressRate
 from mailwake.tracker.app import Outcome, Shown, TrackerApp
 from mailwake.tracker.app_links import AppLinks
-from mailwake.tracker.client_facts import ClientFactsReader
+from mailwake.tracker.client_facts import ClientFacts, ClientFactsReader
 from mailwake.tracker.pages import NOT_FOUND_PAGE, PIXEL_GIF
 from mailwake.tracker.rsgi import Request
 
@@ -29,15 +31,18 @@ TARGET = "https://shop.example/a?b=c&d=%20#e"
 
 
 class Script:
-    """A link handler that answers by the token, and remembers what it was asked."""
+    """A link handler that answers by the token, and remembers what it was asked and by whom."""
 
     def __init__(self) -> None:
+        self.reader = ClientFactsReader([ip_network("127.0.0.0/8")])
+        self.facts: list[ClientFacts] = []
         self.asked: list[tuple[str, str, bool]] = []
         self.outcomes: dict[str, Outcome] = {"click": TARGET, "image": Shown.IMAGE}
         self.gate = asyncio.Event()
 
     async def follow(self, family: str, token: str, request: Request, *, record: bool) -> Outcome:
         self.asked.append((family, token, record))
+        self.facts.append(self.reader.read(request))
         if token == "raise":
             raise RuntimeError("a fault of our own")
         if token == "wait":
@@ -283,6 +288,32 @@ async def test_an_address_that_asks_too_often_is_turned_away(serve: Serve, scrip
     assert [answer[9:12] for answer in answers] == [b"302", b"302", b"403"]
     assert metrics.counter("tracker_requests_total", "too_many").value == 1
     assert len(script.asked) == 2
+
+
+async def test_facts_of_the_client_as_the_server_gives_them(serve: Serve, app: TrackerApp, script: Script) -> None:
+    fields = (
+        "User-Agent: Mail/1.0\t(x)",
+        "X-Forwarded-For: 203.0.113.9, 198.51.100.1",
+        "x-forwarded-for: 127.0.0.2",
+        "Accept-Language: de",
+        "Sec-Purpose: prefetch",
+    )
+    async with serve(app) as tracker:
+        await tracker.get("/f/a/click", *fields)
+        await tracker.get("/f/a/click", 'Forwarded: for="[2001:db8::1]:80"')
+        await tracker.get("/f/a/click", "X-Forwarded-For: caf\xe9")
+    assert script.facts == [
+        ClientFacts("198.51.100.1", "Mail/1.0 (x)", "de", True),
+        ClientFacts("2001:db8::1", "", "", False),
+        ClientFacts("127.0.0.1", "", "", False),
+    ]
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this machine has no IPv6")
+async def test_an_ipv6_client_has_no_brackets(serve: Serve, app: TrackerApp, script: Script) -> None:
+    async with serve(app, host="::1") as tracker:
+        assert same(await tracker.get("/f/a/click"), REDIRECT)
+    assert script.facts[0].address == "::1"
 
 
 async def test_a_fault_of_our_own_is_a_plain_500_and_counted(serve: Serve, app: TrackerApp, metrics: Metrics) -> None:
