@@ -14,7 +14,6 @@ import asyncio
 import gc
 import json
 import os
-import platform
 import shutil
 import signal
 import socket
@@ -26,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import uvloop
+from benchmarks.machine import children, cpu_seconds, describe_machine
 
 import mailwake
 from mailwake.clock import SystemClock
@@ -193,10 +193,10 @@ def measure_tracker(load: list[str], paths: Path, workers: int, directory: Path,
     port = sockets[0].getsockname()[1]
     sockets += [listening_socket(port) for _ in range(workers - 1)]
     (directory / "ids").mkdir()
-    children = [
+    processes = [
         subprocess.Popen(
             [
-                *(sys.executable, __file__, "--worker", str(sock.fileno()), "--slot", str(slot)),
+                *(sys.executable, "-m", "benchmarks.tracker_load", "--worker", str(sock.fileno()), "--slot", str(slot)),
                 *("--data", str(directory), "--secret", secret.hex()),
             ],
             pass_fds=[sock.fileno()],
@@ -205,12 +205,12 @@ def measure_tracker(load: list[str], paths: Path, workers: int, directory: Path,
     ]
     try:
         wait_for_answers(port, paths.read_text().split()[0])
-        return measure_load(load, port, paths, [child.pid for child in children])
+        return measure_load(load, port, paths, [process.pid for process in processes])
     finally:
-        for child in children:
-            child.send_signal(signal.SIGTERM)
-        for child in children:
-            child.wait(timeout=30)
+        for process in processes:
+            process.send_signal(signal.SIGTERM)
+        for process in processes:
+            process.wait(timeout=30)
         for sock in sockets:
             sock.close()
 
@@ -224,8 +224,7 @@ def measure_nginx(load: list[str], paths: Path, workers: int, directory: Path) -
     server = subprocess.Popen([program, "-p", str(directory), "-c", str(configuration)], stderr=subprocess.DEVNULL)
     try:
         wait_for_answers(port, "/")
-        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-        return measure_load(load, port, paths, [int(child) for child in children])
+        return measure_load(load, port, paths, children(server.pid))
     finally:
         server.terminate()
         server.wait(timeout=30)
@@ -268,11 +267,6 @@ def wait_for_answers(port: int, path: str) -> None:
     sys.exit("the server does not answer")
 
 
-def cpu_seconds(process: int) -> float:
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def count_events(directory: Path) -> int:
     reader = JournalReader(directory)
     count, cursor = 0, None
@@ -287,13 +281,8 @@ def count_events(directory: Path) -> int:
 
 
 def print_machine(directory: Path, arguments: argparse.Namespace) -> None:
-    model = "unknown CPU"
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-            break
     disk = subprocess.run(["stat", "-f", "-c", "%T", str(directory)], capture_output=True, text=True, check=False)
-    print(f"{model}, {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}")
+    print(describe_machine())
     print(
         f"mailwake {mailwake.__version__}, {arguments.workers} workers, wrk -t{arguments.threads} "
         f"-c{arguments.connections}, {arguments.seconds} s, {LINKS} links, "
