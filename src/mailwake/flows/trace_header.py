@@ -20,5 +20,5 @@ def received_field(session: Session, hostname: str, transmission_id: int, now: f
     return (
         f"Received: from {hello or 'unknown'} ({literal})\r\n"
         f"\tby {hostname} with {session.protocol} id {transmission_id};\r\n"
-        f"\t{formatdate(now)}\r\n"
+        f"\t{formatdate(now).removesuffix('-0000')}+0000\r\n"
     ).encode("ascii", "replace")

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from mailwake.listener.connection import Connection
 from mailwake.listener.conversation import Conversation
@@ -183,8 +183,7 @@ class _Arrival(asyncio.Protocol):
         self._listener = listener
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._listener.admit(transport)
+        self._listener.admit(cast("asyncio.Transport", transport))  # uvloop's transports are not subclasses of it
 
 
 def _plain_address(address: str) -> str:
