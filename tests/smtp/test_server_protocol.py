@@ -437,6 +437,14 @@ def test_tls_starts_the_session_anew() -> None:
         session.protocol.tls_established()
 
 
+def test_tls_forgets_who_logged_in_before_it() -> None:
+    session = talk(PLAIN, b"STARTTLS\r\n", starttls=True, **OPEN_AUTH)
+    session.protocol.tls_established()
+    assert session.protocol.authenticated is None
+    session.send([b"EHLO x\r\n", PLAIN])
+    assert session.codes[-1] == "235 2.7.0"
+
+
 def test_starttls_may_be_refused() -> None:
     session = talk(b"STARTTLS\r\nNOOP\r\n", starttls=False)
     assert session.codes == ["502 5.5.1", "250 2.0.0"]

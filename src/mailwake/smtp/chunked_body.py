@@ -36,8 +36,6 @@ class ChunkedBody:
         self.octets = self._missing = octets
         self.last = last
         self._size += octets
-        if self._size > self._rules.message_size:
-            self._content = bytearray()
 
     def take(self, octets: bytearray) -> bool:
         """Move what belongs to the chunk out of the buffer; whether the chunk is whole."""
