@@ -48,7 +48,7 @@ def test_ids_fit_into_63_bits_and_rise() -> None:
 def test_200_000_ids_of_several_generators_differ() -> None:
     clock = a_clock()
     generators = [ids_of(clock, Mark(), node, slot) for node in (0, 1, 255) for slot in (0, 1, 127)]
-    made = set()
+    made: set[int] = set()
     for turn in range(200_000 // len(generators) + 1):
         made.update(ids.next() for ids in generators)
         if turn % 100 == 0:

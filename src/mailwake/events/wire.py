@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from mailwake.events.from_record import LinkFacts
     from mailwake.events.model import Event
 
-_TEXT_FIELDS = frozenset({"type", "timestamp", "injection_time", "is_prefetched"})
 _encode = msgspec.json.Encoder().encode
 
 
 def to_wire(event: Event) -> dict[str, Any]:
     """The event as webhooks carry it: numbers as text, booleans as they are, fields without a value left out."""
-    fields: dict[str, Any] = {"type": event.type.wire_name}
+    fields: dict[str, Any] = {}
     for name in event.__struct_fields__:
         value = getattr(event, name)
-        if name in _TEXT_FIELDS or value is None or value in ("", (), {}):
-            continue
-        fields[name] = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        if value is not None and value not in ("", (), {}):
+            fields[name] = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    fields["type"] = event.type.wire_name
     fields["timestamp"] = str(event.timestamp // 1000)
     if event.injection_time is not None:
         fields["injection_time"] = iso_time(event.injection_time)
     if event.is_prefetched is not None:
+        del fields["is_prefetched"]
         fields["user_agent_parsed"] = {"is_prefetched": event.is_prefetched}
     return {"msys": {event.type.group: fields}}
 
