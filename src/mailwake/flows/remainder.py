@@ -50,7 +50,7 @@ class Remainder:
         self._bounced = metrics.counter("spool_entries_total", "bounce")
 
     async def keep(self, message: PreparedMessage, outcomes: Sequence[Outcome]) -> None:
-        """Spool what was not delivered, as itself or as a bounce: durable when this returns; SpoolError if it cannot."""
+        """Spool what was not delivered, as itself or as a bounce; durable when this returns, or SpoolError."""
         now = self._clock.now()
         entries = []
         for index, outcome in enumerate(outcomes):
