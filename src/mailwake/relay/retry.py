@@ -57,7 +57,9 @@ class RetryLoop:
         self._poll_seconds = poll_seconds
         self._lease_seconds = lease_seconds
         self._in_hand: dict[int, asyncio.Task[None]] = {}
+        self._undeleted: set[int] = set()
         self._wake = asyncio.Event()
+        self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -66,9 +68,14 @@ class RetryLoop:
 
     async def stop(self, grace_seconds: float = 30.0) -> None:
         """Claim no more, and give the attempts in hand some time to end; the leases of the others run out."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._stopping = True
+        self._wake.set()
+        if self._tasks:
+            claiming, renewing = self._tasks
+            await (
+                claiming
+            )  # not cancelled: copies claimed by a thread nobody waits for would lie until their lease ends
+            renewing.cancel()
         if self._in_hand:
             await asyncio.wait(self._in_hand.values(), timeout=grace_seconds)
         unfinished = list(self._in_hand.values())
@@ -98,14 +105,14 @@ class RetryLoop:
             await asyncio.wait(self._in_hand.values())
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping:
             self._wake.clear()
             try:
                 begun = await self.claim()
             except SpoolError as error:
                 self._log.error("spool cannot be read", reason=str(error))
                 begun = 0
-            if not begun:
+            if not begun and not self._stopping:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self._poll_seconds):
                         await self._wake.wait()
@@ -122,6 +129,9 @@ class RetryLoop:
 
     async def _attempt(self, copy: SpooledCopy) -> None:
         try:
+            if copy.id in self._undeleted:
+                await self._delete_delivered(copy.id)
+                return
             outcome = await self._delivery.deliver(
                 Copy(copy.sender, copy.recipient, (copy.content,), copy.smtputf8, copy.eight_bit)
             )
@@ -148,7 +158,7 @@ class RetryLoop:
     async def _record(self, copy: SpooledCopy, outcome: Outcome) -> tuple[str, bool]:
         """Tell the spool; what became of the copy, and whether it is gone from there."""
         if outcome.status is Status.DELIVERED:
-            await asyncio.to_thread(self._spool.delivered, copy.id)
+            await self._delete_delivered(copy.id)
             return "delivered", True
         now = self._clock.now()
         attempts = copy.attempts + 1
@@ -157,6 +167,16 @@ class RetryLoop:
             return await self._bounce(copy, outcome, now), True
         await asyncio.to_thread(self._spool.defer, copy.id, next_attempt, str(outcome.reply), attempts)
         return outcome.status.value, False
+
+    async def _delete_delivered(self, entry_id: int) -> None:
+        """Forget a delivered copy; if the disk will not have it, it is at least not sent again by this process."""
+        try:
+            await asyncio.to_thread(self._spool.delivered, entry_id)
+        except SpoolError as error:
+            self._undeleted.add(entry_id)
+            self._log.error("delivered copy cannot be deleted from the spool", reason=str(error))
+        else:
+            self._undeleted.discard(entry_id)
 
     async def _bounce(self, copy: SpooledCopy, outcome: Outcome, now: float) -> str:
         report = self._reports.entry(copy, outcome, now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 TlsPolicy = Literal["none", "may", "must", "verify"]
@@ -28,7 +28,7 @@ class RelaySettings:
     username: str = ""
     """With a password: log in by AUTH PLAIN or LOGIN. Given these, a failed TLS handshake never falls back to clear."""
 
-    password: str = ""
+    password: str = field(default="", repr=False)
     ca_file: str = ""
     """PEM file of the authorities trusted with `tls = "verify"`; the system's own when empty."""
 

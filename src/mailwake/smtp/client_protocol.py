@@ -81,7 +81,7 @@ class ClientProtocol:
         self._partial = lines.pop()
         for number, line in enumerate(lines, 1):
             self._lines.append(line)
-            if line[3:4] != b"-":
+            if line[3:4] != b"-" or not line[:3].isdigit():
                 reply_lines, self._lines = self._lines, []
                 if not self._take_reply(reply_lines):
                     self._check_nothing_follows(nothing=number == len(lines) and not self._partial)
