@@ -1,0 +1,308 @@
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mailwake.journal.frame import MAX_PAYLOAD, SEGMENT_HEADER, JournalError
+from mailwake.journal.reader import JournalReader
+from mailwake.journal.segment_file import Disk
+from mailwake.journal.writer import JournalWriter
+
+
+class FailingDisk(Disk):
+    """Does what it is told to: writes only some octets and then fails, or fails to sync; counts what works."""
+
+    def __init__(self) -> None:
+        self.room: int | None = None
+        self.sync_error: OSError | None = None
+        self.syncs = 0
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        if self.room is None:
+            return super().write(descriptor, data)
+        if self.room == 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = super().write(descriptor, data[: self.room])
+        self.room -= written
+        return written
+
+    def sync(self, descriptor: int) -> None:
+        if self.sync_error is not None:
+            raise self.sync_error
+        super().sync(descriptor)
+        self.syncs += 1
+
+
+def segments(directory: Path) -> list[Path]:
+    return sorted(directory.iterdir())
+
+
+def stored(directory: Path) -> list[bytes]:
+    batch = JournalReader(directory).read()
+    assert batch.damages == []
+    return [record.payload for record in batch.records]
+
+
+async def test_what_was_answered_is_on_disk_in_order(tmp_path: Path) -> None:
+    writer = JournalWriter(tmp_path, "smtp-0")
+    payloads = [b"record %d" % number for number in range(500)]
+    await asyncio.gather(*(writer.append(payload) for payload in payloads))
+    assert stored(tmp_path) == payloads
+    await writer.append_many([b"x", b"y"])
+    assert stored(tmp_path)[-2:] == [b"x", b"y"]
+    await writer.close()
+    assert stored(tmp_path) == [*payloads, b"x", b"y"]
+
+
+async def test_appends_of_one_turn_share_a_sync(tmp_path: Path) -> None:
+    disk = FailingDisk()
+    writer = JournalWriter(tmp_path, "w", disk=disk)
+    await writer.append(b"first")  # makes the segment
+    before = disk.syncs
+    await asyncio.gather(*(writer.append(b"%d" % number) for number in range(1000)))
+    assert disk.syncs == before + 1
+    await writer.close()
+
+
+async def test_nothing_is_made_before_the_first_record(tmp_path: Path) -> None:
+    writer = JournalWriter(tmp_path / "journal", "w")
+    await writer.close()
+    assert not (tmp_path / "journal").exists()
+
+
+async def test_every_start_writes_a_new_segment(tmp_path: Path) -> None:
+    for number in range(3):
+        writer = JournalWriter(tmp_path, "w")
+        await writer.append(b"%d" % number)
+        await writer.close()
+    assert len(segments(tmp_path)) == 3
+    assert sorted(stored(tmp_path)) == [b"0", b"1", b"2"]
+
+
+async def test_a_full_segment_is_followed_by_another(tmp_path: Path) -> None:
+    writer = JournalWriter(tmp_path, "w", segment_bytes=200)
+    for number in range(20):
+        await writer.append(bytes([number]) * 50)
+    await writer.close()
+    sizes = [path.stat().st_size for path in segments(tmp_path)]
+    assert len(sizes) == 7
+    assert max(sizes) <= 200
+    assert sorted(stored(tmp_path)) == [bytes([number]) * 50 for number in range(20)]
+
+
+async def test_a_batch_larger_than_a_segment_is_still_written(tmp_path: Path) -> None:
+    writer = JournalWriter(tmp_path, "w", segment_bytes=100)
+    await writer.append_many([bytes([65 + number]) * 90 for number in range(5)])
+    await writer.close()
+    assert len(stored(tmp_path)) == 5
+
+
+async def test_files_are_private(tmp_path: Path) -> None:
+    writer = JournalWriter(tmp_path / "journal", "w")
+    await writer.append(b"x")
+    await writer.close()
+    assert (tmp_path / "journal").stat().st_mode & 0o077 == 0
+    assert [path.stat().st_mode & 0o077 for path in segments(tmp_path / "journal")] == [0]
+
+
+async def test_close_waits_for_what_was_appended_and_then_refuses(tmp_path: Path) -> None:
+    lost: list[int] = []
+    writer = JournalWriter(tmp_path, "w", on_failure=lambda error, records: lost.append(records))
+    futures = [writer.append(b"%d" % number) for number in range(100)]
+    await writer.close()
+    assert all(future.done() and future.exception() is None for future in futures)
+    assert len(stored(tmp_path)) == 100
+    with pytest.raises(JournalError, match="closed"):
+        await writer.append_many([b"a", b"b"])
+    assert lost == [2]
+    await writer.close()
+
+
+async def test_who_stops_waiting_disturbs_nobody(tmp_path: Path) -> None:
+    writer = JournalWriter(tmp_path, "w")
+    futures = [writer.append(b"%d" % number) for number in range(3)]
+    futures[1].cancel()
+    await futures[0]
+    await futures[2]
+    await writer.close()
+    assert stored(tmp_path) == [b"0", b"1", b"2"]
+
+
+@pytest.mark.parametrize("room", [0, 1, 7, 8, 13, 14, 20])
+async def test_a_full_disk_fails_the_batch_leaves_no_trace_and_recovers(tmp_path: Path, room: int) -> None:
+    disk = FailingDisk()
+    failures: list[tuple[str, int]] = []
+    writer = JournalWriter(
+        tmp_path, "w", disk=disk, on_failure=lambda error, records: failures.append((str(error), records))
+    )
+    await writer.append(b"before")
+    disk.room = room
+    results = await asyncio.gather(writer.append(b"lost 1"), writer.append(b"lost 2"), return_exceptions=True)
+    assert [type(result) for result in results] == [JournalError, JournalError]
+    assert results[0] is not results[1]
+    assert failures == [(f"{tmp_path}: No space left on device", 2)]
+    assert stored(tmp_path) == [b"before"]
+    with pytest.raises(JournalError):  # still full: not even a new segment fits
+        await writer.append(b"lost 3")
+    assert len(segments(tmp_path)) == 1
+    disk.room = None
+    await writer.append(b"after")
+    await writer.close()
+    assert sorted(stored(tmp_path)) == [b"after", b"before"]
+
+
+async def test_after_a_failed_sync_nothing_more_is_written_to_that_segment(tmp_path: Path) -> None:
+    disk = FailingDisk()
+    writer = JournalWriter(tmp_path, "w", disk=disk)
+    await writer.append(b"before")
+    disk.sync_error = OSError(errno.EIO, os.strerror(errno.EIO))
+    with pytest.raises(JournalError, match="Input/output error"):
+        await writer.append(b"lost")
+    disk.sync_error = None
+    await writer.append(b"after")
+    await writer.close()
+    assert len(segments(tmp_path)) == 2
+    assert sorted(stored(tmp_path)) == [b"after", b"before"]
+
+
+async def test_a_reader_that_saw_what_was_cut_off_goes_on(tmp_path: Path) -> None:
+    seen: list[bytes] = []
+
+    class SeenTooEarly(FailingDisk):
+        def sync(self, descriptor: int) -> None:
+            if self.sync_error is not None:
+                seen.extend(record.payload for record in JournalReader(tmp_path).read().records)
+            super().sync(descriptor)
+
+    disk = SeenTooEarly()
+    writer = JournalWriter(tmp_path, "w", disk=disk)
+    await writer.append(b"before")
+    disk.sync_error = OSError(errno.EIO, "broken")
+    with pytest.raises(JournalError):
+        await writer.append(b"lost, but seen")
+    assert seen == [b"before", b"lost, but seen"]
+    name = segments(tmp_path)[0].name
+    beyond = {name: len(SEGMENT_HEADER) + 2 * 8 + len(b"".join(seen))}
+    disk.sync_error = None
+    await writer.append(b"after")
+    batch = JournalReader(tmp_path).read(beyond)
+    assert [record.payload for record in batch.records] == [b"after"]
+    assert batch.damages == []
+    await writer.close()
+
+
+async def test_what_waits_is_bounded(tmp_path: Path) -> None:
+    lost: list[int] = []
+    writer = JournalWriter(
+        tmp_path, "w", max_pending_bytes=1000, on_failure=lambda error, records: lost.append(records)
+    )
+    futures = [writer.append(bytes(92)) for _ in range(15)]
+    results = await asyncio.gather(*futures, return_exceptions=True)
+    assert [result is None for result in results] == [True] * 10 + [False] * 5
+    assert "too many records wait" in str(results[-1])
+    assert lost == [1] * 5
+    await writer.append(bytes(92))
+    await writer.close()
+    assert len(stored(tmp_path)) == 11
+
+
+@pytest.mark.parametrize("payload", [b"", bytes(MAX_PAYLOAD + 1)])
+async def test_an_impossible_payload_fails_alone(tmp_path: Path, payload: bytes) -> None:
+    writer = JournalWriter(tmp_path, "w")
+    good = writer.append(b"good")
+    with pytest.raises(JournalError, match="octets, not"):
+        await writer.append(payload)
+    await good
+    await writer.close()
+    assert stored(tmp_path) == [b"good"]
+
+
+async def test_a_directory_that_cannot_be_made_fails_the_append(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    writer = JournalWriter(tmp_path / "file", "w")
+    with pytest.raises(JournalError, match=r"File exists|Not a directory"):
+        await writer.append(b"x")
+    await writer.close()
+
+
+def test_a_loop_that_ends_without_close_leaves_everything_answered(tmp_path: Path) -> None:
+    async def forget() -> None:
+        await JournalWriter(tmp_path, "w").append(b"kept")
+
+    asyncio.run(forget())
+    assert stored(tmp_path) == [b"kept"]
+
+
+WRITE_UNTIL_KILLED = """
+import asyncio, sys
+from pathlib import Path
+from mailwake.journal.writer import JournalWriter
+
+async def main():
+    writer = JournalWriter(Path(sys.argv[1]), "w", segment_bytes=20_000)
+    async def one(lane):
+        number = 0
+        while True:
+            payload = b"%d/%d" % (lane, number)
+            await writer.append(payload)
+            sys.stdout.buffer.write(payload + b"\\n")
+            sys.stdout.buffer.flush()
+            number += 1
+    await asyncio.gather(*(one(lane) for lane in range(16)))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("answers", [1, 100, 2500])
+def test_a_killed_process_has_lost_nothing_that_it_answered(tmp_path: Path, answers: int) -> None:
+    process = subprocess.Popen([sys.executable, "-c", WRITE_UNTIL_KILLED, str(tmp_path)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    answered = {process.stdout.readline().strip() for _ in range(answers)}
+    process.kill()
+    rest = process.communicate(timeout=60)[0]
+    answered.update(rest.split(b"\n")[:-1])  # the last line may be torn
+    answered.discard(b"")
+    batch = JournalReader(tmp_path).read(max_records=10**9)
+    assert answered <= {record.payload for record in batch.records}
+    assert len(batch.records) == len({record.payload for record in batch.records})
+
+
+LIMITED = """
+import asyncio, resource, signal, sys
+from pathlib import Path
+from mailwake.journal.frame import JournalError
+from mailwake.journal.writer import JournalWriter
+
+async def main():
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    writer = JournalWriter(Path(sys.argv[1]), "w")
+    answered = failed = 0
+    for number in range(60):
+        try:
+            await writer.append(b"%03d" % number + bytes(97))
+            answered += 1
+        except JournalError:
+            failed += 1
+    await writer.close()
+    print(answered, failed)
+
+asyncio.run(main())
+"""
+
+
+def test_a_file_size_limit_of_the_system_is_survived(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True
+    )
+    answered, failed = map(int, done.stdout.split())
+    assert failed > 0
+    assert answered > 40
+    assert len(stored(tmp_path)) == answered
