@@ -109,7 +109,7 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, event: Event, reply: Reply) -> None:
         self._protocol.reply(reply)
-        if isinstance(event, StartTLS) and reply.is_positive:
+        if isinstance(event, StartTLS) and self._protocol.state is State.TLS:  # not if plaintext came behind it
             self._flush()
             self._early = []
             self._pending = asyncio.ensure_future(self._start_tls())
