@@ -176,7 +176,7 @@ class Link(msgspec.Struct, frozen=True):
             transmission_id=self.transmission_id,
             message_id=message_id(self.transmission_id, body.recipient_index),
             sent=body.sent_after_id + _id_seconds(self.transmission_id),
-            expires=-body.life * _DAY if body.life < 0 else body.life,
+            expires=_seconds_of_life(body.life),
             recipient=body.recipient,
             campaign_id=body.campaign_id,
             tags=body.tags,
@@ -193,6 +193,10 @@ def _id_seconds(transmission_id: int) -> int:
     # events/unique_ids.py puts milliseconds since 2025 above 22 other bits. Should that ever change, links only
     # become a little longer: the difference to `sent` is stored, not assumed.
     return (transmission_id >> 22) // 1000 + _ID_EPOCH
+
+
+def _seconds_of_life(life: int) -> int:
+    return -life * _DAY if life < 0 else life
 
 
 _pack = msgspec.msgpack.Encoder().encode
