@@ -21,8 +21,8 @@ _LINE_BREAK_WITH_WHITE_SPACE = re.compile(rb"(?:\r\n?|\n)[ \t]*")
 class Field:
     """One header field of the message: offsets into the content that was scanned.
 
-    `start:end` is the whole field with its final line break; `value_start:value_end` is what stands after the colon, folds
-    and white space included, without the final line break.
+    `start:end` is the whole field with its final line break; `value_start:value_end` is what stands after the colon,
+    folds and white space included, without the final line break.
     """
 
     name: bytes

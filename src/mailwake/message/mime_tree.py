@@ -30,8 +30,8 @@ _QUOTED_PAIR = re.compile(rb"\\(.)", re.DOTALL)
 class Part:
     """One part, or the message itself: header `start:header_end`, blank line, body `body_start:end`.
 
-    `end` leaves out the line break that belongs to the boundary (RFC 2046 §5.1.1). Media type, charset, encoding and
-    disposition are lower case; `b""` where the header does not say. A message inside the message (message/rfc822) is a leaf.
+    `end` leaves out the line break that belongs to the boundary (RFC 2046 §5.1.1). Media type, encoding and
+    disposition are lower case, `b""` where the header does not say. A message in the message (message/rfc822) is a leaf.
     """
 
     start: int
@@ -45,6 +45,8 @@ class Part:
     parts: list[Part] = field(default_factory=list)
     broken: str = ""
     """Why this part cannot be understood, "" when it can: what stands inside it is then not to be touched."""
+    has_file_name: bool = False
+    """A `name` or `filename` parameter names a file: readers list such a part as an attachment."""
     unclosed: bool = False
     """The last boundary is missing: the last part goes to the end (RFC 2046 §5.1.2)."""
     number: str = ""
@@ -66,7 +68,7 @@ class Part:
         return self.content_type.startswith(b"multipart/")
 
     def walk(self) -> Iterator[Part]:
-        """This part and all inside it, in the order of the message."""
+        """The part itself and all inside it, in the order of the message."""
         yield self
         for part in self.parts:
             yield from part.walk()
@@ -109,8 +111,10 @@ class _Parser:
             if name == b"type":
                 part.content_type = _first_token(value) or default_type
                 part.parameters = parameters(value)
+                part.has_file_name |= b"name" in part.parameters
             elif name == b"disposition":
                 part.disposition = _first_token(value)
+                part.has_file_name |= b"filename" in parameters(value)
             else:
                 part.transfer_encoding = _first_token(value)
 
@@ -139,7 +143,7 @@ class _Parser:
 
 
 def parameters(value: bytes) -> dict[bytes, bytes]:
-    """The parameters of a Content-Type value, names in lower case; of two of one name the first counts (RFC 2045 §5.1)."""
+    """The parameters of a Content-Type value, names in lower case; of two alike the first counts (RFC 2045 §5.1)."""
     found: dict[bytes, bytes] = {}
     for match in _PARAMETER.finditer(value):
         name, quoted, plain = match.groups()

@@ -1,0 +1,92 @@
+"""The links of a message, collected while its parts are scanned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mailwake.rewrite.edits import Edit, Purpose
+from mailwake.rewrite.link_target import link_name, sub_path
+
+
+@dataclass(slots=True)
+class PlannedLink:
+    """One link of the message, tracked or not. Not to be changed; freezing it would double what a scan costs."""
+
+    index: int
+    """Its number among all links of the message, from 0."""
+    part: str
+    """"html", "text" or "amp"."""
+    target: str
+    """Where a click must lead: what `Location` says."""
+    name: str
+    """Its name in events."""
+    unsubscribe: bool
+    """Its click is a `link_unsubscribe` event."""
+    sub_path: str
+    """The path before the token in the tracked URL."""
+    tracked: bool
+    reason: str
+    """Why it is not tracked; "" when it is."""
+    line: int
+    """The line of the decoded part in which it stands, from 1."""
+    text_is_url: bool = False
+    """A reader sees a URL as the link's text: tracked, text and target differ, which some filters take for phishing."""
+
+
+class Options(NamedTuple):
+    """What the sender wrote beside one link: `data-msys-…` attributes, None where there is none."""
+
+    name: str | None = None
+    click_track: str | None = None
+    unsubscribe: str | None = None
+    sub_path: str | None = None
+
+
+NO_OPTIONS = Options()
+
+
+class LinkCollector:
+    """Numbers links in the order of the message and keeps the edits of the part in hand."""
+
+    def __init__(self) -> None:
+        self.links: list[PlannedLink] = []
+        self.tracked: list[PlannedLink] = []
+
+    def add(
+        self, part: str, target: str, reason: str, options: Options, line: int, *, text_is_url: bool = False
+    ) -> int | None:
+        """Note a link; the number of its slot when it is tracked, None when it stays as it is."""
+        if not reason and options.click_track == "0":
+            reason = "data-msys-clicktrack=0"
+        link = PlannedLink(
+            len(self.links),
+            part,
+            target,
+            link_name(options.name),
+            options.unsubscribe == "1",
+            sub_path(options.sub_path),
+            not reason,
+            reason,
+            line,
+            text_is_url,
+        )
+        self.links.append(link)
+        if reason:
+            return None
+        self.tracked.append(link)
+        return len(self.tracked) - 1
+
+    def mark(self) -> tuple[int, int]:
+        """How much has been noted, for `take_back`."""
+        return len(self.links), len(self.tracked)
+
+    def take_back(self, mark: tuple[int, int]) -> None:
+        """Forget what was noted after `mark`: the part turned out to be one that is left alone."""
+        del self.links[mark[0] :]
+        del self.tracked[mark[1] :]
+
+
+def click_edit(start: int, end: int, slot: int, quote: bytes = b"") -> Edit:
+    """Replace a link by the tracked one; `quote` is put around a value that has no quotes of its own."""
+    return Edit(start, end, Purpose.CLICK, quote, slot, quote)

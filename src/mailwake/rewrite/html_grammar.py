@@ -1,0 +1,116 @@
+"""The patterns of the HTML tokenizer (WHATWG HTML §13.2.5), as possessive regular expressions over bytes.
+
+Possessive quantifiers never give back what they took, so each pattern is linear on any input. They are right for every
+charset whose bytes below 0x40 mean ASCII wherever they stand; `charsets.py` turns the others into UTF-8 first.
+"""
+
+from __future__ import annotations
+
+import re
+
+RAW_TEXT_ELEMENTS = ("script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes", "plaintext")
+"""Elements whose content is text up to their end tag (§13.2.6.2); `noscript` is not one, for mail runs no scripts."""
+
+
+def _any_case(word: str) -> str:
+    """`word` in any case without the IGNORECASE flag, which would make all of a pattern slower."""
+    return "".join(f"[{letter}{letter.upper()}]" if letter.isalpha() else re.escape(letter) for letter in word)
+
+
+def _compile(pattern: str) -> re.Pattern[bytes]:
+    return re.compile(pattern.encode("ascii"))
+
+
+_WS = r"\t\n\f\r "
+_END_OF_NAME = rf"(?=[{_WS}/>])"
+# Quotes open a value only right after '='; `<a href=>` has an empty value (§13.2.5.33 – 13.2.5.38).
+_ATTRIBUTE_VALUE = rf"=[{_WS}]*+(?:\"[^\"]*+\"|'[^']*+'|[^{_WS}>\"'][^{_WS}>]*+|(?=>))"
+_ATTRIBUTE = rf"[^{_WS}/>][^{_WS}/>=]*+[{_WS}]*+(?:{_ATTRIBUTE_VALUE}|(?!=))"
+_ATTRIBUTES = rf"(?:[{_WS}/]++|{_ATTRIBUTE})*+>"
+_CAPTURED_VALUE = rf"[{_WS}]*+(?:=[{_WS}]*+(?:\"([^\"]*+)\"|'([^']*+)'|([^{_WS}>\"'][^{_WS}>]*+)|(?=>))|(?!=))"
+
+_HREF = rf"{_any_case('href')}(?=[{_WS}/>=])"
+_ATTRIBUTES_WITH_HREF = (
+    rf"(?:[{_WS}/]++|(?!{_HREF}){_ATTRIBUTE})*+"
+    rf"(?:({_HREF}){_CAPTURED_VALUE})?+"
+    rf"{_ATTRIBUTES}"
+)
+
+_CONDITION = rf"(?=\[{_any_case('if')}\b)"
+_COMMENT_REST = r"(?:-?>|(?:[^-]++|-(?!-!?>))*+--!?>)"
+_COMMENT = rf"<!--{_COMMENT_REST}"
+_BOGUS_COMMENT = r"<(?:!(?!--)|\?)[^>]*+>|</(?:>|[^a-zA-Z>][^>]*+>)"
+_LONE_LESS_THAN = r"<(?![a-zA-Z!?/])"
+
+_RAW = "|".join(_any_case(name) for name in RAW_TEXT_ELEMENTS)
+_LINK = f"{_any_case('a')}(?:{_any_case('rea')})?+"
+_FOREIGN = f"{_any_case('svg')}|{_any_case('math')}"
+_BODY, _HTML, _FRAMESET = _any_case("body"), _any_case("html"), _any_case("frameset")
+
+_UNINTERESTING = (
+    r"(?:[^<]++"
+    rf"|<(?!(?:{_LINK}|{_BODY}|{_FRAMESET}|{_FOREIGN}|{_RAW}){_END_OF_NAME})[a-zA-Z][^{_WS}/>]*+{_ATTRIBUTES}"
+    rf"|</(?!(?:{_BODY}|{_HTML}){_END_OF_NAME})[a-zA-Z][^{_WS}/>]*+{_ATTRIBUTES}"
+    rf"|<!--(?!{_CONDITION}){_COMMENT_REST}|{_BOGUS_COMMENT}|{_LONE_LESS_THAN})*+"
+)
+
+UNINTERESTING = _compile(_UNINTERESTING)
+"""All up to the next thing that NEXT reports, or up to a construct that never ends."""
+
+NEXT = _compile(
+    _UNINTERESTING + "(?:"
+    rf"<({_LINK}){_END_OF_NAME}{_ATTRIBUTES_WITH_HREF}()"  # 1 name, 2 the word href, 3–5 its value, 6
+    rf"|<!--(?={_CONDITION})({_COMMENT_REST})"  # 7
+    rf"|<({_RAW}){_END_OF_NAME}{_ATTRIBUTES}"  # 8
+    rf"|(<{_BODY}{_END_OF_NAME}{_ATTRIBUTES})"  # 9
+    rf"|(</{_BODY}{_END_OF_NAME}{_ATTRIBUTES})"  # 10
+    rf"|(</{_HTML}{_END_OF_NAME}{_ATTRIBUTES})"  # 11
+    rf"|<({_FOREIGN}){_END_OF_NAME}{_ATTRIBUTES}"  # 12
+    rf"|(<{_FRAMESET}{_END_OF_NAME}{_ATTRIBUTES})"  # 13
+    r"|(\Z))"  # 14
+)
+"""Skips what is UNINTERESTING and matches what follows; `lastindex` says what it is. No match: it never ends."""
+LINK, CONDITIONAL_COMMENT, RAW_TEXT, BODY_START, BODY_END, HTML_END, FOREIGN, FRAMESET, AT_END = (
+    6, 7, 8, 9, 10, 11, 12, 13, 14,
+)  # fmt: skip
+
+ATTRIBUTE = _compile(rf"[{_WS}/]*+([^{_WS}/>][^{_WS}/>=]*+){_CAPTURED_VALUE}")
+"""One attribute with what stands before it: 1 name, 2 value in double quotes, 3 in single quotes, 4 without quotes."""
+
+RAW_TEXT_END = {
+    name.encode(): _compile(rf"</{_any_case(name)}{_END_OF_NAME}")
+    for name in RAW_TEXT_ELEMENTS
+    if name not in ("script", "plaintext")
+}
+"""The end tag of each raw text element, by its name."""
+
+_SCRIPT_END = rf"</{_any_case('script')}{_END_OF_NAME}"
+SCRIPT_DATA = _compile(rf"(<!--)|{_SCRIPT_END}")
+SCRIPT_DATA_ESCAPED = _compile(rf"(-->)|{_SCRIPT_END}|(<{_any_case('script')}{_END_OF_NAME})")
+SCRIPT_DATA_DOUBLE_ESCAPED = _compile(rf"(-->)|{_SCRIPT_END}")
+
+_TAG = rf"<(/?)([a-zA-Z][^{_WS}/>]*+){_ATTRIBUTES}"
+TAG_IN_HTML = _compile(rf"(?:[^<]++|{_COMMENT}|{_BOGUS_COMMENT}|{_LONE_LESS_THAN})*+{_TAG}")
+"""The next tag of any name: 1 "/" for an end tag, 2 name."""
+_CDATA = r"<!\[CDATA\[(?:[^\]]++|\](?!\]>))*+\]\]>"
+TAG_IN_FOREIGN = _compile(
+    rf"(?:[^<]++|{_COMMENT}|{_CDATA}|(?!<!\[CDATA\[)(?:{_BOGUS_COMMENT})|{_LONE_LESS_THAN})*+{_TAG}"
+)
+"""The same inside svg and math, the only places where there are CDATA sections (§13.2.5.42)."""
+
+VML_OR_LINK = _compile(
+    rf"(?:[^<]++|{_BOGUS_COMMENT}|{_LONE_LESS_THAN}|<!--"
+    rf"|</?+(?!(?:{_LINK}|[vV]:[a-zA-Z]++){_END_OF_NAME})[a-zA-Z][^{_WS}/>]*+{_ATTRIBUTES}"
+    rf"|</(?:{_LINK}|[vV]:[a-zA-Z]++){_END_OF_NAME}{_ATTRIBUTES})*+"
+    rf"<({_LINK}|[vV]:[a-zA-Z]++){_END_OF_NAME}{_ATTRIBUTES_WITH_HREF}"
+)
+"""Inside a conditional comment, the next link or VML shape: 1 name, 2 the word href, 3–5 its value."""
+
+HEAD = _compile(
+    rf"(?:\xef\xbb\xbf)?+(?:[{_WS}]++|{_COMMENT}|<![^>]*+>|<\?[^>]*+>"
+    rf"|<(?:{_any_case('style')}){_END_OF_NAME}{_ATTRIBUTES}(?:[^<]++|<(?!/{_any_case('style')}))*+</{_any_case('style')}\s*+>"
+    rf"|<(?:{_any_case('title')}){_END_OF_NAME}{_ATTRIBUTES}(?:[^<]++|<(?!/{_any_case('title')}))*+</{_any_case('title')}\s*+>"
+    rf"|<script{_END_OF_NAME}{_ATTRIBUTES}(?:[^<]++|<(?!/script))*+</script\s*+>"
+    rf"|</?+(?:{_HTML}|{_any_case('head')}|{_any_case('meta')}|{_any_case('link')}|{_any_case('base')}){_END_OF_NAME}{_ATTRIBUTES})*+"
+)
+"""What may stand before the body when there is no `<body>` tag: comments, the document type, the head's elements."""

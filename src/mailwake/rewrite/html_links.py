@@ -1,0 +1,87 @@
+"""The links of an HTML or AMP part: which are tracked, and what changes in the document for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mailwake.rewrite import character_references, html_grammar, macros
+from mailwake.rewrite.edits import Edit, Purpose
+from mailwake.rewrite.found_links import NO_OPTIONS, LinkCollector, Options, click_edit
+from mailwake.rewrite.html_tags import Attribute, HtmlScan, LinkTag, attributes, link_tag
+from mailwake.rewrite.link_target import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_OPTION_NAMES = {
+    b"data-msys-linkname": "name",
+    b"data-msys-clicktrack": "click_track",
+    b"data-msys-unsubscribe": "unsubscribe",
+    b"data-msys-sublink": "sub_path",
+}
+_WHITE_SPACE_OR_END = b"\t\n\f\r >"
+
+
+def find(document: bytes, scan: HtmlScan, codec: str, part: str, collector: LinkCollector) -> list[Edit]:
+    """Give the links of a scanned document to `collector`, and the edits that track them and clean up their attributes.
+
+    `codec` decodes values; `part` is "html" or "amp". AMP links with `{{…}}` are filled in by the reader's program from data
+    that only it has, so they stay as they are.
+    """
+    edits: list[Edit] = []
+    has_options = b"data-msys-" in document.lower()
+    line, counted = 1, 0
+    for tag in scan.links:
+        if tag.href_start < 0 and not has_options:
+            continue
+        line += document.count(b"\n", counted, tag.start)
+        counted = tag.start
+        options = NO_OPTIONS
+        if has_options:
+            options = _options(document, tag, codec, edits)
+            if tag.href_start < 0:
+                continue
+        target, reason = resolve(href(document, tag, codec))
+        if part == "amp" and not reason and "{{" in target:
+            reason = "template"
+        slot = collector.add(part, target, reason, options, line)
+        if slot is not None:
+            edits.append(click_edit(tag.href_start, tag.href_end, slot, b"" if tag.quote else b'"'))
+    return edits
+
+
+def href(document: bytes, tag: LinkTag, codec: str) -> str:
+    """The value of a link's `href` as a browser reads it."""
+    value = macros.replaced(document[tag.href_start : tag.href_end])
+    return character_references.decode(value.decode(codec, "replace").replace("\0", "\ufffd"))
+
+
+def conditional_links(document: bytes, comments: Sequence[tuple[int, int]]) -> Iterator[LinkTag]:
+    """The links and VML shapes inside comments that only Microsoft's programs read (`<!--[if mso]> … <![endif]-->`)."""
+    for start, end in comments:
+        position = start
+        while (match := html_grammar.VML_OR_LINK.match(document, position, end)) is not None:
+            position = match.end()
+            yield link_tag(match, conditional=True)
+
+
+def _options(document: bytes, tag: LinkTag, codec: str, edits: list[Edit]) -> Options:
+    """The `data-msys-…` attributes of a tag, with the edits that remove them; the first of two of one name counts."""
+    values: dict[str, str] = {}
+    previous_end = tag.name_end
+    for attribute in attributes(document, tag.name_end, tag.end):
+        name = _OPTION_NAMES.get(attribute.name)
+        if name is not None:
+            value = document[attribute.value_start : attribute.value_end]
+            values.setdefault(name, character_references.decode(macros.replaced(value).decode(codec, "replace")))
+            edits.append(_removal(document, attribute, previous_end))
+        previous_end = attribute.end
+    return Options(**values) if values else NO_OPTIONS
+
+
+def _removal(document: bytes, attribute: Attribute, previous_end: int) -> Edit:
+    # With white space or the tag's end behind it, the white space before the attribute goes too. Else it stays, to keep its
+    # neighbours apart: `<a href=x data-msys-unsubscribe="1"/>` must not become `<a href=x/>`.
+    follows = document[attribute.end]
+    start = previous_end if follows in _WHITE_SPACE_OR_END else attribute.start
+    return Edit(start, attribute.end, Purpose.CLEANUP)

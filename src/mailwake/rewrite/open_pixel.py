@@ -1,0 +1,107 @@
+"""The images that report an open: where they stand in an HTML document, and their markup."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from mailwake.rewrite import html_grammar as grammar
+from mailwake.rewrite.edits import (
+    AMP_INITIAL_OPEN_SLOT,
+    AMP_OPEN_SLOT,
+    INITIAL_OPEN_SLOT,
+    OPEN_SLOT,
+    Edit,
+    Purpose,
+)
+
+if TYPE_CHECKING:
+    from mailwake.rewrite.html_tags import HtmlScan
+
+_MARKUP = (b'<img src="', b'" alt="" width="1" height="1" border="0">')
+# AMP for Email has no `img`, and no `amp-pixel` either; `amp-img` needs its size and an https source.
+_AMP_MARKUP = (b'<amp-img src="', b'" alt="" width="1" height="1"></amp-img>')
+
+_SPACE_AND_COMMENTS = re.compile(rb"(?:[\t\n\f\r ]++|<!--(?!\[[iI][fF])(?:-?>|(?:[^-]++|-(?!-!?>))*+--!?>))*+")
+_START_TAG = re.compile(rb"<([a-zA-Z][^\t\n\f\r />]*+)((?:[^>\"']++|\"[^\"]*+\"|'[^']*+')*+)>")
+_PRE_HEADER = re.compile(
+    rb"display\s*:\s*none|visibility\s*:\s*hidden|max-height\s*:\s*0|mso-hide\s*:\s*all"
+    rb"|(?:class|id)\s*=[\s\"']*[^\"'>]*pre-?(?:header|view)",
+    re.IGNORECASE,
+)
+_MAX_PRE_HEADERS = 4
+_MAX_TAGS_IN_PRE_HEADER = 200
+
+
+def open_edits(document: bytes, scan: HtmlScan, placed: list[tuple[int, int]], *, amp: bool) -> list[Edit]:
+    """The edits that put the two images into a scanned document; none into a frameset.
+
+    `placed` are the spans of `{{open_pixel()}}`: where the sender placed the image, it goes there alone, and the initial one
+    nowhere, for the text may be a fragment of a document that only the sender knows.
+    """
+    before, after = _AMP_MARKUP if amp else _MARKUP
+    open_slot, initial_slot = (AMP_OPEN_SLOT, AMP_INITIAL_OPEN_SLOT) if amp else (OPEN_SLOT, INITIAL_OPEN_SLOT)
+    on_open, on_initial = (Purpose.AMP_OPEN, Purpose.AMP_INITIAL_OPEN) if amp else (Purpose.OPEN, Purpose.INITIAL_OPEN)
+    if placed:
+        (start, end), *others = placed
+        return [
+            Edit(start, end, on_open, before, open_slot, after),
+            # With opens off, and for all but the first, the macro goes and nothing comes in its place.
+            *(Edit(start, end, Purpose.CLEANUP) for start, end in [(start, end), *others]),
+        ]
+    if scan.frameset:
+        return []
+    at_start, at_end = start_position(document, scan), end_position(document, scan)
+    return [
+        Edit(at_start, at_start, on_initial, before, initial_slot, after),
+        Edit(at_end, at_end, on_open, before, open_slot, after),
+    ]
+
+
+def end_position(document: bytes, scan: HtmlScan) -> int:
+    """Before the last `</body>`, else before the last `</html>`, else after the last character that is not white space.
+
+    In a document that ends inside a tag, comment or raw text it stands before that, where it can still be seen.
+    """
+    if scan.body_end >= 0:
+        return scan.body_end
+    if scan.html_end >= 0:
+        return scan.html_end
+    return scan.unterminated if scan.unterminated >= 0 else len(document.rstrip(b"\t\n\f\r \0"))
+
+
+def start_position(document: bytes, scan: HtmlScan) -> int:
+    """After `<body …>`, or after all that belongs to the head where there is no such tag; behind hidden pre-headers.
+
+    A pre-header is what an inbox shows beside the subject: an element at the very start that is hidden, or named so. An
+    image inside it would not be loaded, one before it may change what the inbox shows.
+    """
+    position = scan.body_start_end
+    if position < 0:
+        head = grammar.HEAD.match(document)
+        position = head.end() if head else 0
+    for _ in range(_MAX_PRE_HEADERS):
+        behind = _behind_pre_header(document, position)
+        if behind is None:
+            break
+        position = behind
+    return min(position, scan.unterminated) if scan.unterminated >= 0 else position
+
+
+def _behind_pre_header(document: bytes, position: int) -> int | None:
+    """The end of the pre-header element that comes next, None when something else comes next."""
+    space = _SPACE_AND_COMMENTS.match(document, position)
+    start = _START_TAG.match(document, space.end() if space else position)
+    if start is None or not _PRE_HEADER.search(start[2]):
+        return None
+    name, depth, position = start[1].lower(), 1, start.end()
+    for _ in range(_MAX_TAGS_IN_PRE_HEADER):
+        tag = grammar.TAG_IN_HTML.match(document, position)
+        if tag is None:
+            return None
+        position = tag.end()
+        if tag[2].lower() == name:
+            depth += -1 if tag[1] else 1
+            if depth == 0:
+                return position
+    return None
