@@ -111,6 +111,8 @@ class Connection(asyncio.Protocol):
         self._protocol.reply(reply)
         if isinstance(event, StartTLS) and self._protocol.state is State.TLS:  # not if plaintext came behind it
             self._flush()
+            if self._transport is not None:
+                self._transport.pause_reading()  # plaintext sent from now on must never pass for decrypted
             self._early = []
             self._pending = asyncio.ensure_future(self._start_tls())
 

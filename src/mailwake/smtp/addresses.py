@@ -15,16 +15,18 @@ _LONGEST_LABEL = 63  # RFC 1035 §2.3.4
 
 # Possessive throughout: no input makes them go back.
 _ATEXT = r"-A-Za-z0-9!#$%&'*+/=?^_`{|}~"
-_DOT_STRING = rf"[{_ATEXT}]++(?:\.[{_ATEXT}]++)*+"
-_LABEL = r"[A-Za-z0-9]++(?:-++[A-Za-z0-9]++)*+"
+# Two deviations, both for addresses that exist and that other mail servers take: dots anywhere in a local part (carriers
+# in Japan gave out such mailboxes), and underscores in a domain (hosts inside of companies).
+_DOT_STRING = rf"[{_ATEXT}.]++"
+_LABEL = r"[A-Za-z0-9_]++(?:-++[A-Za-z0-9_]++)*+"
 _PLAIN = re.compile(rf"{_DOT_STRING}@{_LABEL}(?:\.{_LABEL})*+")
 # RFC 6531 §3.3 lets any character beyond ASCII into atoms, quoted strings and labels; controls stay out.
 _BEYOND = "\xa0-\u2027\u202a-\ud7ff\ue000-\U0010ffff"
-_LOCAL_DOT_STRING = re.compile(rf"[{_ATEXT}{_BEYOND}]++(?:\.[{_ATEXT}{_BEYOND}]++)*+")
+_LOCAL_DOT_STRING = re.compile(rf"[{_ATEXT}{_BEYOND}.]++")
 _LOCAL_QUOTED = re.compile(rf'"(?:[ !#-\[\]-~{_BEYOND}]|\\[ -~])*+"')
 # IDNA takes these for dots; a label that holds one is no label.
 _WIDE_DOTS = "\u3002\uff0e\uff61"
-_LABEL_START = rf"(?![{_WIDE_DOTS}\s])[A-Za-z0-9{_BEYOND}]"
+_LABEL_START = rf"(?![{_WIDE_DOTS}\s])[A-Za-z0-9_{_BEYOND}]"
 _DOMAIN_LABEL = re.compile(rf"{_LABEL_START}(?:-|{_LABEL_START})*+")
 
 
