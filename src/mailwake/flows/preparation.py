@@ -120,7 +120,9 @@ class Preparation:
             settings=settings,
             plan=plan,
             recipes=link_recipes(plan, settings) if plan is not None and settings.click_tracking.value else (),
-            packed_facts=pack_facts(self._facts(session, envelope, content, transmission_id, now, summary, settings)),
+            packed_facts=pack_facts(
+                self._facts(session, envelope, content, transmission_id, now, summary, settings, plan)
+            ),
         )
 
     def copy(self, message: PreparedMessage, index: int) -> Copy:
@@ -213,6 +215,7 @@ class Preparation:
         now: float,
         summary: Summary,
         settings: EngagementSettings,
+        plan: MessagePlan | None,
     ) -> MessageFacts:
         return MessageFacts(
             transmission_id=transmission_id,
@@ -229,6 +232,7 @@ class Preparation:
             open_tracking=settings.open_tracking.value,
             click_tracking=settings.click_tracking.value,
             initial_pixel=settings.open_tracking.value and settings.initial_open.value,
+            amp_enabled=plan is not None and any(part.kind == "amp" for part in plan.parts),
             node_name=self._settings.node_name,
             pathway=session.options.pathway.value or "",
         )

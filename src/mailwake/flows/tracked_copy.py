@@ -31,14 +31,13 @@ class LinkRecipe:
 def link_recipes(plan: MessagePlan, settings: EngagementSettings) -> list[LinkRecipe]:
     """The message's tracked links, each distinct one once: newsletters repeat theirs, and tokens cost time."""
     places: dict[tuple[bytes, LinkKind, str, str], list[int]] = {}
+    prefixes: dict[str, bytes] = {}
     scheme, domain = settings.click_scheme.value, settings.tracking_domain.value
     for place, link in enumerate(plan.tracked):
-        key = (
-            click_prefix(scheme, domain, link.sub_path),
-            _kind(link.part, unsubscribe=link.unsubscribe),
-            link.target,
-            link.name,
-        )
+        prefix = prefixes.get(link.sub_path)
+        if prefix is None:
+            prefix = prefixes[link.sub_path] = click_prefix(scheme, domain, link.sub_path)
+        key = prefix, _kind(link.part, unsubscribe=link.unsubscribe), link.target, link.name
         places.setdefault(key, []).append(place)
     return [LinkRecipe(*key, tuple(where)) for key, where in places.items()]
 
@@ -68,10 +67,33 @@ def render_copy(
             url = recipe.prefix + encode(recipe.kind, packed_click, recipe.target, recipe.name)
             for place in recipe.places:
                 click_urls[place] = url
-    open_link = initial_link = None
-    if settings.open_tracking.value:
-        scheme, domain = settings.open_scheme.value, settings.tracking_domain.value
-        open_link = open_url(scheme, domain, codec.encode(LinkKind.OPEN, packed_open))
-        if settings.initial_open.value:
-            initial_link = initial_open_url(scheme, domain, codec.encode(LinkKind.INITIAL_OPEN, packed_open))
-    return render(plan, click_urls=click_urls, open_url=open_link, initial_open_url=initial_link)
+    images = _image_urls(plan, settings, codec, packed_open) if settings.open_tracking.value else {}
+    return render(
+        plan,
+        click_urls=click_urls,
+        open_url=images.get(LinkKind.OPEN),
+        initial_open_url=images.get(LinkKind.INITIAL_OPEN),
+        amp_open_url=images.get(LinkKind.AMP_OPEN),
+        amp_initial_open_url=images.get(LinkKind.AMP_INITIAL_OPEN),
+    )
+
+
+def _image_urls(
+    plan: MessagePlan, settings: EngagementSettings, codec: TokenCodec, packed: bytes
+) -> dict[LinkKind, bytes]:
+    scheme, domain = settings.open_scheme.value, settings.tracking_domain.value
+    kinds: list[LinkKind] = []
+    if plan.can_open:
+        kinds += [LinkKind.OPEN, LinkKind.INITIAL_OPEN]
+    if plan.can_amp_open and scheme == "https":  # AMP for Email refuses a whole part for an image over http
+        kinds += [LinkKind.AMP_OPEN, LinkKind.AMP_INITIAL_OPEN]
+    urls = {}
+    for kind in kinds:
+        if kind not in _INITIAL:
+            urls[kind] = open_url(scheme, domain, codec.encode(kind, packed))
+        elif settings.initial_open.value:
+            urls[kind] = initial_open_url(scheme, domain, codec.encode(kind, packed))
+    return urls
+
+
+_INITIAL = frozenset({LinkKind.INITIAL_OPEN, LinkKind.AMP_INITIAL_OPEN})
