@@ -1,4 +1,4 @@
-"""What the SMTP standards ask of a client: a table of section, what the server says, and what the client then writes."""
+"""What the SMTP standards ask of a client: a table of what the server says and the client then writes."""
 
 from __future__ import annotations
 

@@ -113,7 +113,9 @@ class ScriptedHop:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         busy = self.open_connections > self.max_connections
         await self._answer(writer, "GREETING", b"421 4.7.0 too many\r\n" if busy else b"220 hop ESMTP\r\n")
-        sender, recipients, tls = None, [], False
+        sender: str | None = None
+        recipients: list[str] = []
+        tls = False
         while True:
             line = (await reader.readuntil(b"\r\n"))[:-2].decode()
             self.commands.append(line)

@@ -65,7 +65,7 @@ class Connection(asyncio.Protocol):
         return self._paused or bool(self._outbox)
 
     async def next_event(self) -> Event:
-        """The next event of the handshake, or the end of the transaction in hand."""
+        """The next event of the handshake."""
         event = await self._event
         self.deadline = math.inf
         self._event = self._loop.create_future()
@@ -73,13 +73,16 @@ class Connection(asyncio.Protocol):
 
     async def send(self, transaction: Transaction) -> Event:
         """Carry one transaction to its end: `Finished`, or `Lost` with the connection."""
-        if self.closed:
+        if self.protocol.closed:
             return Lost(transaction, "mail", "the connection was closed while unused")
         self.transactions += 1
         self._transaction = transaction
         self.protocol.send(transaction)
         self._pump()
-        return await self.next_event()
+        event = await self._event
+        self._event = self._loop.create_future()
+        self.deadline = math.inf
+        return event
 
     def tls_established(self, transport: asyncio.BaseTransport) -> None:
         """The handshake is done, and `transport` is the encrypted one."""
@@ -156,7 +159,8 @@ class Connection(asyncio.Protocol):
         settings = self._settings
         self.deadline = self._loop.time() + (settings.content_timeout if content_sent else settings.command_timeout)
         assert self.transport is not None
-        if sum(map(len, output)) <= _WRITE_OCTETS and not self.unsent:
+        small = self._transaction is None or self._transaction.size <= _WRITE_OCTETS
+        if small and not self._outbox:
             self.transport.write(b"".join(output))
         else:
             self._outbox.extend(output)

@@ -94,22 +94,21 @@ class SmartHost:
     # One copy
 
     async def _attempt(self, copy: Copy) -> Outcome:
-        connection, reused = await self._take_connection()
+        if self._idle and not self._closing:  # then nobody waits
+            connection, reused = self._idle.pop(), True
+        else:
+            connection, reused = await self._take_connection()
         try:
-            event = await self._send(connection, copy)
+            event = await connection.send(_transaction(copy))
             if reused and _is_untouched(event) and not connection.expired:
                 connection = await self._open_in_slot()
-                event = await self._send(connection, copy)
+                event = await connection.send(_transaction(copy))
             return self._outcome(event, connection)
         except BaseException:
             connection.abort("abandoned")
             raise
         finally:
             self._give_back(connection)
-
-    async def _send(self, connection: Connection, copy: Copy) -> Event:
-        transaction = Transaction(copy.sender, copy.recipient, copy.pieces, copy.smtputf8, copy.eight_bit)
-        return await connection.send(transaction)
 
     def _outcome(self, event: Event, connection: Connection) -> Outcome:
         address = self.settings.address
@@ -164,12 +163,11 @@ class SmartHost:
 
     async def _wait_in_line(self, give_up_at: float) -> Connection | None:
         """A connection, or None for the right to open one."""
-        if not self._waiters:
-            if self._idle:
-                return self._idle.pop()
-            if self._slots < self._current_ceiling():
-                self._slots += 1
-                return None
+        if self._idle:
+            return self._idle.pop()
+        if not self._waiters and self._slots < self._current_ceiling():
+            self._slots += 1
+            return None
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Connection | None] = loop.create_future()
         self._waiters.append(waiter)
@@ -279,6 +277,10 @@ class SmartHost:
         self._sweep_timer = None
         if self._connections:
             self._keep_sweeping()
+
+
+def _transaction(copy: Copy) -> Transaction:
+    return Transaction(copy.sender, copy.recipient, copy.pieces, copy.smtputf8, copy.eight_bit)
 
 
 def _is_untouched(event: Event) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from mailwake.smtp.client_transaction import Transaction
 from mailwake.smtp.replies import Reply
@@ -18,8 +19,7 @@ class StartTls:
     """Start the TLS handshake, then call `tls_established`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """The end of a transaction: the reply that decided it, and its stage ("mail", "rcpt", "data" or "content")."""
 
     transaction: Transaction

@@ -31,6 +31,9 @@ class Transaction:
     smtputf8: bool = False
     eight_bit: bool = False
 
+    size: int = field(init=False)
+    """Octets of the content before dot-stuffing (RFC 1870 §5)."""
+
     answered: bool = False
     """Whether any reply to this transaction has come: until then the server may never have seen it."""
 
@@ -45,15 +48,13 @@ class Transaction:
     steps: deque[tuple[str, Sequence[bytes]]] = field(default_factory=deque)
     """What is still to be sent, one step after each reply, to a server without PIPELINING."""
 
+    def __post_init__(self) -> None:
+        self.size = sum(map(len, self.pieces))
+
     @property
     def needs_smtputf8(self) -> bool:
         """Whether only a server with SMTPUTF8 can take it."""
         return self.smtputf8 or not (self.sender.isascii() and self.recipient.isascii())
-
-    @property
-    def size(self) -> int:
-        """Octets of the content before dot-stuffing (RFC 1870 §5)."""
-        return sum(map(len, self.pieces))
 
 
 def refuse_locally(transaction: Transaction, offered: Capabilities) -> Reply | None:
