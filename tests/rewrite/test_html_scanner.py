@@ -1,0 +1,133 @@
+"""The links found are those that HTML5 parsers find, on real mail and on hostile snippets; the scan stays linear."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+import html5lib
+import pytest
+from selectolax.lexbor import LexborHTMLParser
+
+from mailwake.rewrite import html_links
+from mailwake.rewrite.charsets import LeftAlone, working_text
+from mailwake.rewrite.html_scanner import scan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_LINK_NAMES = frozenset(f"{{{space}}}{name}" for space in ("http://www.w3.org/1999/xhtml", "http://www.w3.org/2000/svg", "http://www.w3.org/1998/Math/MathML") for name in ("a", "area"))
+
+
+def found(document: bytes, codec: str = "latin-1") -> list[str]:
+    hrefs = (html_links.href(document, tag, codec) for tag in scan(document).links if tag.href_start >= 0)
+    return [href.replace("\r\n", "\n").replace("\r", "\n") for href in hrefs]
+
+
+def by_html5lib(text: str) -> list[str]:
+    tree = html5lib.parse(text, namespaceHTMLElements=True)
+    return [element.attrib["href"] for element in tree.iter() if element.tag in _LINK_NAMES and "href" in element.attrib]
+
+
+def by_lexbor(text: str) -> list[str]:
+    return [node.attributes["href"] or "" for node in LexborHTMLParser(text).css("a[href], area[href]")]
+
+
+def without_copies(hrefs: list[str], ours: list[str]) -> list[str]:
+    """A parser's list without the copies it makes of an `a` that is closed in the wrong place (WHATWG HTML §13.2.6.4.7).
+
+    A copy has the attributes of the original and follows it, so it is an extra item equal to an earlier one.
+    """
+    result: list[str] = []
+    for href in hrefs:
+        if href in result and (len(result) >= len(ours) or href != ours[len(result)]):
+            continue
+        result.append(href)
+    return result
+
+
+def test_adversarial_snippets(adversarial: list[dict[str, Any]]) -> None:
+    wrong = {}
+    for row in adversarial:
+        ours = found(row["html_latin1"].encode("latin-1"))
+        if ours != without_copies(row["hrefs"], ours):
+            wrong[row["name"]] = (ours, row["hrefs"])
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("oracle", [by_html5lib, by_lexbor])
+def test_corpus_against_oracles(corpus: list[Any], oracle: Callable[[str], list[str]]) -> None:
+    wrong, links = {}, 0
+    for file in corpus:
+        try:
+            text = working_text(file.content, (file.charset or "").encode())
+        except LeftAlone:
+            continue
+        ours = found(text.octets, text.codec)
+        theirs = oracle(text.octets.decode(text.codec, "replace").removeprefix("\ufeff"))
+        links += len(ours)
+        if ours != without_copies(theirs, ours):
+            wrong[file.name] = (len(ours), len(theirs))
+    assert wrong == {}
+    assert links > 900  # the comparison compared something
+
+
+_FRAGMENTS = (
+    '<a href="http://e.com/1">', "<a href='x&amp;y'", "<a href=u>", "</a>", "<area href=q>", "<p>", "</p>", "<table>", "<td>",
+    "</table>", "<!--", "-->", "--!>", "<!-->", "<!x>", "<?p>", "<style>", "</style>", "<script>", "</script>", "<title>",
+    "</title>", "<textarea>", "</textarea>", "<xmp>", "</xmp>", '"', "'", "=", ">", "<", "/", " ", "\n", "text", "<body>",
+    "</body>", "<br/>", "<noscript>", "</noscript>", "<![CDATA[", "]]>", "<![if x]>", "&lt;", "<div a='>' b=\">\">",
+)  # fmt: skip
+
+
+def test_soup_against_html5lib() -> None:
+    """Random sequences of tags and their pieces; svg, math, select, template and frameset have snippets of their own."""
+    chance = random.Random(20261122)
+    wrong = []
+    for _ in range(1500):
+        document = "".join(chance.choices(_FRAGMENTS, k=chance.randrange(1, 25)))
+        ours = found(document.encode())
+        if ours != without_copies(by_html5lib(document), ours):
+            wrong.append((document, ours, by_html5lib(document)))
+    assert wrong == []
+
+
+HOSTILE = {
+    "less than": b"<",
+    "comments": b"<!--",
+    "link tags": b"<a ",
+    "open quotes": b'<a href="',
+    "single quotes": b"<a href='x' '",
+    "svg": b"<svg>",
+    "svg and breakout": b"<svg><p>",
+    "math and svg": b"<math><mi><svg><desc>",
+    "scripts": b"<script><!--",
+    "raw text": b"<style>",
+    "slashes": b"<a/",
+    "bogus comments": b"<!x",
+    "end tags": b"</",
+    "cdata": b"<svg><![CDATA[",
+    "equals": b"<a =",
+    "conditional comments": b"<!--[if mso]",
+    "framesets": b"<html><frameset>",
+    "nul": b"\0<\0a\0",
+    "dashes": b"<!-- - -",
+    "hidden elements": b'<div style="display:none">',
+}
+
+
+@pytest.mark.parametrize("piece", HOSTILE.values(), ids=HOSTILE.keys())
+def test_time_grows_with_length(piece: bytes) -> None:
+    """Four times the input must not take more than about four times the time; CPU time, best of three."""
+
+    def cost(document: bytes) -> float:
+        times = []
+        for _ in range(3):
+            start = time.process_time()
+            scan(document)
+            times.append(time.process_time() - start)
+        return min(times)
+
+    small = piece * (200_000 // len(piece))
+    assert cost(small * 4) < 16 * max(cost(small), 0.002)
