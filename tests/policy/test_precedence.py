@@ -215,3 +215,9 @@ def test_as_many_pairs_as_fit(metadata: dict[str, int], limit: int) -> None:
 def test_the_result_is_immutable() -> None:
     with pytest.raises(FrozenInstanceError):
         settings().metadata_text = "x"  # type: ignore[misc]
+
+
+def test_a_tag_that_is_absurdly_long_is_ignored_like_one_over_the_limit() -> None:
+    chosen = settings(header=MsysHeader(tags=["a" * 255, "b" * 256, "c"]))
+    assert chosen.tags.value == ("a" * 255, "c")
+    assert chosen.tags_over_recipient_limit == 1

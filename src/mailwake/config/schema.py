@@ -150,7 +150,7 @@ class Spool:
 class KeySecret:
     """One key of the keyring."""
 
-    id: Annotated[int, Setting("The key's number, which every link carries.", kinds.integer(0, 255), example="1")]
+    id: Annotated[int, Setting("The key's number, which every link carries.", kinds.integer(1, 255), example="1")]
     secret: Annotated[bytes, Setting("The key.", kinds.secret(KEY_OCTETS), example=_EXAMPLE_KEY)]
 
 
@@ -161,7 +161,7 @@ class Keys:
     current: Annotated[
         int | None,
         Setting(
-            "The number of the key for new links.", kinds.integer(0, 255), unset="the last one listed", example="1"
+            "The number of the key for new links.", kinds.integer(1, 255), unset="the last one listed", example="1"
         ),
     ] = None
     secrets: Annotated[

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from mailwake.config.schema import Settings
 
+LONGEST_TAG = 255
+"""Characters; a longer tag is ignored as one over the limit is, for every link and event of the message carries it."""
+
 _BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
 _SCHEMES = ("http", "https")
 _NO_HEADER = MsysHeader()
@@ -77,7 +80,7 @@ def resolve(
 
     `known` says which of some tags the system-wide set admits. Raises Refusal with the exact reply of 1-injection §3
     for a context variable that cannot be read. Choices where the specification is silent: an empty campaign in a
-    context variable means no campaign; a tag that stands there twice counts once.
+    context variable means no campaign; a tag that stands there twice counts once; one of over 255 characters is ignored.
     """
     header = header or _NO_HEADER
     read = context.get
@@ -216,6 +219,6 @@ def _tags(
     else:
         return _NO_TAGS, 0, 0
     distinct = list(dict.fromkeys(given))
-    within = distinct[:limit]
+    within = [tag for tag in distinct if len(tag) <= LONGEST_TAG][:limit]
     admitted = tuple(known(within)) if within else ()
     return Sourced(admitted, source), len(distinct) - len(within), len(within) - len(admitted)
