@@ -101,6 +101,7 @@ class Worker:
             read_keyring=keys.load,
             trusted_proxies=self.settings.tracker.trusted_proxies,
             app_links_directory=self.settings.tracker.app_links_directory,
+            max_requests_per_address=self.settings.tracker.max_requests_per_address,
         )
 
     async def _report_regularly(self) -> None:
