@@ -33,7 +33,9 @@ COPIES_AT_ONCE = 8
 RELAY_SECONDS = 240.0
 """How long copies of a message are started; the rest is spooled. Senders wait ten minutes (RFC 5321 §4.5.3.2.6)."""
 
-_NO_UNIQUE_ID = Reply(421, "4.3.3", "[internal] smtpapi unable to generate unique transmission id")
+NO_UNIQUE_ID = Reply(421, "4.3.3", "[internal] smtpapi unable to generate unique transmission id")
+"""The refusal of a message that can have no transmission id (1-injection §3)."""
+
 _NOT_IN_TIME = Reply(451, "4.4.7", "The next hop is too slow for so many recipients, try again later")
 _NO_SPOOL = Reply(452, "4.3.1", "Insufficient system storage, try again later")
 _DEFERRED = Reply(451, "4.3.0", "The next hop did not take the message, try again later")
@@ -71,8 +73,8 @@ class MessageFlow:
             self._refused(session, envelope, content, refusal.reply, refusal.log, "refused")
             return refusal.reply
         except UniqueIdError as error:
-            self._refused(session, envelope, content, _NO_UNIQUE_ID, str(error), "deferred")
-            return _NO_UNIQUE_ID
+            self._refused(session, envelope, content, NO_UNIQUE_ID, str(error), "deferred")
+            return NO_UNIQUE_ID
         outcomes = await self._deliver_all(message)
         reply = await self._settle(message, outcomes)
         self._log_message(session, message, outcomes, reply, began)
