@@ -10,7 +10,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from mailwake.metrics import Metrics
-from mailwake.relay.delivery import Copy, Outcome, Status
+from mailwake.relay.delivery import Copy, Delivery, Outcome, Status
 from mailwake.smtp.replies import Reply
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mailwake.clock import Clock
 
 
-class MaildirDelivery:
+class MaildirDelivery(Delivery):
     """A `Delivery` that writes each copy into `directory`/new, on disk before it is reported as delivered.
 
     The message is kept byte for byte, CRLF included, behind the two fields that a final delivery adds (RFC 5321 §4.4):

@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from typing import TYPE_CHECKING
 
+from mailwake.errors import StartupError
 from mailwake.relay.connection import Connection
 from mailwake.relay.tls import client_context
 from mailwake.smtp.client_events import Closed, Event, StartTls
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mailwake.relay.settings import RelaySettings
 
 _MAX_REPLY_OCTETS = 64 << 10
+_QUIT_SECONDS = 5.0
 
 
 class ConnectFailure(Exception):  # noqa: N818 - a failure to connect, and never shown as an error
@@ -49,11 +51,17 @@ async def open_connection(
 
 async def probe(settings: RelaySettings) -> str | None:
     """Whether the next hop is there and takes us: None, or one line that says what is wrong."""
+    gone = asyncio.Event()
     try:
-        connection = await open_connection(settings, client_context(settings), lambda connection: None)
-    except ConnectFailure as failure:
+        connection = await open_connection(settings, client_context(settings), lambda connection: gone.set())
+    except (ConnectFailure, StartupError) as failure:
         return f"next hop {settings.address}: {failure}"
     connection.quit()
+    try:
+        async with asyncio.timeout(_QUIT_SECONDS):
+            await gone.wait()
+    except TimeoutError:
+        connection.abort("no reply to QUIT")
     return None
 
 

@@ -8,7 +8,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from mailwake.metrics import Metrics
-from mailwake.relay.delivery import Copy, Outcome, Status, outcome_of
+from mailwake.relay.delivery import Copy, Delivery, Outcome, Status, outcome_of
 from mailwake.relay.opening import ConnectFailure, open_connection
 from mailwake.relay.tls import client_context
 from mailwake.smtp.client_events import Event, Finished, Lost
@@ -26,7 +26,7 @@ _CEILING_SECONDS = 30.0
 _SWEEPS_PER_TIMEOUT = 4
 
 
-class SmartHost:
+class SmartHost(Delivery):
     """A `Delivery` to one next hop over connections that are kept open and reused, the newest first.
 
     Copies wait in line when all connections are busy. A hop that takes fewer connections than `max_connections` is

@@ -26,13 +26,16 @@ class RelaySettings:
     or nothing, any certificate; verify: the certificate must be valid for `host`."""
 
     username: str = ""
-    """With a password: log in by AUTH PLAIN or LOGIN. Given these, a failed TLS handshake never falls back to clear."""
+    """With a password: log in by AUTH PLAIN or LOGIN. Both go over a clear connection only if `tls` is "none", or "may"
+    and the hop offers no STARTTLS; with them a failed handshake never falls back to clear."""
 
     password: str = field(default="", repr=False)
     ca_file: str = ""
     """PEM file of the authorities trusted with `tls = "verify"`; the system's own when empty."""
 
     max_connections: int = 20
+    """For each worker process."""
+
     idle_seconds: float = 30.0
     """An unused connection is closed after this; below the five minutes that hops must allow (§4.5.3.2.7)."""
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _ACCEPTED = re.compile(rb"2[0-9][0-9](?: |\Z)")
 
+_GO_AHEAD = Reply(354, "", "")
 
 _STAGES = {"rset": "mail"}
 """RSET belongs to the transaction that it goes in front of."""
@@ -319,7 +320,7 @@ class ClientProtocol:
         return False
 
     def _data_answered(self, transaction: Transaction, lines: Sequence[bytes]) -> None:
-        reply = parse_reply(lines)
+        reply = _GO_AHEAD if len(lines) == 1 and lines[0].startswith(b"354 ") else parse_reply(lines)
         if reply.code == 354:
             self._send_content(transaction)
             return

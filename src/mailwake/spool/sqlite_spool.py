@@ -8,7 +8,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from mailwake.spool.contract import DEFAULT_CLAIM_OCTETS, ListedEntry, NewEntry, SpooledCopy, SpoolError
+from mailwake.spool.contract import DEFAULT_CLAIM_OCTETS, ListedEntry, NewEntry, Spool, SpooledCopy, SpoolError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -62,7 +62,7 @@ FROM entries ORDER BY next_attempt, id LIMIT ?
 """
 
 
-class SqliteSpool:
+class SqliteSpool(Spool):
     """A `Spool` in an SQLite file (WAL, `synchronous=FULL`: a commit is on disk before it returns).
 
     Each object is an owner of leases of its own; several threads may share it. Open it after the process has forked.
