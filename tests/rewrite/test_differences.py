@@ -22,7 +22,9 @@ PIXEL = b'<img src="%s" alt="" width="1" height="1" border="0">'
 
 def click_urls(plan: MessagePlan) -> list[bytes]:
     # Of different lengths, so that every column of a line is met; each is unique and none is part of another.
-    return [b"http://t.example/f/a/%04d" % number + b"X" * (40 + number * 7 % 200) for number in range(len(plan.tracked))]
+    return [
+        b"http://t.example/f/a/%04d" % number + b"X" * (40 + number * 7 % 200) for number in range(len(plan.tracked))
+    ]
 
 
 def taken_back(plan: MessagePlan, text: bytes, urls: list[bytes], codec: str = "ascii") -> bytes:

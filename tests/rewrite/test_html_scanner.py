@@ -17,7 +17,11 @@ from mailwake.rewrite.html_scanner import scan
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_LINK_NAMES = frozenset(f"{{{space}}}{name}" for space in ("http://www.w3.org/1999/xhtml", "http://www.w3.org/2000/svg", "http://www.w3.org/1998/Math/MathML") for name in ("a", "area"))
+_LINK_NAMES = frozenset(
+    f"{{{space}}}{name}"
+    for space in ("http://www.w3.org/1999/xhtml", "http://www.w3.org/2000/svg", "http://www.w3.org/1998/Math/MathML")
+    for name in ("a", "area")
+)
 
 
 def found(document: bytes, codec: str = "latin-1") -> list[str]:
@@ -27,7 +31,9 @@ def found(document: bytes, codec: str = "latin-1") -> list[str]:
 
 def by_html5lib(text: str) -> list[str]:
     tree = html5lib.parse(text, namespaceHTMLElements=True)
-    return [element.attrib["href"] for element in tree.iter() if element.tag in _LINK_NAMES and "href" in element.attrib]
+    return [
+        element.attrib["href"] for element in tree.iter() if element.tag in _LINK_NAMES and "href" in element.attrib
+    ]
 
 
 def by_lexbor(text: str) -> list[str]:

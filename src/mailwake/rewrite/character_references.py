@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from html.entities import html5 as _NAMED
+from html.entities import html5
 
 _REFERENCE = re.compile(
     r"&(?:#0*+(?P<decimal>[0-9]++)|#[xX]0*+(?P<hexadecimal>[0-9a-fA-F]++)|#(?P<zero>[xX]?+0++)"
@@ -33,9 +33,9 @@ def _decoded(match: re.Match[str]) -> str:
         return _numbered(decimal, hexadecimal, zero)
     if semicolon:
         # `&notit;` is no reference in an attribute: the longest name it starts with is followed by a letter.
-        return _NAMED.get(name + ";", match[0])
-    if not equals and name in _NAMED:
-        return _NAMED[name]
+        return html5.get(name + ";", match[0])
+    if not equals and name in html5:
+        return html5[name]
     return match[0]
 
 

@@ -1,7 +1,8 @@
 """Charsets: which are known, which can be worked on as bytes, and the way there and back for the others.
 
-In a charset whose ASCII bytes mean ASCII, HTML is scanned as it stands. UTF-16, UTF-32, UTF-7, HZ and ISO-2022-* are turned
-into UTF-8 for the scan; the spans found are then taken back, and only if every piece encodes to the very bytes it came from.
+In a charset whose ASCII bytes mean ASCII, HTML is scanned as it stands. UTF-16, UTF-32, UTF-7, HZ and ISO-2022-* are
+turned into UTF-8 for the scan; the spans found are then taken back, and only if every piece encodes to the very bytes it
+came from.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Labels of the WHATWG Encoding Standard (§4.2) and those that mail has besides, by Python codec. Python's own aliases are
-# no guide: it takes names that are no charsets (`idna`, `unicode_escape`) and lacks others.
+# Labels of the WHATWG Encoding Standard (§4.2) and those that mail has besides, by Python codec. Python's own aliases
+# are no guide: it takes names that are no charsets (`idna`, `unicode_escape`) and lacks others.
 _LABELS_BY_CODEC = {
     "utf-8": "utf-8 utf8 unicode-1-1-utf-8 unicode11utf8 unicode20utf8 x-unicode20utf8",
     "cp866": "ibm866 cp866 866 csibm866",
@@ -42,8 +43,8 @@ _LABELS_BY_CODEC = {
     "cp1252": "windows-1252 cp1252 x-cp1252 iso-8859-1 iso8859-1 iso88591 iso_8859-1 iso_8859-1:1987 iso-ir-100 latin1 "
     "latin-1 l1 cp819 ibm819 csisolatin1",
     "cp1253": "windows-1253 cp1253 x-cp1253",
-    "cp1254": "windows-1254 cp1254 x-cp1254 iso-8859-9 iso8859-9 iso88599 iso_8859-9 iso_8859-9:1989 iso-ir-148 latin5 l5 "
-    "csisolatin5",
+    "cp1254": "windows-1254 cp1254 x-cp1254 iso-8859-9 iso8859-9 iso88599 iso_8859-9 iso_8859-9:1989 iso-ir-148 latin5 "
+    "l5 csisolatin5",
     "cp1255": "windows-1255 cp1255 x-cp1255",
     "cp1256": "windows-1256 cp1256 x-cp1256",
     "cp1257": "windows-1257 cp1257 x-cp1257",
@@ -82,7 +83,7 @@ _UTF_16 = ("utf-16", "unicode", "ucs-2", "csunicode", "iso-10646-ucs-2")
 _BYTE_ORDER_MARKS = ((codecs.BOM_UTF16_LE, "utf-16le"), (codecs.BOM_UTF16_BE, "utf-16be"))
 
 
-class LeftAlone(Exception):
+class LeftAlone(Exception):  # noqa: N818 - it names an outcome, not a fault
     """The part cannot be worked on without risk to it; the text is the reason, one of a small set that is counted."""
 
 

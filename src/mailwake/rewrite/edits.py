@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from enum import IntFlag
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-class Purpose(IntFlag):
-    """Why a span is replaced: a copy takes the edits of the purposes that hold for it."""
+class Purpose:
+    """Why a span is replaced: a copy takes the edits of the purposes that hold for it, which are added up.
 
+    Plain integers, for an `IntFlag` would cost more than all else that is done with an edit.
+    """
+
+    NONE = 0
     CLEANUP = 1
     """Attributes and macros that are written for the tracking system: replaced whenever anything else is."""
     CLICK = 2
@@ -30,7 +33,7 @@ class Edit(NamedTuple):
 
     start: int
     end: int
-    purpose: Purpose
+    purpose: int
     before: bytes = b""
     slot: int | None = None
     after: bytes = b""
@@ -43,8 +46,9 @@ class Kept(NamedTuple):
     end: int
 
 
-def chosen(edits: Iterable[Edit], purposes: Purpose) -> list[Edit]:
-    """The edits of these purposes in the order of their spans; what lies inside another one is left out."""
+def chosen(edits: Iterable[Edit], purposes: int) -> list[Edit]:
+    """The edits of these purposes in the order of their spans; what lies inside another one is left out,
+    and of two for the same span the first one holds."""
     result: list[Edit] = []
     position = 0
     for edit in sorted((edit for edit in edits if edit.purpose & purposes), key=_order):

@@ -1,4 +1,4 @@
-"""Inside `<svg>` and `<math>`: other tokenizer rules hold there until an HTML element breaks out (WHATWG HTML §13.2.6.5)."""
+"""Inside `<svg>` and `<math>` other tokenizer rules hold, until an HTML element breaks out (WHATWG HTML §13.2.6.5)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from re import Match
 
 _BREAKOUT = frozenset(
-    b"b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing menu meta nobr "
-    b"ol p pre ruby s small span strong strike sub sup table tt u ul var".split()
+    b"b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing menu meta "
+    b"nobr ol p pre ruby s small span strong strike sub sup table tt u ul var".split()
 )
 _BREAKOUT_FONT_ATTRIBUTES = frozenset((b"color", b"face", b"size"))
 _VOID = frozenset(b"br img hr input meta link area embed wbr source col base param track".split())
@@ -67,7 +67,8 @@ class _ForeignContent:
             pattern = grammar.TAG_IN_HTML if self.stack[-1].namespace == b"html" else grammar.TAG_IN_FOREIGN
             match = pattern.match(self.document, position)
             if match is None:
-                self.found.unterminated = self._unterminated_construct(position)
+                # Text, comments, or a construct that never ends: with a `<` in it nothing of it may be changed.
+                self.found.unterminated = self.document.find(b"<", position)
                 return len(self.document)
             position = match.end()
             self_closing = self.document[position - 2] == 0x2F
@@ -80,11 +81,6 @@ class _ForeignContent:
                     self.found.unterminated = tag.start
                     return len(self.document)
         return position
-
-    def _unterminated_construct(self, position: int) -> int:
-        """-1 when only text is left; else the last `<`, after which nothing may be changed."""
-        last = self.document.find(b"<", position)
-        return last
 
     def _end_tag(self, tag: _Tag) -> None:
         if tag.name == b"body":

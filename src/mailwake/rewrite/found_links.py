@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from mailwake.rewrite.edits import Edit, Purpose
-from mailwake.rewrite.link_target import link_name, sub_path
+from mailwake.rewrite.link_target import DEFAULT_NAME, DEFAULT_SUB_PATH, link_name, sub_path
 
 
 @dataclass(slots=True)
@@ -59,17 +59,12 @@ class LinkCollector:
         """Note a link; the number of its slot when it is tracked, None when it stays as it is."""
         if not reason and options.click_track == "0":
             reason = "data-msys-clicktrack=0"
+        name, unsubscribe, path = DEFAULT_NAME, False, DEFAULT_SUB_PATH
+        if options is not NO_OPTIONS:
+            name, unsubscribe = link_name(options.name), options.unsubscribe == "1"
+            path = sub_path(options.sub_path)
         link = PlannedLink(
-            len(self.links),
-            part,
-            target,
-            link_name(options.name),
-            options.unsubscribe == "1",
-            sub_path(options.sub_path),
-            not reason,
-            reason,
-            line,
-            text_is_url,
+            len(self.links), part, target, name, unsubscribe, path, not reason, reason, line, text_is_url
         )
         self.links.append(link)
         if reason:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
+from heapq import merge
 from typing import TYPE_CHECKING
 
 from mailwake.rewrite import character_references, html_grammar, macros
 from mailwake.rewrite.edits import Edit, Purpose
 from mailwake.rewrite.found_links import NO_OPTIONS, LinkCollector, Options, click_edit
-from mailwake.rewrite.html_tags import Attribute, HtmlScan, LinkTag, attributes, link_tag
+from mailwake.rewrite.html_tags import LinkTag, attributes, link_tag
 from mailwake.rewrite.link_target import resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from mailwake.rewrite.html_tags import Attribute, HtmlScan
+    from mailwake.rewrite.settings import RewriteSettings
 
 _OPTION_NAMES = {
     b"data-msys-linkname": "name",
@@ -19,19 +24,30 @@ _OPTION_NAMES = {
     b"data-msys-unsubscribe": "unsubscribe",
     b"data-msys-sublink": "sub_path",
 }
+# The text a reader sees starts with a URL, perhaps in bold or in a font of its own.
+_URL_AS_TEXT = re.compile(
+    rb"(?:[\t\n\f\r ]++|<(?!/?+[aA][\t\n\f\r />])[a-zA-Z][^<>]{0,1000}>){0,8}(?i:https?://|www\.)[^\s<]"
+)
+# Comments for Word-based Outlook and for VML; `[if !mso]` hides from Outlook what others see anyway.
+_READ_BY_OUTLOOK = re.compile(rb"\[[iI][fF](?=[^\]]{0,200}\b(?i:mso|vml)\b)(?!\s++!\s*+\(?+\s*+mso\s*+\)?+\s*+\])")
 _WHITE_SPACE_OR_END = b"\t\n\f\r >"
 
 
-def find(document: bytes, scan: HtmlScan, codec: str, part: str, collector: LinkCollector) -> list[Edit]:
+def find(
+    document: bytes, scan: HtmlScan, codec: str, part: str, collector: LinkCollector, settings: RewriteSettings
+) -> list[Edit]:
     """Give the links of a scanned document to `collector`, and the edits that track them and clean up their attributes.
 
-    `codec` decodes values; `part` is "html" or "amp". AMP links with `{{…}}` are filled in by the reader's program from data
-    that only it has, so they stay as they are.
+    `codec` decodes values; `part` is "html" or "amp". AMP links with `{{…}}` are filled in by the reader's program from
+    data that only it has, so they stay as they are.
     """
     edits: list[Edit] = []
     has_options = b"data-msys-" in document.lower()
+    tags: Iterable[LinkTag] = scan.links
+    if settings.track_mso and scan.conditional_comments:
+        tags = merge(scan.links, conditional_links(document, scan.conditional_comments))
     line, counted = 1, 0
-    for tag in scan.links:
+    for tag in tags:
         if tag.href_start < 0 and not has_options:
             continue
         line += document.count(b"\n", counted, tag.start)
@@ -44,7 +60,10 @@ def find(document: bytes, scan: HtmlScan, codec: str, part: str, collector: Link
         target, reason = resolve(href(document, tag, codec))
         if part == "amp" and not reason and "{{" in target:
             reason = "template"
-        slot = collector.add(part, target, reason, options, line)
+        text_is_url = not reason and _URL_AS_TEXT.match(document, tag.end) is not None
+        if text_is_url and settings.tracked_link_text == "skip":
+            reason = "link text is a URL"
+        slot = collector.add(part, target, reason, options, line, text_is_url=text_is_url)
         if slot is not None:
             edits.append(click_edit(tag.href_start, tag.href_end, slot, b"" if tag.quote else b'"'))
     return edits
@@ -59,6 +78,8 @@ def href(document: bytes, tag: LinkTag, codec: str) -> str:
 def conditional_links(document: bytes, comments: Sequence[tuple[int, int]]) -> Iterator[LinkTag]:
     """The links and VML shapes inside comments that only Microsoft's programs read (`<!--[if mso]> … <![endif]-->`)."""
     for start, end in comments:
+        if not _READ_BY_OUTLOOK.match(document, start, end):
+            continue
         position = start
         while (match := html_grammar.VML_OR_LINK.match(document, position, end)) is not None:
             position = match.end()
@@ -80,8 +101,8 @@ def _options(document: bytes, tag: LinkTag, codec: str, edits: list[Edit]) -> Op
 
 
 def _removal(document: bytes, attribute: Attribute, previous_end: int) -> Edit:
-    # With white space or the tag's end behind it, the white space before the attribute goes too. Else it stays, to keep its
-    # neighbours apart: `<a href=x data-msys-unsubscribe="1"/>` must not become `<a href=x/>`.
+    # With white space or the tag's end behind it, the white space before the attribute goes too. Else it stays, to keep
+    # its neighbours apart: `<a href=x data-msys-unsubscribe="1"/>` must not become `<a href=x/>`.
     follows = document[attribute.end]
     start = previous_end if follows in _WHITE_SPACE_OR_END else attribute.start
     return Edit(start, attribute.end, Purpose.CLEANUP)

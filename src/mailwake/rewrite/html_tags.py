@@ -16,8 +16,8 @@ _QUOTES = (b'"', b"'", b"")
 class LinkTag(NamedTuple):
     """A start tag `a` or `area` (or a VML shape in a conditional comment), `start:end` from `<` to after `>`.
 
-    `href_start:href_end` is the value of its first `href` as it stands in the document, quotes left out; `href_start` is
-    -1 when there is none. `quote` is the quote around it, `b""` for a value without quotes.
+    `href_start:href_end` is the value of its first `href` as it stands in the document, without quotes; `href_start` is -1
+    when there is none. `quote` is the quote around it, `b""` for a value without quotes.
     """
 
     start: int
@@ -31,7 +31,7 @@ class LinkTag(NamedTuple):
 
 
 class Attribute(NamedTuple):
-    """One attribute: `start:end` is all of it, `value_start:value_end` its value without quotes; names in lower case."""
+    """One attribute: `start:end` is all of it, `value_start:value_end` its value without quotes; lower-case name."""
 
     name: bytes
     start: int

@@ -15,12 +15,30 @@ MAX_SUB_PATH_LENGTH = 256
 
 _C0_AND_SPACE = "".join(map(chr, range(0x21)))
 _TABS_AND_LINE_BREAKS = {0x09: None, 0x0A: None, 0x0D: None}
+# What most links are: nothing in them has to be looked at more closely.
+_PLAIN_HTTP = re.compile(r"[hH][tT][tT][pP][sS]?://[!-.0->@-\[\]-~][!-~]*+")
 _HTTP = re.compile(r"[hH][tT][tT][pP][sS]?://(?P<authority>[^/\\?#]*)")
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):")
 # Named in counters and reports; all others together are "other", for a sender can invent any number of them.
 _KNOWN_SCHEMES = frozenset(
-    "mailto tel sms smsto ftp ftps cid mid data file javascript geo maps callto skype whatsapp webcal market itms-apps "
-    "news intent facetime tg viber sip sips http https".split()
+    (
+        "mailto",
+        "tel",
+        "sms",
+        "smsto",
+        "ftp",
+        "ftps",
+        "cid",
+        "mid",
+        "data",
+        "file",
+        "javascript",
+        "geo",
+        "maps",
+        "callto",
+    )
+    + ("skype", "whatsapp", "webcal", "market", "itms-apps", "news", "intent", "facetime", "tg", "viber", "sip", "sips")
+    + ("http", "https")
 )
 # What must not go into a header field as it is; a browser percent-encodes the same in a path (WHATWG URL §1.3).
 _UNSAFE = re.compile(r"[^\x20-\x7e]+")
@@ -33,10 +51,12 @@ _SUB_PATH_SAFE = "-._~/"
 def resolve(value: str) -> tuple[str, str]:
     """(target, "") for a link that can be tracked, (target, reason) for one that stays as it is.
 
-    `value` is the link with its character references decoded. The target is what `Location` must say: white space around it
-    and tabs and line breaks in it dropped, characters beyond ASCII encoded as a browser does (the host by IDNA, the rest as
-    percent-encoded UTF-8, also in the query, for web mail shows every message as UTF-8), nothing else normalised.
+    `value` is the link with its character references decoded. The target is what `Location` must say: white space around
+    it and tabs and line breaks in it dropped, characters beyond ASCII encoded as a browser does (the host by IDNA, the
+    rest as percent-encoded UTF-8, also in the query, for web mail shows every message as UTF-8), nothing else normalised.
     """
+    if len(value) <= MAX_TARGET_BYTES and _PLAIN_HTTP.fullmatch(value):
+        return value, ""
     target = value.strip(_C0_AND_SPACE)
     if not (target.isascii() and target.isprintable()):
         target = target.translate(_TABS_AND_LINE_BREAKS)
@@ -98,7 +118,7 @@ def _percent_encoded(text: str) -> str:
 
 
 def _ascii_host(host_and_port: str) -> str:
-    """The host by UTS #46 without its transitional rules, as browsers do; percent-encoded where that gives no host name.
+    """The host by UTS #46 without its transitional rules, as browsers do; percent-encoded where that gives no name.
 
     A host must never turn into another one: where a character decomposes into something that means more than a letter
     (U+2100 holds a slash), the label is percent-encoded, and a browser refuses it as it would refuse the original.

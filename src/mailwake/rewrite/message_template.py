@@ -33,7 +33,7 @@ class MessageTemplate:
         root: Part,
         removed_fields: Sequence[tuple[int, int]],
         parts: Sequence[PartPlan],
-        purposes: Purpose,
+        purposes: int,
     ) -> None:
         self._content = content
         self._root = root

@@ -16,6 +16,8 @@ from mailwake.rewrite.edits import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mailwake.rewrite.html_tags import HtmlScan
 
 _MARKUP = (b'<img src="', b'" alt="" width="1" height="1" border="0">')
@@ -33,29 +35,35 @@ _MAX_PRE_HEADERS = 4
 _MAX_TAGS_IN_PRE_HEADER = 200
 
 
-def open_edits(document: bytes, scan: HtmlScan, placed: list[tuple[int, int]], *, amp: bool) -> list[Edit]:
-    """The edits that put the two images into a scanned document; none into a frameset.
-
-    `placed` are the spans of `{{open_pixel()}}`: where the sender placed the image, it goes there alone, and the initial one
-    nowhere, for the text may be a fragment of a document that only the sender knows.
-    """
-    before, after = _AMP_MARKUP if amp else _MARKUP
-    open_slot, initial_slot = (AMP_OPEN_SLOT, AMP_INITIAL_OPEN_SLOT) if amp else (OPEN_SLOT, INITIAL_OPEN_SLOT)
-    on_open, on_initial = (Purpose.AMP_OPEN, Purpose.AMP_INITIAL_OPEN) if amp else (Purpose.OPEN, Purpose.INITIAL_OPEN)
-    if placed:
-        (start, end), *others = placed
-        return [
-            Edit(start, end, on_open, before, open_slot, after),
-            # With opens off, and for all but the first, the macro goes and nothing comes in its place.
-            *(Edit(start, end, Purpose.CLEANUP) for start, end in [(start, end), *others]),
-        ]
+def body_edits(document: bytes, scan: HtmlScan, *, amp: bool) -> list[Edit]:
+    """The edits that put the two images at the start and the end of a scanned document; none into a frameset."""
     if scan.frameset:
         return []
     at_start, at_end = start_position(document, scan), end_position(document, scan)
+    before, after = _AMP_MARKUP if amp else _MARKUP
+    if amp:
+        return [
+            Edit(at_start, at_start, Purpose.AMP_INITIAL_OPEN, before, AMP_INITIAL_OPEN_SLOT, after),
+            Edit(at_end, at_end, Purpose.AMP_OPEN, before, AMP_OPEN_SLOT, after),
+        ]
     return [
-        Edit(at_start, at_start, on_initial, before, initial_slot, after),
-        Edit(at_end, at_end, on_open, before, open_slot, after),
+        Edit(at_start, at_start, Purpose.INITIAL_OPEN, before, INITIAL_OPEN_SLOT, after),
+        Edit(at_end, at_end, Purpose.OPEN, before, OPEN_SLOT, after),
     ]
+
+
+def placed_edits(spans: Sequence[tuple[int, int]], *, amp: bool) -> list[Edit]:
+    """The edits that put the image where the sender wrote `{{open_pixel()}}`: the first one takes it, all of them go.
+
+    There is no image at the start: the part may be a fragment of a document that only the sender knows.
+    """
+    edits = [Edit(start, end, Purpose.CLEANUP) for start, end in spans]
+    if spans:
+        before, after = _AMP_MARKUP if amp else _MARKUP
+        purpose, slot = (Purpose.AMP_OPEN, AMP_OPEN_SLOT) if amp else (Purpose.OPEN, OPEN_SLOT)
+        # It comes first: of two edits for one span the first holds.
+        edits.insert(0, Edit(*spans[0], purpose, before, slot, after))
+    return edits
 
 
 def end_position(document: bytes, scan: HtmlScan) -> int:

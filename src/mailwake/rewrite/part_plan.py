@@ -6,12 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mailwake.rewrite import html_links, macros, text_links
+from mailwake.rewrite import html_links, macros, open_pixel, text_links
 from mailwake.rewrite.body_template import Base64Body, BodyTemplate, PlainBody
 from mailwake.rewrite.charsets import LeftAlone, WorkingText, back_to_charset, working_text
 from mailwake.rewrite.edits import Edit, Purpose, chosen
 from mailwake.rewrite.html_scanner import scan
-from mailwake.rewrite.open_pixel import open_edits
 from mailwake.rewrite.quoted_printable import QuotedPrintableBody, from_encoded, from_text
 from mailwake.rewrite.transfer_encoding import Encoding, decode, encoding_of
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from mailwake.message.mime_tree import Part
     from mailwake.rewrite.found_links import LinkCollector
+    from mailwake.rewrite.settings import RewriteSettings
 
 _INLINE_PGP = re.compile(rb"^-----BEGIN PGP (?:SIGNED )?MESSAGE-----", re.MULTILINE)
 
@@ -42,7 +42,7 @@ class PartPlan:
         """Whether an image that reports an open can be put into this part."""
         return any(edit.purpose & (Purpose.OPEN | Purpose.AMP_OPEN) for edit in self.edits)
 
-    def body(self, purposes: Purpose, line_break: bytes) -> BodyTemplate | None:
+    def body(self, purposes: int, line_break: bytes) -> BodyTemplate | None:
         """The body with slots for these purposes; None when nothing in it changes."""
         edits = chosen(self.edits, purposes)
         if not edits:
@@ -53,12 +53,12 @@ class PartPlan:
             return Base64Body(self.raw, self.text, edits, self.codec)
         return from_encoded(self.raw, edits, line_break, self.codec)
 
-    def body_in_quoted_printable(self, purposes: Purpose, line_break: bytes) -> QuotedPrintableBody:
+    def body_in_quoted_printable(self, purposes: int, line_break: bytes) -> QuotedPrintableBody:
         """The body of a part that is not encoded, for copies in which a line would be too long."""
         return from_text(self.text, chosen(self.edits, purposes), line_break)
 
 
-def plan_part(content: bytes, part: Part, kind: str, collector: LinkCollector) -> PartPlan:
+def plan_part(content: bytes, part: Part, kind: str, collector: LinkCollector, settings: RewriteSettings) -> PartPlan:
     """Scan one part; its links go to `collector`. Raises LeftAlone, before it has given any link away."""
     encoding = encoding_of(part)
     raw = content[part.body_start : part.end]
@@ -69,7 +69,9 @@ def plan_part(content: bytes, part: Part, kind: str, collector: LinkCollector) -
     if kind == "text" and b"-----BEGIN PGP" in text.octets and _INLINE_PGP.search(text.octets):
         raise LeftAlone("pgp inline")
     mark = collector.mark()
-    edits = _text_edits(text, part, collector) if kind == "text" else _html_edits(text, kind, collector)
+    edits = (
+        _text_edits(text, part, collector, settings) if kind == "text" else _html_edits(text, kind, collector, settings)
+    )
     try:
         edits = _in_the_part(text, body, edits)
     except LeftAlone:
@@ -78,19 +80,22 @@ def plan_part(content: bytes, part: Part, kind: str, collector: LinkCollector) -
     return PartPlan(part, kind, encoding, raw, body, text.shifting_codec, tuple(edits))
 
 
-def _html_edits(text: WorkingText, kind: str, collector: LinkCollector) -> list[Edit]:
-    scanned = scan(text.octets)
-    edits = html_links.find(text.octets, scanned, text.codec, kind, collector)
-    edits += macros.double_curly_edits(text.octets)
-    edits += open_edits(text.octets, scanned, macros.open_pixel_spans(text.octets), amp=kind == "amp")
+def _html_edits(text: WorkingText, kind: str, collector: LinkCollector, settings: RewriteSettings) -> list[Edit]:
+    document = text.octets
+    scanned = scan(document)
+    edits = html_links.find(document, scanned, text.codec, kind, collector, settings)
+    edits += macros.double_curly_edits(document)
+    if settings.open_pixel == "macro":
+        edits += open_pixel.placed_edits(macros.open_pixel_spans(document), amp=kind == "amp")
+    else:
+        edits += open_pixel.body_edits(document, scanned, amp=kind == "amp")
     return edits
 
 
-def _text_edits(text: WorkingText, part: Part, collector: LinkCollector) -> list[Edit]:
-    joined_lines = part.parameters.get(b"delsp", b"").lower() == b"yes" and part.parameters.get(
-        b"format", b""
-    ).lower() == (b"flowed")
-    edits = text_links.find(text.octets, text.codec, collector, joined_lines=joined_lines)
+def _text_edits(text: WorkingText, part: Part, collector: LinkCollector, settings: RewriteSettings) -> list[Edit]:
+    flowed = part.parameters.get(b"format", b"").lower() == b"flowed"
+    joined_lines = flowed and part.parameters.get(b"delsp", b"").lower() == b"yes"
+    edits = text_links.find(text.octets, text.codec, collector, settings, joined_lines=joined_lines)
     edits += macros.double_curly_edits(text.octets)
     return edits
 

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     from mailwake.rewrite.plan import MessagePlan
 
-_NOTHING = Purpose(0)
+# In the order of their slots at the end of a copy's values.
+_OPEN_PURPOSES = (Purpose.OPEN, Purpose.INITIAL_OPEN, Purpose.AMP_OPEN, Purpose.AMP_INITIAL_OPEN)
 
 
 def render(
@@ -26,11 +27,11 @@ def render(
     """The copy as pieces to be written one after the other.
 
     `click_urls` has one URL for each link of `plan.tracked`, in that order; None leaves links as they are. Each other URL
-    that is not None puts its image into the copy. URLs are ASCII without quotes, `&`, `=`, `<`, `>` and white space. With no
-    URL at all the copy is the original without the removed fields, byte for byte; with any, the attributes and macros that
-    are written for the tracking system go too. Raises ValueError for a wrong number of click URLs.
+    that is not None puts its image into the copy. URLs are ASCII without quotes, `&`, `=`, `<`, `>` and white space.
+    With no URL at all the copy is the original without the removed fields, byte for byte; with any, the attributes and
+    macros that are written for the tracking system go too. Raises ValueError for a wrong number of click URLs.
     """
-    purposes = _NOTHING
+    purposes = Purpose.NONE
     values: list[bytes] = []
     if click_urls is not None:
         if len(click_urls) != len(plan.tracked):
@@ -47,7 +48,3 @@ def render(
     out: list[bytes] = []
     plan.template(purposes).append_to(out, values)
     return out
-
-
-# In the order of their slots at the end of a copy's values.
-_OPEN_PURPOSES = (Purpose.OPEN, Purpose.INITIAL_OPEN, Purpose.AMP_OPEN, Purpose.AMP_INITIAL_OPEN)

@@ -9,15 +9,15 @@ from mailwake.rewrite.charsets import LeftAlone
 from mailwake.rewrite.found_links import LinkCollector, PlannedLink
 from mailwake.rewrite.message_template import MessageTemplate
 from mailwake.rewrite.part_plan import PartPlan, plan_part
+from mailwake.rewrite.settings import DEFAULT_SETTINGS, RewriteSettings
 from mailwake.rewrite.top_parts import SkippedPart, describe, top_parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mailwake.message.mime_tree import Part
-    from mailwake.rewrite.edits import Purpose
 
-__all__ = ["MessagePlan", "PlannedLink", "SkippedPart", "make_plan"]
+__all__ = ["MessagePlan", "PlannedLink", "RewriteSettings", "SkippedPart", "make_plan"]
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class MessagePlan:
     tracked: tuple[PlannedLink, ...]
     """Those that are tracked: `render` takes a URL for each of them."""
     skipped_parts: tuple[SkippedPart, ...]
-    _templates: dict[Purpose, MessageTemplate] = field(default_factory=dict, repr=False)
+    _templates: dict[int, MessageTemplate] = field(default_factory=dict, repr=False)
 
     @property
     def can_open(self) -> bool:
@@ -47,7 +47,7 @@ class MessagePlan:
         """Whether one can be put into an AMP part."""
         return any(part.kind == "amp" and part.takes_images for part in self.parts)
 
-    def template(self, purposes: Purpose) -> MessageTemplate:
+    def template(self, purposes: int) -> MessageTemplate:
         """The message with slots for these purposes; built once, for all recipients who need the same ones."""
         template = self._templates.get(purposes)
         if template is None:
@@ -57,7 +57,13 @@ class MessagePlan:
         return template
 
 
-def make_plan(content: bytes, root: Part, *, removed_fields: Sequence[tuple[int, int]] = ()) -> MessagePlan:
+def make_plan(
+    content: bytes,
+    root: Part,
+    *,
+    removed_fields: Sequence[tuple[int, int]] = (),
+    settings: RewriteSettings = DEFAULT_SETTINGS,
+) -> MessagePlan:
     """Scan the body of `content`, of which `root` is the tree. Never raises: what cannot be understood is left alone.
 
     `removed_fields` are spans of whole header fields, line break included, which no copy carries.
@@ -68,7 +74,7 @@ def make_plan(content: bytes, root: Part, *, removed_fields: Sequence[tuple[int,
     skipped = top.skipped
     for kind, part in sorted(top.by_kind.items(), key=lambda item: item[1].start):
         try:
-            parts.append(plan_part(content, part, kind, collector))
+            parts.append(plan_part(content, part, kind, collector, settings))
         except LeftAlone as reason:
             skipped.append(SkippedPart(describe(part), str(reason)))
     return MessagePlan(

@@ -1,7 +1,7 @@
 """Quoted-printable bodies changed in place: only lines that hold a change are folded anew (RFC 2045 §6.7).
 
-The original is cut at the changes, in its encoded form. Most of a copy is therefore the sender's own bytes, with the soft
-line breaks where they were; what a copy costs is the folding of its URLs.
+The original is cut at the changes, in its encoded form. Most of a copy is therefore the sender's own bytes, with the
+soft line breaks where they were; what a copy costs is the folding of its URLs.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class QuotedPrintableBody:
         return _Step(slot, literal, room, len(literal) - literal.rfind(b"\n") - 1)
 
     def _joined(self, literal_pieces: Sequence[bytes], *, at_start: bool, before_slot: bool) -> bytes:
-        """The pieces as one, each line in which two of them meet, or which a slot shares, folded where it is too long."""
+        """The pieces as one; each line in which two of them meet, or which a slot shares, is folded if too long."""
         out: list[bytes] = []
         line: list[bytes] = []
         changed = not at_start
@@ -177,7 +177,7 @@ def from_text(text: bytes, edits: Sequence[Edit], line_break: bytes) -> QuotedPr
 
 
 def escaped(literal: bytes, codec: str | None) -> bytes:
-    """New text in quoted-printable, on one line; with a codec, `literal` is in a charset in which ASCII is written otherwise."""
+    """New text in quoted-printable, on one line; a codec says that ASCII is written otherwise in its charset."""
     return _NOT_LITERAL.sub(_escape, literal) if codec is None else _escaped_binary(literal)
 
 
@@ -223,7 +223,7 @@ class _EncodedPositions:
         self._encoded = list(accumulate(map(len, self._lines), initial=0))
         # Each escape makes one byte of three; the `=` of a soft break goes with its line break.
         self._decoded = list(
-            accumulate((len(line) - 2 * line.count(b"=") - line.endswith(b"=\r\n") for line in self._lines), initial=0)
+            accumulate([len(line) - 2 * line.count(b"=") - line.endswith(b"=\r\n") for line in self._lines], initial=0)
         )
         if self._lines[-1].endswith(b"="):
             self._decoded[-1] += 1

@@ -16,7 +16,7 @@ def end_of_raw_text(document: bytes, name: bytes, position: int) -> int:
 
 
 def _end_of_script(document: bytes, position: int) -> int:
-    """A script's `<!--` hides an inner `<script>…</script>` pair from the search for its end (§13.2.5.18 – 13.2.5.31)."""
+    """A script's `<!--` hides an inner `<script>…</script>` pair from the search for its end (§13.2.5.18)."""
     states = (grammar.SCRIPT_DATA, grammar.SCRIPT_DATA_ESCAPED, grammar.SCRIPT_DATA_DOUBLE_ESCAPED)
     plain, escaped, double_escaped = range(3)
     state = plain

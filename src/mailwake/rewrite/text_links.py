@@ -13,6 +13,8 @@ from mailwake.rewrite.link_target import resolve
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mailwake.rewrite.settings import RewriteSettings
+
 # A URL goes on to white space, a quote or an angle bracket, or to the notes behind it.
 _RUN = re.compile(rb"(?:[^\x00-\x20\x7f<>\"\[]++|\[(?!\[[ \t]*(?i:data-msys-)))*+")
 _NOTES = re.compile(rb"(?:\[\[[ \t]*+(?i:data-msys-)[^\[\]<>\x00-\x1f]{0,512}\]\])++")
@@ -45,10 +47,13 @@ class TextUrl(NamedTuple):
     notes_end: int
 
 
-def find(text: bytes, codec: str, collector: LinkCollector, *, joined_lines: bool = False) -> list[Edit]:
+def find(
+    text: bytes, codec: str, collector: LinkCollector, settings: RewriteSettings, *, joined_lines: bool = False
+) -> list[Edit]:
     """Give the URLs of a text to `collector`, and the edits that track them and remove their notes."""
     edits: list[Edit] = []
-    line, counted = 1, 0
+    limit = settings.text_click_limit if settings.text_click_tracking else 0
+    line, counted, tracked = 1, 0, 0
     for found in urls(text, codec, joined_lines=joined_lines):
         line += text.count(b"\n", counted, found.start)
         counted = found.start
@@ -57,8 +62,11 @@ def find(text: bytes, codec: str, collector: LinkCollector, *, joined_lines: boo
             edits.append(Edit(found.end, found.notes_end, Purpose.CLEANUP))
             options = _options(macros.replaced(text[found.end : found.notes_end]).decode(codec, "replace"))
         target, reason = resolve(found.url)
+        if limit is not None and tracked >= limit:
+            reason = reason or "text links off"
         slot = collector.add("text", target, reason, options, line)
         if slot is not None:
+            tracked += 1
             edits.append(click_edit(found.start, found.end, slot))
     return edits
 
@@ -90,7 +98,7 @@ def urls(text: bytes, codec: str, *, joined_lines: bool = False) -> Iterator[Tex
 
 
 def _scheme_start(text: bytes, colon: int) -> int:
-    """Where `http` or `https` before this colon starts; -1 when there is none, or when it is the end of a longer word."""
+    """Where `http` or `https` before this colon starts; -1 when there is none, or when it ends a longer word."""
     before = text[max(0, colon - 5) : colon].lower()
     if before == b"https":
         start = colon - 5
