@@ -19,7 +19,7 @@ def _group() -> None:
 
 @app.command("hash")
 def hash_() -> None:
-    """Print the argon2id hash of a password, for `password` in [accounts.NAME].
+    """Print the argon2id hash of a password, for the setting `accounts.NAME.password`.
 
     The password is asked for on a terminal, and otherwise read from the first line of standard input.
     """
