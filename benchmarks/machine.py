@@ -14,7 +14,9 @@ def describe_machine() -> str:
     if cpu_info.exists():
         lines = [line for line in cpu_info.read_text().splitlines() if line.startswith("model name")]
         model = lines[0].partition(":")[2].strip() if lines else model
-    return f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+    return (
+        f"{model}, {os.cpu_count()} cores, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+    )
 
 
 def cpu_seconds(pid: int) -> float:

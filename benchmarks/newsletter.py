@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 WORDS = (
-    "spring collection harbour window paper lantern market garden river bicycle morning letter bread kitchen "
-    "winter train island mountain copper evening orchard linen story corner bridge painter summer atlas"
-).split()
+    *("spring", "collection", "harbour", "window", "paper", "lantern", "market", "garden", "river", "bicycle"),
+    *("morning", "letter", "bread", "kitchen", "winter", "train", "island", "mountain", "copper", "evening"),
+    *("orchard", "linen", "story", "corner", "bridge", "painter", "summer", "atlas"),
+)
 
 
 def newsletter(*, links: int = 20, size: int = 25_000, encoding: str = "8bit") -> bytes:
     """A newsletter of about `size` octets with `links` links in its HTML and as many in its text, CRLF line ends."""
     text = [f"Story {n}: https://news.example.org/story/{n}?issue=47&from=text" for n in range(links // 4)]
-    rows: list[str] = []
-    for n in range(links):
-        rows.append(
-            f'<tr><td class="story" style="font-family:Arial,sans-serif;font-size:14px;line-height:20px;color:#333333">\r\n'
-            f"<h2>{_words(n, 5)}</h2>\r\n<p>{_words(n, 40)}</p>\r\n"
-            f'<p><a href="https://news.example.org/story/{n}?issue=47&amp;from=html&amp;position={n}" '
-            f'data-msys-linkname="story {n}" style="color:#0066cc;text-decoration:none">Read more</a></p>\r\n</td></tr>\r\n'
-        )
+    rows = [_story(number) for number in range(links)]
     head = (
         "<!DOCTYPE html>\r\n<html><head><title>Newsletter 47</title>\r\n<style>td{padding:0}</style></head>\r\n"
         '<body style="margin:0"><table role="presentation" width="100%">\r\n'
@@ -35,16 +29,29 @@ def newsletter(*, links: int = 20, size: int = 25_000, encoding: str = "8bit") -
     else:
         body = html
     return (
-        'From: "The News" <news@sender.example>\r\nTo: reader@rcpt.example\r\nSubject: Newsletter 47: spring, and more\r\n'
+        'From: "The News" <news@sender.example>\r\nTo: reader@rcpt.example\r\n'
+        "Subject: Newsletter 47: spring, and more\r\n"
         "Date: Sat, 21 Nov 2026 09:00:00 +0000\r\nMessage-ID: <47@sender.example>\r\n"
-        'X-MSYS-API: {"options" : {"open_tracking" : true, "click_tracking" : true}, "campaign_id" : "newsletter-47",\r\n'
-        '   "tags" : ["news", "spring"], "metadata" : {"customer" : "4711", "list" : "readers"}}\r\n'
+        'X-MSYS-API: {"options" : {"open_tracking" : true, "click_tracking" : true},\r\n'
+        '   "campaign_id" : "newsletter-47", "tags" : ["news", "spring"],\r\n'
+        '   "metadata" : {"customer" : "4711", "list" : "readers"}}\r\n'
         'MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary="=_newsletter_47"\r\n\r\n'
         "--=_newsletter_47\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
         + "\r\n".join(text)
         + "\r\n--=_newsletter_47\r\nContent-Type: text/html; charset=utf-8\r\n"
         f"Content-Transfer-Encoding: {encoding}\r\n\r\n{body}\r\n--=_newsletter_47--\r\n"
     ).encode()
+
+
+def _story(number: int) -> str:
+    style = "font-family:Arial,sans-serif;font-size:14px;line-height:20px;color:#333333"
+    url = f"https://news.example.org/story/{number}?issue=47&amp;from=html&amp;position={number}"
+    return (
+        f'<tr><td class="story" style="{style}">\r\n'
+        f"<h2>{_words(number, 5)}</h2>\r\n<p>{_words(number, 40)}</p>\r\n"
+        f'<p><a href="{url}" data-msys-linkname="story {number}" style="color:#0066cc;text-decoration:none">'
+        "Read more</a></p>\r\n</td></tr>\r\n"
+    )
 
 
 def _words(seed: int, count: int) -> str:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+from benchmarks.newsletter import newsletter
 
 from .conftest import Mailwake, Sink, wait_until
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
-from newsletter import newsletter
 
 pytestmark = pytest.mark.scenario
 
@@ -46,7 +42,9 @@ def test_two_recipients_get_two_copies_and_a_click_comes_back(
     path = "/" + clicks[7].split("/", 3)[3]
     status, headers, _ = service.get(path)
     assert status == 302
-    assert re.fullmatch(r"https://news\.example\.org/story/\d+\?issue=47&from=(html&position=\d+|text)", headers["location"])
+    assert re.fullmatch(
+        r"https://news\.example\.org/story/\d+\?issue=47&from=(html&position=\d+|text)", headers["location"]
+    )
     assert service.get(path, "HEAD")[:1] == (302,)
     forged = path[:-1] + ("A" if path[-1] != "A" else "Q")
     assert service.get(forged)[0] == 404

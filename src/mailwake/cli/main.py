@@ -51,7 +51,7 @@ def make_app() -> typer.Typer:
     return app
 
 
-def _show_version(value: bool) -> None:  # noqa: FBT001  # the library calls it so
+def _show_version(value: bool) -> None:  # the library calls it so
     if value:
         typer.echo(f"mailwake {__version__}")
         raise typer.Exit
