@@ -8,10 +8,11 @@ from __future__ import annotations
 import binascii
 from typing import TYPE_CHECKING, Protocol
 
-from mailwake.rewrite.edits import Edit, Kept, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from mailwake.rewrite.edits import Edit
 
 MAX_LINE = 998
 """The longest line of a message without its line break (RFC 5321 §4.5.3.1.6)."""
@@ -30,24 +31,24 @@ class PlainBody:
     """A body that is written as it is (7bit, 8bit, binary)."""
 
     def __init__(self, text: bytes, edits: Sequence[Edit]) -> None:
-        self._template, self._slots = literals_and_slots(pieces(edits, len(text)), text)
-        self._lines, self.static_line = _lines_with_slots(self._template, dict(self._slots))
+        self._template, self._slots = literals_and_slots(text, edits)
+        self._has_long_line = has_long_line(text)
+        self._lines = _lines_with_slots(self._template, self._slots)
         # While no value is longer than this, every line fits, and nothing more is to be computed.
-        self._safe_length = min(((MAX_LINE - fixed) // len(slots) for fixed, slots in self._lines), default=MAX_LINE)
+        self._safe_length = min([(MAX_LINE - fixed) // len(slots) for fixed, slots in self._lines], default=MAX_LINE)
 
     def fits(self, values: Sequence[bytes], longest: int) -> bool:
         """Whether every line of the body is at most 998 bytes; `longest` is the length of the longest value."""
-        if self.static_line > MAX_LINE:
+        if self._has_long_line:
             return False
         if longest <= self._safe_length:
             return True
-        return all(fixed + sum(len(values[slot]) for slot in slots) <= MAX_LINE for fixed, slots in self._lines)
+        return all(fixed + sum([len(values[slot]) for slot in slots]) <= MAX_LINE for fixed, slots in self._lines)
 
     def append_to(self, out: list[bytes], values: Sequence[bytes]) -> None:
         """Append the body's bytes with these values in its slots."""
         copy = self._template.copy()
-        for position, slot in self._slots:
-            copy[position] = values[slot]
+        copy[1::2] = [values[slot] for slot in self._slots]
         out += copy
 
 
@@ -63,15 +64,12 @@ class Base64Body:
         self._line_length = min(len(lines[0].strip()), MAX_ENCODED_LINE) or MAX_ENCODED_LINE
         head_length, decoded_start = _unchanged_head(lines, edits[0].start if edits else len(text))
         self._head = content[:head_length]
-        kept_and_new = list(pieces(edits, len(text)))
-        kept_and_new[0] = Kept(decoded_start, edits[0].start if edits else len(text))
-        self._template, self._slots = literals_and_slots(kept_and_new, text)
+        self._template, self._slots = literals_and_slots(text, edits, decoded_start)
 
     def append_to(self, out: list[bytes], values: Sequence[bytes]) -> None:
         """Append the body's bytes with these values in its slots."""
         copy = self._template.copy()
-        for position, slot in self._slots:
-            copy[position] = in_codec(values[slot], self._codec)
+        copy[1::2] = [in_codec(values[slot], self._codec) for slot in self._slots]
         encoded = binascii.b2a_base64(b"".join(copy), newline=False)
         length = self._line_length
         out.append(self._head)
@@ -84,21 +82,35 @@ def in_codec(value: bytes, codec: str | None) -> bytes:
     return value if codec is None else value.decode("ascii").encode(codec)
 
 
-def literals_and_slots(parts: Iterable[Kept | bytes | int], text: bytes) -> tuple[list[bytes], list[tuple[int, int]]]:
-    """A list of literals with an empty place for each slot, and (place, slot) for each of them."""
+def literals_and_slots(text: bytes, edits: Iterable[Edit], start: int = 0) -> tuple[list[bytes], list[int]]:
+    """`text` from `start` on after these edits: literals with an empty place between each two, and the slot of each."""
     template: list[bytes] = []
-    slots: list[tuple[int, int]] = []
+    slots: list[int] = []
     literal: list[bytes] = []
-    for piece in parts:
-        if isinstance(piece, int):
-            template.append(b"".join(literal))
+    for edit_start, edit_end, _, before, slot, after in edits:
+        literal.append(text[start:edit_start])
+        literal.append(before)
+        if slot is not None:
+            slots.append(slot)
+            template += (b"".join(literal), b"")
             literal = []
-            slots.append((len(template), piece))
-            template.append(b"")
-        else:
-            literal.append(text[piece.start : piece.end] if isinstance(piece, Kept) else piece)
+        literal.append(after)
+        start = edit_end
+    literal.append(text[start:])
     template.append(b"".join(literal))
     return template, slots
+
+
+def has_long_line(text: bytes) -> bool:
+    """Whether a line of the text is longer than 998 bytes."""
+    start, length = 0, len(text)
+    longest_with_break = MAX_LINE + 2
+    while length - start > MAX_LINE:
+        line_feed = text.rfind(b"\n", start, start + longest_with_break)
+        if line_feed < 0:
+            return True
+        start = line_feed + 1
+    return False
 
 
 def _unchanged_head(lines: Sequence[bytes], first_change: int) -> tuple[int, int]:
@@ -117,33 +129,22 @@ def _unchanged_head(lines: Sequence[bytes], first_change: int) -> tuple[int, int
     return head_length, decoded
 
 
-def _lines_with_slots(
-    template: Sequence[bytes], slot_at: dict[int, int]
-) -> tuple[list[tuple[int, tuple[int, ...]]], int]:
-    """(bytes beside its slots, slots) for each line that has any, and the length of the longest line without slots."""
-    lines: list[tuple[int, tuple[int, ...]]] = []
-    longest_static = fixed = 0
-    slots: tuple[int, ...] = ()
+def _lines_with_slots(template: Sequence[bytes], slots: Sequence[int]) -> list[tuple[int, list[int]]]:
+    """(bytes beside its slots, slots) for each line that has any."""
+    lines: list[tuple[int, list[int]]] = []
+    fixed, on_line = 0, list[int]()
     for place, literal in enumerate(template):
-        if place in slot_at:
-            slots += (slot_at[place],)
+        if place % 2:
+            on_line.append(slots[place // 2])
             continue
-        first, *others = literal.split(b"\n")
-        fixed += len(first)
-        if others:
-            carriage_return = 1 if first.endswith(b"\r") else 0
-            if slots:
-                lines.append((fixed - carriage_return, slots))
-            *whole, last = others
-            longest_static = max(longest_static, 0 if slots else fixed - carriage_return, _longest(whole))
-            fixed, slots = len(last), ()
-    if slots:
-        lines.append((fixed, slots))
-    return lines, longest_static if slots else max(longest_static, fixed)
-
-
-def _longest(lines: Sequence[bytes]) -> int:
-    length = max(map(len, lines), default=0)
-    if length <= MAX_LINE:
-        return length  # near enough: only what is over the limit has to be exact
-    return max(len(line) - line.endswith(b"\r") for line in lines)
+        line_feed = literal.find(b"\n")
+        if line_feed < 0:
+            fixed += len(literal)
+            continue
+        if on_line:
+            lines.append((fixed + line_feed - literal.endswith(b"\r", 0, line_feed), on_line))
+            on_line = []
+        fixed = len(literal) - literal.rfind(b"\n") - 1
+    if on_line:
+        lines.append((fixed, on_line))
+    return lines

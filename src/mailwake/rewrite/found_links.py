@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mailwake.rewrite.edits import Edit, Purpose
@@ -28,10 +28,15 @@ class PlannedLink:
     tracked: bool
     reason: str
     """Why it is not tracked; "" when it is."""
-    line: int
-    """The line of the decoded part in which it stands, from 1."""
-    text_is_url: bool = False
+    text_is_url: bool
     """A reader sees a URL as the link's text: tracked, text and target differ, which some filters take for phishing."""
+    _document: bytes = field(repr=False, compare=False)
+    _start: int = field(repr=False)
+
+    @property
+    def line(self) -> int:
+        """The line of the decoded part in which it stands, from 1; counted when it is asked for, which is seldom."""
+        return self._document.count(b"\n", 0, self._start) + 1
 
 
 class Options(NamedTuple):
@@ -54,17 +59,26 @@ class LinkCollector:
         self.tracked: list[PlannedLink] = []
 
     def add(
-        self, part: str, target: str, reason: str, options: Options, line: int, *, text_is_url: bool = False
+        self,
+        part: str,
+        document: bytes,
+        start: int,
+        target: str,
+        reason: str,
+        options: Options,
+        *,
+        text_is_url: bool = False,
     ) -> int | None:
-        """Note a link; the number of its slot when it is tracked, None when it stays as it is."""
-        if not reason and options.click_track == "0":
-            reason = "data-msys-clicktrack=0"
+        """Note the link at `start`; the number of its slot when it is tracked, None when it stays as it is."""
         name, unsubscribe, path = DEFAULT_NAME, False, DEFAULT_SUB_PATH
         if options is not NO_OPTIONS:
             name, unsubscribe = link_name(options.name), options.unsubscribe == "1"
             path = sub_path(options.sub_path)
+            if options.click_track == "0":
+                reason = reason or "data-msys-clicktrack=0"
+        index = len(self.links)
         link = PlannedLink(
-            len(self.links), part, target, name, unsubscribe, path, not reason, reason, line, text_is_url
+            index, part, target, name, unsubscribe, path, not reason, reason, text_is_url, document, start
         )
         self.links.append(link)
         if reason:

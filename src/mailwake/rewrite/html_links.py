@@ -42,28 +42,23 @@ def find(
     data that only it has, so they stay as they are.
     """
     edits: list[Edit] = []
-    has_options = b"data-msys-" in document.lower()
     tags: Iterable[LinkTag] = scan.links
     if settings.track_mso and scan.conditional_comments:
         tags = merge(scan.links, conditional_links(document, scan.conditional_comments))
-    line, counted = 1, 0
     for tag in tags:
-        if tag.href_start < 0 and not has_options:
-            continue
-        line += document.count(b"\n", counted, tag.start)
-        counted = tag.start
         options = NO_OPTIONS
-        if has_options:
+        if b"data-msys-" in document[tag.start : tag.end].lower():
             options = _options(document, tag, codec, edits)
-            if tag.href_start < 0:
-                continue
+        if tag.href_start < 0:
+            continue
         target, reason = resolve(href(document, tag, codec))
-        if part == "amp" and not reason and "{{" in target:
-            reason = "template"
         text_is_url = not reason and _URL_AS_TEXT.match(document, tag.end) is not None
-        if text_is_url and settings.tracked_link_text == "skip":
-            reason = "link text is a URL"
-        slot = collector.add(part, target, reason, options, line, text_is_url=text_is_url)
+        if not reason:
+            if part == "amp" and "{{" in target:
+                reason = "template"
+            elif text_is_url and settings.tracked_link_text == "skip":
+                reason = "link text is a URL"
+        slot = collector.add(part, document, tag.start, target, reason, options, text_is_url=text_is_url)
         if slot is not None:
             edits.append(click_edit(tag.href_start, tag.href_end, slot, b"" if tag.quote else b'"'))
     return edits

@@ -53,10 +53,8 @@ def find(
     """Give the URLs of a text to `collector`, and the edits that track them and remove their notes."""
     edits: list[Edit] = []
     limit = settings.text_click_limit if settings.text_click_tracking else 0
-    line, counted, tracked = 1, 0, 0
+    tracked = 0
     for found in urls(text, codec, joined_lines=joined_lines):
-        line += text.count(b"\n", counted, found.start)
-        counted = found.start
         options = NO_OPTIONS
         if found.notes_end > found.end:
             edits.append(Edit(found.end, found.notes_end, Purpose.CLEANUP))
@@ -64,7 +62,7 @@ def find(
         target, reason = resolve(found.url)
         if limit is not None and tracked >= limit:
             reason = reason or "text links off"
-        slot = collector.add("text", target, reason, options, line)
+        slot = collector.add("text", text, found.start, target, reason, options)
         if slot is not None:
             tracked += 1
             edits.append(click_edit(found.start, found.end, slot))
@@ -86,7 +84,7 @@ def urls(text: bytes, codec: str, *, joined_lines: bool = False) -> Iterator[Tex
             continue
         if position >= run_end:  # else this URL lies in the same run as the one before
             run_end = _run_end(text, position, joined_lines=joined_lines)
-            notes = _NOTES.match(text, run_end)
+            notes = _NOTES.match(text, run_end) if text.startswith(b"[[", run_end) else None
         end = _url_end(text, position, run_end, codec, trimmed=notes is None)
         if end <= position:
             continue
