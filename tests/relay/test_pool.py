@@ -298,6 +298,30 @@ async def test_a_hop_that_went_down_while_a_connection_was_unused(
         assert (await host.deliver(_copy(2))).status is Status.DELIVERED
 
 
+@pytest.mark.parametrize(("extension", "status"), [("", Status.UNREACHABLE), ("CHUNKING", Status.UNCERTAIN)])
+async def test_a_hop_that_goes_down_with_mail_may_have_taken_what_it_was_sent(
+    hop: Hop, settings_for: Settings, log: Logger, extension: str, status: Status
+) -> None:
+    hop.extensions.append(extension)
+    async with _smart_host(settings_for(), log) as host:
+        await host.deliver(_copy(0))
+        hop.always["GREETING"] = b"421 4.3.2 down\r\n"
+        hop.script["MAIL"] = [CLOSE]
+        assert (await host.deliver(_copy(1))).status is status
+
+
+@pytest.mark.parametrize(("extension", "status"), [("", Status.DEFERRED), ("CHUNKING", Status.UNCERTAIN)])
+async def test_a_hop_that_answers_nonsense_lives_and_gets_nothing_twice(
+    hop: Hop, settings_for: Settings, log: Logger, extension: str, status: Status
+) -> None:
+    hop.extensions.append(extension)
+    async with _smart_host(settings_for(), log) as host:
+        await host.deliver(_copy(0))
+        hop.script["MAIL"] = [b"nonsense\r\n"]
+        assert (await host.deliver(_copy(1))).status is status
+    assert hop.stages["GREETING"] == 1
+
+
 async def test_an_unused_connection_is_closed_after_a_while(hop: Hop, settings_for: Settings, log: Logger) -> None:
     async with _smart_host(settings_for(idle_seconds=0.2), log) as host:
         await host.deliver(_copy())

@@ -101,7 +101,12 @@ class SmartHost(Delivery):
         try:
             event = await connection.send(_transaction(copy))
             if reused and _is_untouched(event) and not connection.expired:
-                connection = await self._open_in_slot()
+                try:
+                    connection = await self._open_in_slot()
+                except ConnectFailure:
+                    if isinstance(event, Lost) and event.transaction.content_sent:
+                        return self._outcome(event, connection)  # "unreachable" would say that nothing was sent
+                    raise
                 event = await connection.send(_transaction(copy))
             return self._outcome(event, connection)
         except BaseException:

@@ -191,6 +191,8 @@ class ClientProtocol:
                 transaction.answered |= kind != "rset"
                 self._TRANSACTION_REPLIES[kind](self, transaction, lines)
         except ReplyError as error:
+            if transaction is not None:
+                transaction.answered = True  # by a server that lives, and may go on to take what it has been sent
             self._awaited.appendleft((kind, transaction))
             self._close(str(error))
         return not self._deaf
