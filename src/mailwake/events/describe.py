@@ -19,7 +19,12 @@ ATTEMPTS = MESSAGE - {EventType.INJECTION, EventType.POLICY_REJECTION}
 FOLLOWED = ENGAGEMENT - {kind for kind in EventType if "OPEN" in kind.name}
 
 _SETS = MappingProxyType(
-    {ALL: "all", MESSAGE: "message events", ENGAGEMENT: "track and unsubscribe events", FOLLOWED: "clicks, unsubscribes"}
+    {
+        ALL: "all",
+        MESSAGE: "message events",
+        ENGAGEMENT: "track and unsubscribe events",
+        FOLLOWED: "clicks, unsubscribes",
+    }
 )
 
 MEANINGS: Mapping[EventType, str] = MappingProxyType(
@@ -64,7 +69,9 @@ FIELDS: Mapping[str, FieldMeaning] = MappingProxyType(
         "routing_domain": FieldMeaning("The domain the copy was routed by; the recipient's."),
         "rcpt_meta": FieldMeaning("The metadata that travels, within `max_metadata_len`."),
         "rcpt_tags": FieldMeaning("The tags that travel, within both limits of tags."),
-        "rcpt_type": FieldMeaning("`cc`, `bcc` or `archive`; left out where it is not known, in this release always.", MESSAGE),
+        "rcpt_type": FieldMeaning(
+            "`cc`, `bcc` or `archive`; left out where it is not known, in this release always.", MESSAGE
+        ),
         "friendly_from": FieldMeaning("The From field of the message, decoded; at most 512 characters.", MESSAGE),
         "msg_from": FieldMeaning("The envelope sender.", MESSAGE),
         "sending_domain": FieldMeaning("The domain of the From field, else of the envelope sender.", MESSAGE),

@@ -42,12 +42,8 @@ ANSWERS = (
         "`click`, `amp_click` or `link_unsubscribe`",
     ),
     Answer("`GET /q/TOKEN`, the image at the end", "image", responses.image, "`open` or `amp_open`"),
-    Answer(
-        "`GET /o/TOKEN`, the image at the start", "image", responses.image, "`initial_open` or `amp_initial_open`"
-    ),
-    Answer(
-        "a token that is unknown, damaged, forged or cut short; any other path", "not_found", responses.not_found
-    ),
+    Answer("`GET /o/TOKEN`, the image at the start", "image", responses.image, "`initial_open` or `amp_initial_open`"),
+    Answer("a token that is unknown, damaged, forged or cut short; any other path", "not_found", responses.not_found),
     Answer("`GET /robots.txt`", "robots", responses.robots),
     Answer(
         ", ".join(f"`GET {app_links.PATH_PREFIX}{name}`" for name in sorted(app_links.FILE_NAMES)),
@@ -56,9 +52,7 @@ ANSWERS = (
     ),
     Answer("any method but GET and HEAD", "wrong_method", responses.wrong_method),
     Answer("a request with a body", "body_refused", responses.body_refused),
-    Answer(
-        "more requests from one address than `tracker.max_requests_per_address`", "too_many", responses.too_many
-    ),
+    Answer("more requests from one address than `tracker.max_requests_per_address`", "too_many", responses.too_many),
     Answer("a fault of the tracker that left nothing to redirect to", "failed", responses.failed),
 )
 """Every answer that the tracker gives."""
@@ -113,7 +107,7 @@ def http_reference() -> str:
                 file_size=app_links.SIZE_LIMIT >> 20,
             ),
             _limits(),
-            "### Refused tokens\n\nThe person sees the same page each time; `mailwake_tracker_tokens_refused_total` says why.\n",
+            "### Refused tokens\n\n`mailwake_tracker_tokens_refused_total` says why a link got 404.\n",
             table(("`reason`", "the token is"), [(code(name), why) for name, why in REFUSED_TOKENS.items()]),
         )
     )
@@ -162,10 +156,11 @@ _REMARKS = """\
 - After `tracking_link_expiry` a link still redirects and an image is still shown; no event is recorded.
 - A request with `Sec-Purpose`, `Purpose` or `X-Moz` that says `prefetch` is recorded as prefetched.
 - The client's address is the peer's. Of a peer in `tracker.trusted_proxies` it is the one that `X-Forwarded-For` or
-  `Forwarded` names: read from the right, past other trusted proxies, through {hops} hops at most. Where the two contradict
-  each other, or cannot be read, it is the peer's.
-- `tracker.max_requests_per_address` counts in spans of {minute} s, by IPv4 address or IPv6 /64, in each worker by itself.
+  `Forwarded` names: read from the right, past other trusted proxies, through {hops} hops at most. Where the two
+  contradict each other, or cannot be read, it is the peer's.
+- `tracker.max_requests_per_address` counts in spans of {minute} s, by IPv4 address or IPv6 /64, in each worker by
+  itself.
 - {agent} bytes of `User-Agent` and {language} bytes of `Accept-Language` are kept.
-- The files for apps are `<tracker.app_links_directory>/<tracking domain>/<name>`, of {file_size} MiB at most, and are read
-  for each request. Without such a file the answer is 404.
+- The files for apps are `<tracker.app_links_directory>/<tracking domain>/<name>`, of {file_size} MiB at most, and are
+  read for each request. Without such a file the answer is 404.
 """
