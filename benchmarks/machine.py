@@ -19,10 +19,16 @@ def describe_machine() -> str:
     )
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far."""
+def cpu_split(pid: int) -> tuple[float, float]:
+    """User and system time of a process so far, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    ticks = os.sysconf("SC_CLK_TCK")
+    return int(fields[11]) / ticks, int(fields[12]) / ticks
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process so far, together."""
+    return sum(cpu_split(pid))
 
 
 def peak_megabytes(pid: int) -> float:

@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.machine import children, cpu_seconds, describe_machine, peak_megabytes
+from benchmarks.machine import children, cpu_split, describe_machine, peak_megabytes
 from benchmarks.newsletter import newsletter
 from benchmarks.sink import postfix_tool, running_sink
 
@@ -67,14 +67,16 @@ def send(port: int, message: Path, messages: int, connections: int, *options: st
 def measure(directory: Path, message: Path, arguments: argparse.Namespace, workers: int) -> None:
     with running_sink() as sink_port, service(directory / f"data-{workers}", sink_port, workers) as (port, pids):
         send(port, message, max(arguments.messages // 10, 200), arguments.connections)  # warm: imports, connections
-        before = sum(map(cpu_seconds, pids))
+        before = [cpu_split(pid) for pid in pids]
         seconds = send(port, message, arguments.messages, arguments.connections)
         time.sleep(0.2)
-        used = sum(map(cpu_seconds, pids)) - before
+        after = [cpu_split(pid) for pid in pids]
+        user, system = (sum(a[n] - b[n] for a, b in zip(after, before, strict=True)) for n in (0, 1))
         memory = max(map(peak_megabytes, pids))
     print(
         f"mailwake, {workers} worker{'s' if workers > 1 else ' '}  {arguments.messages / seconds:9.0f} messages/s"
-        f"  {used / arguments.messages * 1e6:7.0f} µs CPU a message  {memory:5.0f} MB peak a worker",
+        f"  {(user + system) / arguments.messages * 1e6:7.0f} µs CPU a message"
+        f" (kernel {system / arguments.messages * 1e6:.0f}) {memory:5.0f} MB peak a worker",
         flush=True,
     )
 

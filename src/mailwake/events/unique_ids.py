@@ -58,6 +58,15 @@ class UniqueIds:
         self._ms = used_up_to
         self._sequence = _MAX_SEQUENCE
 
+    @property
+    def latest_ms(self) -> int:
+        """The milliseconds since EPOCH of the latest id."""
+        return self._ms
+
+    def extend(self, ms: int) -> None:
+        """Note that somebody else has reserved ids up to `ms`, durably."""
+        self._reserved = max(self._reserved, ms)
+
     def next(self) -> int:
         """A new id; UniqueIdError when its uniqueness cannot be promised."""
         now = int((self._clock_now() - EPOCH) * 1000)

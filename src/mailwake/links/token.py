@@ -93,10 +93,11 @@ class TokenCodec:
         self._seal = self._ciphers[keyring.current].encrypt
         plain = bytes((FORMAT_VERSION << 4, keyring.current))
         squeezed = bytes((FORMAT_VERSION << 4 | CURRENT_DICTIONARY, keyring.current))
-        self._heads = {
-            kind: ((squeezed, [squeezed + kind.family.encode()]), (plain, [plain + kind.family.encode()]))
-            for kind in LinkKind
-        }
+        # A list by the kind's number: members of an enumeration are slow keys.
+        self._heads = [((b"", [b""]), (b"", [b""]))] * (max(LinkKind) + 1)
+        for kind in LinkKind:
+            family = kind.family.encode()
+            self._heads[kind] = (squeezed, [squeezed + family]), (plain, [plain + family])
 
     pack_context = staticmethod(pack_context)
 
