@@ -1,4 +1,4 @@
-"""What mailwake counts: one table of Prometheus metrics, from which docs/metrics.md is generated."""
+"""What mailwake counts: one table of Prometheus metrics, from which docs/reference/metrics.md is generated."""
 
 from __future__ import annotations
 
