@@ -19,7 +19,7 @@ from mailwake.markdown import code, table
 from mailwake.message.json_value import DEEPEST
 from mailwake.message.msys_header import CAMPAIGN_LIMIT, read_msys_header
 from mailwake.policy.describe_rewriting import rewriting_reference
-from mailwake.policy.precedence import EngagementLimits, EngagementSettings, resolve
+from mailwake.policy.precedence import LONGEST_TAG, EngagementLimits, EngagementSettings, resolve
 from mailwake.smtp.replies import Refusal
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def setting_rows() -> tuple[SettingRow, ...]:
     )
     tags = (
         f"{defaults.max_tags_per_recipient} a message (`max_tags_per_recipient`), {defaults.max_tags} distinct ones "
-        "in the whole system (`max_tags`); others are ignored"
+        f"in the whole system (`max_tags`), {LONGEST_TAG} characters each *(ours)*; others are ignored"
     )
     campaign = f"{CAMPAIGN_LIMIT} bytes of UTF-8; a longer one rejects the message"
     return (

@@ -80,7 +80,8 @@ def resolve(
 
     `known` says which of some tags the system-wide set admits. Raises Refusal with the exact reply of 1-injection §3
     for a context variable that cannot be read. Choices where the specification is silent: an empty campaign in a
-    context variable means no campaign; a tag that stands there twice counts once; one of over 255 characters is ignored.
+    context variable means no campaign; a tag that stands there twice counts once; one of over 255 characters is
+    ignored.
     """
     header = header or _NO_HEADER
     read = context.get
