@@ -60,6 +60,19 @@ async def test_commands_pipelined_behind_a_message_wait_for_its_reply(start: Sta
     assert [await client.reply() for _ in range(3)] == ["250 2.0.0 OK 1", "250 2.0.0 Ok", "221 2.0.0 Bye"]
 
 
+async def test_a_message_in_chunks_arrives_whole(start: Start) -> None:
+    running = await start()
+    client = await running.ready()
+    assert "CHUNKING" in await client.say("EHLO again.example")
+    client.writer.write(
+        b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nBDAT 14\r\nSubject: x\r\n\r\nBDAT 7 LAST\r\nhello\r\nNOOP\r\n"
+    )
+    replies = [await client.reply() for _ in range(5)]
+    assert [reply[:3] for reply in replies] == ["250"] * 5
+    assert replies[3] == "250 2.0.0 OK 1"
+    assert running.receiver.messages[0][2] == MESSAGE
+
+
 async def test_without_auth_only_listed_networks_may_relay(start: Start) -> None:
     running = await start(networks="192.0.2.0/24")
     client = await running.ready()

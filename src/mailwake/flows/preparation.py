@@ -187,7 +187,8 @@ class Preparation:
         if len(plan.tracked) != len(plan.links):
             for link in plan.links:
                 if not link.tracked:
-                    self._metrics.counter("links_skipped_total", link.reason.split(" ")[0]).inc()
+                    reason = "scheme" if link.reason.startswith("scheme ") else link.reason
+                    self._metrics.counter("links_skipped_total", reason).inc()
         return plan
 
     def _leave_alone(self, reason: str, error: Exception) -> None:

@@ -143,6 +143,7 @@ class Listener:
             starttls=settings.tls_context is not None,
             auth_mechanisms=("PLAIN", "LOGIN") if self._accounts else (),
             auth_requires_tls=settings.auth_requires_tls,
+            chunking=True,
             bare_newlines=settings.bare_newlines,
         )
         return Connection(
