@@ -58,9 +58,7 @@ def decoded(body: bytes, transfer_encoding: bytes) -> bytes:
 
 def rendered(plan: MessagePlan) -> tuple[bytes, list[bytes]]:
     urls = [b"http://t.example/f/a/%04d" % number + b"X" * (number * 37 % 300) for number in range(len(plan.tracked))]
-    return b"".join(
-        render(plan, click_urls=urls, open_url=OPEN_URL, initial_open_url=INITIAL_OPEN_URL)
-    ), urls
+    return b"".join(render(plan, click_urls=urls, open_url=OPEN_URL, initial_open_url=INITIAL_OPEN_URL)), urls
 
 
 def expected(plan: MessagePlan, urls: list[bytes]) -> bytes:
@@ -108,7 +106,9 @@ def test_text_in_any_encoding(text: bytes, transfer_encoding: str, flowed: bool)
 
 
 def check(text: bytes, transfer_encoding: str, content_type: str) -> None:
-    header = f"MIME-Version: 1.0\r\nContent-Type: {content_type}\r\nContent-Transfer-Encoding: {transfer_encoding}\r\n\r\n"
+    header = (
+        f"MIME-Version: 1.0\r\nContent-Type: {content_type}\r\nContent-Transfer-Encoding: {transfer_encoding}\r\n\r\n"
+    )
     content = header.encode() + encoded(text, transfer_encoding)
     plan = make_plan(content, parse(content))
     assert b"".join(render(plan)) == content
@@ -119,4 +119,6 @@ def check(text: bytes, transfer_encoding: str, content_type: str) -> None:
     new_root = parse(copy)
     assert decoded(copy[new_root.body_start :], new_root.transfer_encoding) == expected(plan, urls)
     if new_root.transfer_encoding != b"7bit" and b"\n" not in text.replace(b"\r\n", b""):
-        assert all(len(line) <= 76 for line in copy[new_root.body_start :].split(b"\r\n")) or transfer_encoding == "8bit"
+        assert (
+            all(len(line) <= 76 for line in copy[new_root.body_start :].split(b"\r\n")) or transfer_encoding == "8bit"
+        )

@@ -31,7 +31,7 @@ class Part:
     """One part, or the message itself: header `start:header_end`, blank line, body `body_start:end`.
 
     `end` leaves out the line break that belongs to the boundary (RFC 2046 §5.1.1). Media type, encoding and
-    disposition are lower case, `b""` where the header does not say. A message in the message (message/rfc822) is a leaf.
+    disposition are lower case, `b""` where the header does not say. A message inside it (message/rfc822) is a leaf.
     """
 
     start: int

@@ -1,4 +1,4 @@
-"""Keeps the durable mark of a worker's ids well ahead, from a thread, so that a slow disk never stops the event loop."""
+"""Keeps the durable mark of a worker's ids well ahead, from a thread: a slow disk must not stop the event loop."""
 
 from __future__ import annotations
 
