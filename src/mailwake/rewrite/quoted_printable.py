@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _EQUALS = 0x3D
 _BEFORE_SOFT_BREAK = MAX_ENCODED_LINE - 1
+_LONGEST_SEARCHED = 256
 _NOT_LITERAL = re.compile(rb"[^\t\r\n\x20-\x3c\x3e-\x7e]|\r(?!\n)|[ \t](?=\r?\n|\Z)")
 _NOT_LITERAL_IN_BINARY = re.compile(rb"[^\x21-\x3c\x3e-\x7e]")
 
@@ -215,11 +216,24 @@ def _whole_escapes(line: bytes, start: int, end: int) -> int:
     return end
 
 
+def _short_pieces(line: bytes) -> list[bytes]:
+    """The line in pieces that are quick to search, none of which ends inside an escape or a soft break."""
+    pieces_of_line, start = [], 0
+    while len(line) - start > _LONGEST_SEARCHED:
+        end = _whole_escapes(line, start, start + _LONGEST_SEARCHED - 3)
+        pieces_of_line.append(line[start:end])
+        start = end
+    pieces_of_line.append(line[start:])
+    return pieces_of_line
+
+
 class _EncodedPositions:
     """Where an offset into the decoded text stands in the encoded body."""
 
     def __init__(self, raw: bytes) -> None:
         self._lines = raw.splitlines(keepends=True) or [b""]
+        if max(map(len, self._lines)) > _LONGEST_SEARCHED:
+            self._lines = [piece for line in self._lines for piece in _short_pieces(line)]
         self._encoded = list(accumulate(map(len, self._lines), initial=0))
         # Each escape makes one byte of three; the `=` of a soft break goes with its line break.
         self._decoded = list(
