@@ -84,7 +84,8 @@ async def test_the_header_never_leaves_and_the_copy_carries_a_trace(begin: Begin
 
 async def test_untracked_mail_is_the_same_to_the_byte_behind_the_trace_field(begin: Begin) -> None:
     harness = await begin()
-    odd = b"Subject:  odd \r\n\tfolding\r\nx-msys-api: {}\r\nX: =?utf-8?q?=zz?=\r\n\r\nhttp://a.example/ \t\r\n..dots\r\n\xff\r\n"
+    odd = b"Subject:  odd \r\n\tfolding\r\nx-msys-api: {}\r\nX: =?utf-8?q?=zz?=\r\n\r\n"
+    odd += b"http://a.example/ \t\r\n..dots\r\n\xff\r\n"
     await harness.receive([ANN], odd)
     ((_, content),) = harness.hop.taken
     trace = re.match(rb"Received: [^\r]*\r\n(?:\t[^\r]*\r\n)*", content)

@@ -220,6 +220,13 @@ class Settings(TrackingOptions):
     max_tags_per_recipient: Annotated[int, Setting("Tags of one message; more are ignored.", kinds.integer(0, 100))] = (
         10
     )
+    plan_cache_entries: Annotated[
+        int,
+        Setting(
+            "Bodies that a worker remembers how to rewrite, for mail sent one message a recipient; 0 means none.",
+            kinds.integer(0, 10_000),
+        ),
+    ] = 16
     max_tags: Annotated[
         int, Setting("Distinct tags known to the whole system; new ones beyond are ignored.", kinds.integer(0, 100_000))
     ] = 100

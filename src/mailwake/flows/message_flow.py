@@ -152,7 +152,7 @@ class MessageFlow:
             sender=message.envelope.sender,
             recipients=len(outcomes),
             size=len(message.content),
-            links=sum(len(recipe.places) for recipe in message.recipes),
+            links=len(message.plan.tracked) if message.plan is not None else 0,
             next_hop=first.next_hop,
             outcome=first.status.value if len({o.status for o in outcomes}) == 1 else "mixed",
             next_hop_reply=str(first.reply),

@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mailwake.events.record import MessageFacts, pack_facts
+from mailwake.flows.plan_cache import PlanCache, Planned
 from mailwake.flows.trace_header import MAX_RECEIVED, received_field
-from mailwake.flows.tracked_copy import LinkRecipe, link_recipes, render_copy
+from mailwake.flows.tracked_copy import render_copy
 from mailwake.links.token import ContextTooLong, LinkContext, message_id
 from mailwake.message.headers import fields, find
-from mailwake.message.mime_tree import parse
 from mailwake.message.msys_header import read_msys_header
 from mailwake.message.summary import Summary, domain_of, summarise
 from mailwake.policy.precedence import EngagementLimits, EngagementSettings, resolve
 from mailwake.relay.delivery import Copy
-from mailwake.rewrite.plan import MessagePlan, make_plan
 from mailwake.smtp.replies import Refusal, Reply
 
 if TYPE_CHECKING:
@@ -29,7 +28,9 @@ if TYPE_CHECKING:
     from mailwake.links.token import TokenCodec
     from mailwake.listener.session import Session
     from mailwake.logs import Logger
+    from mailwake.message.headers import Field
     from mailwake.metrics import Metrics
+    from mailwake.rewrite.plan import MessagePlan
     from mailwake.smtp.envelope import Envelope
 
 HEADER_NAME = b"x-msys-api"
@@ -45,6 +46,7 @@ class PreparationSettings:
     node_name: str
     trace_header: bool
     include_metadata_in_clicks: bool
+    plan_cache_entries: int
     limits: EngagementLimits
 
 
@@ -56,15 +58,20 @@ class PreparedMessage:
     sent: float
     envelope: Envelope
     content: bytes
+    body_start: int
     received: bytes
     removed: Sequence[tuple[int, int]]
     """Spans of the fields that never leave."""
     summary: Summary
     settings: EngagementSettings
-    plan: MessagePlan | None
+    planned: Planned | None
     """None when nothing is tracked."""
-    recipes: Sequence[LinkRecipe]
     packed_facts: bytes
+
+    @property
+    def plan(self) -> MessagePlan | None:
+        """The plan of the message's rewriting, which may be shared with others of the same body."""
+        return self.planned.plan if self.planned is not None else None
 
     def message_id(self, index: int) -> str:
         """The id of the copy for the recipient with this index."""
@@ -89,6 +96,7 @@ class Preparation:
         self._ids = ids
         self._codec = codec
         self._admit_tags = admit_tags
+        self._plans = PlanCache(settings.plan_cache_entries)
         self._clock = clock
         self._log = log
         self._metrics = metrics
@@ -98,7 +106,8 @@ class Preparation:
         """Decide everything; Refusal for a message that is not taken, UniqueIdError when it can have no id."""
         now = self._clock.now()
         transmission_id = self._ids.next()
-        header_fields = fields(content, 0, _header_end(content))
+        header_end = _header_end(content)
+        header_fields = fields(content, 0, header_end)
         summary = summarise(content, header_fields)
         if summary.received_count >= MAX_RECEIVED:
             raise Refusal(_LOOP, f"{summary.received_count} Received fields")
@@ -108,20 +117,20 @@ class Preparation:
         self._count(settings)
         removed = [(field.start, field.end) for field in ours]
         tracking = settings.open_tracking.value or settings.click_tracking.value
-        plan = self._plan(content, removed) if tracking else None
+        planned = self._plan(content, header_end, header_fields, removed, settings) if tracking else None
         return PreparedMessage(
             transmission_id=transmission_id,
             sent=now,
             envelope=envelope,
             content=content,
+            body_start=_body_start(content, header_end),
             received=self._received(session, transmission_id, now),
             removed=removed,
             summary=summary,
             settings=settings,
-            plan=plan,
-            recipes=link_recipes(plan, settings) if plan is not None and settings.click_tracking.value else (),
+            planned=planned,
             packed_facts=pack_facts(
-                self._facts(session, envelope, content, transmission_id, now, summary, settings, plan)
+                self._facts(session, envelope, content, transmission_id, now, summary, settings, planned)
             ),
         )
 
@@ -137,21 +146,22 @@ class Preparation:
         )
 
     def _pieces(self, message: PreparedMessage, index: int, recipient: str) -> Sequence[bytes]:
-        if message.plan is not None:
+        planned = message.planned
+        if planned is not None:
             try:
-                pieces = render_copy(
-                    message.plan,
-                    message.recipes,
-                    message.settings,
-                    self._codec,
-                    self._contexts(message, index, recipient),
-                )
-                return [message.received, *pieces]
+                contexts = self._contexts(message, index, recipient)
+                pieces = render_copy(planned.plan, planned.recipes, message.settings, self._codec, contexts)
             except ContextTooLong as error:
                 self._leave_alone("context too long for links", error)
             except Exception as error:  # a defect of ours must not hold up mail: it leaves untracked
                 self._log.exception("rendering failed, the copy leaves untracked", transmission=message.transmission_id)
                 self._leave_alone("defect", error)
+            else:
+                if planned.head is None:
+                    return [message.received, *pieces]
+                pieces[0] = pieces[0][planned.head :]
+                header = _without(message.content[: message.body_start], message.removed)
+                return [message.received, *header, *pieces]
         return [message.received, *_without(message.content, message.removed)]
 
     def _contexts(self, message: PreparedMessage, index: int, recipient: str) -> tuple[LinkContext, LinkContext]:
@@ -174,13 +184,21 @@ class Preparation:
 
         return full, msgspec.structs.replace(full, metadata="")
 
-    def _plan(self, content: bytes, removed: Sequence[tuple[int, int]]) -> MessagePlan | None:
+    def _plan(
+        self,
+        content: bytes,
+        header_end: int,
+        header_fields: Sequence[Field],
+        removed: Sequence[tuple[int, int]],
+        settings: EngagementSettings,
+    ) -> Planned | None:
         try:
-            plan = make_plan(content, parse(content), removed_fields=removed)
+            planned = self._plans.plan(content, _body_start(content, header_end), header_fields, removed, settings)
         except Exception as error:  # as in _pieces: tracking fails open
             self._log.exception("planning failed, the message leaves untracked")
             self._leave_alone("defect", error)
             return None
+        plan = planned.plan
         for _, reason in plan.skipped_parts:
             self._metrics.counter("parts_unchanged_total", reason).inc()
         self._tracked.inc(len(plan.tracked))
@@ -189,7 +207,7 @@ class Preparation:
                 if not link.tracked:
                     reason = "scheme" if link.reason.startswith("scheme ") else link.reason
                     self._metrics.counter("links_skipped_total", reason).inc()
-        return plan
+        return planned
 
     def _leave_alone(self, reason: str, error: Exception) -> None:
         self._log.warning("a copy leaves untracked", reason=reason, error=str(error)[:200])
@@ -216,7 +234,7 @@ class Preparation:
         now: float,
         summary: Summary,
         settings: EngagementSettings,
-        plan: MessagePlan | None,
+        planned: Planned | None,
     ) -> MessageFacts:
         return MessageFacts(
             transmission_id=transmission_id,
@@ -233,7 +251,7 @@ class Preparation:
             open_tracking=settings.open_tracking.value,
             click_tracking=settings.click_tracking.value,
             initial_pixel=settings.open_tracking.value and settings.initial_open.value,
-            amp_enabled=plan is not None and any(part.kind == "amp" for part in plan.parts),
+            amp_enabled=planned is not None and any(part.kind == "amp" for part in planned.plan.parts),
             node_name=self._settings.node_name,
             pathway=session.options.pathway.value or "",
         )
@@ -245,6 +263,10 @@ def _header_end(content: bytes) -> int:
         return 0
     blank = content.find(b"\r\n\r\n")
     return blank + 2 if blank >= 0 else len(content)
+
+
+def _body_start(content: bytes, header_end: int) -> int:
+    return min(header_end + 2, len(content))
 
 
 def _without(content: bytes, removed: Sequence[tuple[int, int]]) -> list[bytes]:

@@ -108,6 +108,7 @@ def preparation_settings(settings: Settings) -> PreparationSettings:
         node_name=settings.node_name,
         trace_header=settings.trace_header,
         include_metadata_in_clicks=settings.click_tracking_include_metadata,
+        plan_cache_entries=settings.plan_cache_entries,
         limits=EngagementLimits.of(settings),
     )
 

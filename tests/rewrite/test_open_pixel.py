@@ -1,0 +1,49 @@
+"""Where the images that report an open are put."""
+
+from __future__ import annotations
+
+import pytest
+
+from mailwake.rewrite.html_scanner import scan
+from mailwake.rewrite.open_pixel import body_edits, end_position, start_position
+
+
+def marked(document: bytes) -> bytes:
+    """`[` where the initial image stands, `]` where the one at the end stands."""
+    found = scan(document)
+    start, end = start_position(document, found), end_position(document, found)
+    assert start <= end
+    return document[:start] + b"[" + document[start:end] + b"]" + document[end:]
+
+
+@pytest.mark.parametrize(
+    "expected",
+    [
+        b"<html><body class=x>[<p>hi</p>]</body></html>",
+        b"<p>[hi</p>]".replace(b"<p>[", b"[<p>"),
+        b"[text] \r\n",
+        b"<html><body>[x<!-- </body> --><style></body></style>]</body></html>",
+        b"<html><body>[x</body></html><p>y</p>]</body></html>",
+        b"<html><p>x</p>]</html>".replace(b"<html>", b"<html>["),
+        b"<!doctype html>\r\n<html><head><title>x<b></title><style>p{}</style><meta charset=utf-8></head>\r\n[<p>x</p>]\r\n",
+        b"\xef\xbb\xbf<!-- x -->[<p>]",
+        b'<body>[<p>x</p>]<a href="http://e.com',
+        b"<body>[<p>x</p>]<!-- never closed </body>",
+        b"<body>[<p>x</p>]<style>p{} </body>",
+        b"<BODY\r\nbgcolor='>'>[x]</BODY >",
+        b'<body><div style="display: none; max-height:0">Pre <div>x</div> text</div>\r\n[<p>x</p>]</body>',
+        b"<body>\r\n<!-- p --><span class='preheader'>Pre</span>[<p>x</p>]</body>",
+        b"<body><div style='font-size:0;mso-hide:all'>a</div><div style=visibility:hidden>b</div>[<p>x</p>]</body>",
+        b'<body>[<div style="display:none">never closed<p>x</p>]</body>',
+        b'<body>[<p class=x>x</p><div style="display:none">y</div>]</body>',
+        b"[]",
+    ],
+)
+def test_places(expected: bytes) -> None:
+    document = expected.replace(b"[", b"").replace(b"]", b"")
+    assert marked(document) == expected
+
+
+def test_a_frameset_takes_no_image() -> None:
+    document = b"<html><head></head><frameset><frame src=x></frameset></html>"
+    assert body_edits(document, scan(document), amp=False) == []
