@@ -18,26 +18,32 @@ OPEN_URL, INITIAL_OPEN_URL = b"http://t.example/q/" + b"o" * 60, b"http://t.exam
 PIXEL = b'<img src="%s" alt="" width="1" height="1" border="0">'
 
 HTML_PIECES = (
-    b'<a href="http://e.com/1">', b"<a href=http://e.com/2>", b"<a href='https://e.com/?a=1&amp;b=2' class=x>", b"</a>",
-    b'<a data-msys-linkname="n" href="http://e.com/3" data-msys-unsubscribe=1>', b"<area href=//x>", b"<p>", b"</p>",
-    b"<!--", b"-->", b"<!--[if mso]>", b"<![endif]-->", b"<style>", b"</style>", b"<svg>", b"</svg>", b"<body>", b"</body>",
-    b"<html>", b"</html>", b'"', b"'", b"=", b">", b"<", b" ", b"\r\n", b"\t", b"text ", b"\xe4", b"\xc3\xa4", b"\0", b"&amp;",
-    b"{{opening_double_curly()}}", b"{{", b"\xff", b".", b"x" * 80, b"<title>", b"<frameset>", b"\x1b$B", b"=3D", b"\n",
-)  # fmt: skip
+    *(
+        b'<a href="http://e.com/1">',
+        b"<a href=http://e.com/2>",
+        b"<a href='https://e.com/?a=1&amp;b=2' class=x>",
+        b"</a>",
+    ),
+    *(b'<a data-msys-linkname="n" href="http://e.com/3" data-msys-unsubscribe=1>', b"<area href=//x>", b"<p>", b"</p>"),
+    *(b"<!--", b"-->", b"<!--[if mso]>", b"<![endif]-->", b"<style>", b"</style>", b"<svg>", b"</svg>", b"<body>"),
+    *(b"</body>", b"<html>", b"</html>", b'"', b"'", b"=", b">", b"<", b" ", b"\r\n", b"\t", b"text ", b"\xe4"),
+    *(b"\xc3\xa4", b"\0", b"&amp;", b"{{opening_double_curly()}}", b"{{", b"\xff", b".", b"x" * 80, b"<title>"),
+    *(b"<frameset>", b"\x1b$B", b"=3D", b"\n"),
+)
 TEXT_PIECES = (
-    b"http://e.com/1", b"https://e.com/\xc3\xa4", b"(", b")", b"[[data-msys-unsubscribe=\"1\"]]", b" ", b"\r\n", b".", b"x" * 70,
-    b"[", b"]]", b"http", b"://", b"\xff", b"> ", b"\xe3\x80\x82", b"=", b"{{closing_double_curly()}}", b"\t",
-)  # fmt: skip
+    *(b"http://e.com/1", b"https://e.com/\xc3\xa4", b"(", b")", b'[[data-msys-unsubscribe="1"]]', b" ", b"\r\n", b"."),
+    *(b"x" * 70, b"[", b"]]", b"http", b"://", b"\xff", b"> ", b"\xe3\x80\x82", b"=", b"{{closing_double_curly()}}"),
+)
 html_texts = st.lists(st.sampled_from(HTML_PIECES), max_size=40).map(b"".join)
 plain_texts = st.lists(st.sampled_from(TEXT_PIECES), max_size=40).map(b"".join)
-header_pieces = st.sampled_from(
-    (
-        b"Content-Type: text/html; charset=utf-8\r\n", b"Content-Type: multipart/mixed; boundary=b\r\n", b"\r\n", b"\n", b"--b\r\n",
-        b"--b--\r\n", b"Content-Type: multipart/alternative;\r\n boundary=\"b\"\r\n", b"Content-Transfer-Encoding: base64\r\n",
-        b"Content-Transfer-Encoding: quoted-printable\r\n", b"Content-Type: text/plain\r\n", b"Content-Disposition: attachment\r\n",
-        b"X: y\r\n", b" fold\r\n", b"--b", b"<a href=\"http://e.com\">", b"\0", b"\r", b"http://e.com/ ", b"=\r\n", b"=3D", b"PGE=",
-    )
-)  # fmt: skip
+HEADER_PIECES = (
+    *(b"Content-Type: text/html; charset=utf-8\r\n", b"Content-Type: multipart/mixed; boundary=b\r\n", b"\r\n", b"\n"),
+    *(b"--b\r\n", b"--b--\r\n", b'Content-Type: multipart/alternative;\r\n boundary="b"\r\n', b" fold\r\n", b"--b"),
+    *(b"Content-Transfer-Encoding: base64\r\n", b"Content-Transfer-Encoding: quoted-printable\r\n", b"X: y\r\n"),
+    *(b"Content-Type: text/plain\r\n", b"Content-Disposition: attachment\r\n", b'<a href="http://e.com">', b"\0"),
+    *(b"\r", b"http://e.com/ ", b"=\r\n", b"=3D", b"PGE="),
+)
+header_pieces = st.sampled_from(HEADER_PIECES)
 wild_messages = st.lists(header_pieces | st.binary(max_size=8), max_size=40).map(b"".join)
 
 

@@ -106,7 +106,8 @@ def test_boundaries_that_start_alike() -> None:
 
 
 def test_digest_and_header_without_body() -> None:
-    content = b"Content-Type: multipart/digest; boundary=b\r\n\r\n--b\r\n\r\nFrom: x\r\n--b\r\nContent-Type: text/plain\r\n--b--"
+    parts = b"--b\r\n\r\nFrom: x\r\n--b\r\nContent-Type: text/plain\r\n--b--"
+    content = b"Content-Type: multipart/digest; boundary=b\r\n\r\n" + parts
     first, second = parse(content).parts
     assert first.content_type == b"message/rfc822"
     assert (second.content_type, second.body_start) == (b"text/plain", second.end)

@@ -105,7 +105,8 @@ def test_macros_inside_a_link_belong_to_its_target() -> None:
 
 MSO = (
     b'<!--[if mso]><v:roundrect xmlns:v="urn:x" href="http://e.com/v?a&amp;b" style="x"><w:anchorlock/></v:roundrect>'
-    b'<a href="http://e.com/m">x</a><![endif]--><a href="http://e.com/n">y</a><!--[if !mso]> <a href="http://no"> <![endif]-->'
+    b'<a href="http://e.com/m">x</a><![endif]--><a href="http://e.com/n">y</a>'
+    b'<!--[if !mso]> <a href="http://no"> <![endif]-->'
     b'<!--[if IE]><a href="http://no"><![endif]--><!-- mso <a href="http://no"> -->'
     b"<!--[if (gte mso 9)|(IE)]><a href=http://e.com/o><![endif]-->"
 )

@@ -96,7 +96,8 @@ def collected(text: bytes, settings: RewriteSettings = DEFAULT_SETTINGS) -> tupl
 
 def test_notes() -> None:
     collector, cleaned = collected(
-        b'http://e.com/a[[data-msys-clicktrack="0"]] http://e.com/b.[[data-msys-unsubscribe=1]][[data-msys-sublink="x y"]]. '
+        b'http://e.com/a[[data-msys-clicktrack="0"]] http://e.com/b.[[data-msys-unsubscribe=1]]'
+        b'[[data-msys-sublink="x y"]]. '
         b"http://e.com/c[[data-msys-linkname=\"n\" data-msys-sublink='p']]"
     )
     assert cleaned == b"http://e.com/a http://e.com/b.. http://e.com/c"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import binascii
 from typing import TYPE_CHECKING, Protocol
 
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 

@@ -1,8 +1,8 @@
 """Charsets: which are known, which can be worked on as bytes, and the way there and back for the others.
 
 In a charset whose ASCII bytes mean ASCII, HTML is scanned as it stands. UTF-16, UTF-32, UTF-7, HZ and ISO-2022-* are
-turned into UTF-8 for the scan; the spans found are then taken back, and only if every piece encodes to the very bytes it
-came from.
+turned into UTF-8 for the scan; the spans found are then taken back, and only if every piece encodes to the very bytes
+it came from.
 """
 
 from __future__ import annotations

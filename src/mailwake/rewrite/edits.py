@@ -47,8 +47,10 @@ class Kept(NamedTuple):
 
 
 def chosen(edits: Iterable[Edit], purposes: int) -> list[Edit]:
-    """The edits of these purposes in the order of their spans; what lies inside another one is left out,
-    and of two for the same span the first one holds."""
+    """The edits of these purposes in the order of their spans.
+
+    What lies inside another one is left out; of two for the same span the first one holds.
+    """
     result: list[Edit] = []
     position = 0
     for edit in sorted((edit for edit in edits if edit.purpose & purposes), key=_order):

@@ -16,8 +16,8 @@ _QUOTES = (b'"', b"'", b"")
 class LinkTag(NamedTuple):
     """A start tag `a` or `area` (or a VML shape in a conditional comment), `start:end` from `<` to after `>`.
 
-    `href_start:href_end` is the value of its first `href` as it stands in the document, without quotes; `href_start` is -1
-    when there is none. `quote` is the quote around it, `b""` for a value without quotes.
+    `href_start:href_end` is the value of its first `href` as it stands in the document, without quotes; `href_start` is
+    -1 when there is none. `quote` is the quote around it, `b""` for a value without quotes.
     """
 
     start: int

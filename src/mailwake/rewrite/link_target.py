@@ -22,23 +22,10 @@ _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):")
 # Named in counters and reports; all others together are "other", for a sender can invent any number of them.
 _KNOWN_SCHEMES = frozenset(
     (
-        "mailto",
-        "tel",
-        "sms",
-        "smsto",
-        "ftp",
-        "ftps",
-        "cid",
-        "mid",
-        "data",
-        "file",
-        "javascript",
-        "geo",
-        "maps",
-        "callto",
+        *("mailto", "tel", "sms", "smsto", "ftp", "ftps", "cid", "mid", "data", "file", "javascript", "geo", "maps"),
+        *("callto", "skype", "whatsapp", "webcal", "market", "itms-apps", "news", "intent", "facetime", "tg", "viber"),
+        *("sip", "sips", "http", "https"),
     )
-    + ("skype", "whatsapp", "webcal", "market", "itms-apps", "news", "intent", "facetime", "tg", "viber", "sip", "sips")
-    + ("http", "https")
 )
 # What must not go into a header field as it is; a browser percent-encodes the same in a path (WHATWG URL §1.3).
 _UNSAFE = re.compile(r"[^\x20-\x7e]+")
@@ -51,9 +38,10 @@ _SUB_PATH_SAFE = "-._~/"
 def resolve(value: str) -> tuple[str, str]:
     """(target, "") for a link that can be tracked, (target, reason) for one that stays as it is.
 
-    `value` is the link with its character references decoded. The target is what `Location` must say: white space around
-    it and tabs and line breaks in it dropped, characters beyond ASCII encoded as a browser does (the host by IDNA, the
-    rest as percent-encoded UTF-8, also in the query, for web mail shows every message as UTF-8), nothing else normalised.
+    `value` is the link with its character references decoded. The target is what `Location` must say: white space
+    around it and tabs and line breaks in it dropped, characters beyond ASCII encoded as a browser does (the host by
+    IDNA, the rest as percent-encoded UTF-8, also in the query, for web mail shows every message as UTF-8), and nothing
+    else normalised.
     """
     if len(value) <= MAX_TARGET_BYTES and _PLAIN_HTTP.fullmatch(value):
         return value, ""

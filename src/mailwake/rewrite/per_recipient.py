@@ -26,10 +26,11 @@ def render(
 ) -> list[bytes]:
     """The copy as pieces to be written one after the other.
 
-    `click_urls` has one URL for each link of `plan.tracked`, in that order; None leaves links as they are. Each other URL
-    that is not None puts its image into the copy. URLs are ASCII without quotes, `&`, `=`, `<`, `>` and white space.
+    `click_urls` has one URL for each link of `plan.tracked`, in that order; None leaves links as they are. Each other
+    URL that is not None puts its image into the copy. URLs are ASCII without quotes, `&`, `=`, `<`, `>` and spaces.
     With no URL at all the copy is the original without the removed fields, byte for byte; with any, the attributes and
-    macros that are written for the tracking system go too. Raises ValueError for a wrong number of click URLs.
+    macros that are written for the tracking system go too. AMP for Email takes images by https alone, so an `amp_…` URL
+    of another scheme counts as None. Raises ValueError for a wrong number of click URLs.
     """
     purposes = Purpose.NONE
     values: list[bytes] = []
@@ -38,7 +39,7 @@ def render(
             raise ValueError(f"{len(click_urls)} URLs for {len(plan.tracked)} tracked links")
         purposes |= Purpose.CLICK
         values.extend(click_urls)
-    opens = (open_url, initial_open_url, amp_open_url, amp_initial_open_url)
+    opens = (open_url, initial_open_url, _secure(amp_open_url), _secure(amp_initial_open_url))
     for purpose, url in zip(_OPEN_PURPOSES, opens, strict=True):
         if url is not None:
             purposes |= purpose
@@ -48,3 +49,7 @@ def render(
     out: list[bytes] = []
     plan.template(purposes).append_to(out, values)
     return out
+
+
+def _secure(url: bytes | None) -> bytes | None:
+    return url if url is not None and url.startswith(b"https://") else None

@@ -31,7 +31,8 @@ _CLOSING_PUNCTUATION = frozenset(
 )
 _OPENER = {")": "(", "]": "[", "}": "{"}
 _NO_HOST = frozenset("/?#:@.")
-_LINE_BREAK_IN_URL = re.compile(rb" (?:\r\n|\n)(?![>\x20-\x2f])")
+# The next line goes on with the URL, unless it is quoted, indented, punctuation, or a URL of its own.
+_LINE_BREAK_IN_URL = re.compile(rb" (?:\r\n|\n)(?![>\x20-\x2f]|(?i:https?://))")
 _FIRST_WINDOW = 256
 _LONGEST_RUN = 16384
 _LONGEST_CHARACTER = 4
