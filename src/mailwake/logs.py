@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+import msgspec
 import structlog
 
 if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
     from structlog.typing import FilteringBoundLogger, Processor
 
 LogFormat = Literal["auto", "human", "json"]
@@ -25,11 +28,7 @@ def make_logger(log_format: LogFormat = "auto", level: LogLevel = "info", **boun
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
     ]
-    renderer: Processor = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-        if human
-        else structlog.processors.JSONRenderer(default=str)
-    )
+    renderer: Processor = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if human else _json_line
     logger = structlog.wrap_logger(
         structlog.WriteLogger(sys.stderr),
         processors=[*shared, renderer],
@@ -37,3 +36,7 @@ def make_logger(log_format: LogFormat = "auto", level: LogLevel = "info", **boun
         cache_logger_on_first_use=True,
     )
     return cast("FilteringBoundLogger", logger.bind(**bound))
+
+
+def _json_line(logger: object, method: str, event: MutableMapping[str, Any]) -> str:
+    return msgspec.json.encode(event, enc_hook=str).decode()

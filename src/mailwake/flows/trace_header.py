@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from email.utils import formatdate
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,5 +21,11 @@ def received_field(session: Session, hostname: str, transmission_id: int, now: f
     return (
         f"Received: from {hello or 'unknown'} ({literal})\r\n"
         f"\tby {hostname} with {session.protocol} id {transmission_id};\r\n"
-        f"\t{formatdate(now).removesuffix('-0000')}+0000\r\n"
+        f"\t{_date(int(now))}\r\n"
     ).encode("ascii", "replace")
+
+
+@lru_cache(maxsize=2)
+def _date(seconds: int) -> str:
+    # Written as a known zone: "-0000", which the library prefers, would say that the local time is unknown.
+    return formatdate(seconds).removesuffix("-0000") + "+0000"

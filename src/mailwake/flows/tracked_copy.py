@@ -68,32 +68,20 @@ def render_copy(
             for place in recipe.places:
                 click_urls[place] = url
     images = _image_urls(plan, settings, codec, packed_open) if settings.open_tracking.value else {}
-    return render(
-        plan,
-        click_urls=click_urls,
-        open_url=images.get(LinkKind.OPEN),
-        initial_open_url=images.get(LinkKind.INITIAL_OPEN),
-        amp_open_url=images.get(LinkKind.AMP_OPEN),
-        amp_initial_open_url=images.get(LinkKind.AMP_INITIAL_OPEN),
-    )
+    return render(plan, click_urls=click_urls, **images)
 
 
-def _image_urls(
-    plan: MessagePlan, settings: EngagementSettings, codec: TokenCodec, packed: bytes
-) -> dict[LinkKind, bytes]:
+def _image_urls(plan: MessagePlan, settings: EngagementSettings, codec: TokenCodec, packed: bytes) -> dict[str, bytes]:
     scheme, domain = settings.open_scheme.value, settings.tracking_domain.value
-    kinds: list[LinkKind] = []
+    urls: dict[str, bytes] = {}
     if plan.can_open:
-        kinds += [LinkKind.OPEN, LinkKind.INITIAL_OPEN]
+        urls["open_url"] = open_url(scheme, domain, codec.encode(LinkKind.OPEN, packed))
+        if settings.initial_open.value:
+            token = codec.encode(LinkKind.INITIAL_OPEN, packed)
+            urls["initial_open_url"] = initial_open_url(scheme, domain, token)
     if plan.can_amp_open and scheme == "https":  # AMP for Email refuses a whole part for an image over http
-        kinds += [LinkKind.AMP_OPEN, LinkKind.AMP_INITIAL_OPEN]
-    urls = {}
-    for kind in kinds:
-        if kind not in _INITIAL:
-            urls[kind] = open_url(scheme, domain, codec.encode(kind, packed))
-        elif settings.initial_open.value:
-            urls[kind] = initial_open_url(scheme, domain, codec.encode(kind, packed))
+        urls["amp_open_url"] = open_url(scheme, domain, codec.encode(LinkKind.AMP_OPEN, packed))
+        if settings.initial_open.value:
+            token = codec.encode(LinkKind.AMP_INITIAL_OPEN, packed)
+            urls["amp_initial_open_url"] = initial_open_url(scheme, domain, token)
     return urls
-
-
-_INITIAL = frozenset({LinkKind.INITIAL_OPEN, LinkKind.AMP_INITIAL_OPEN})

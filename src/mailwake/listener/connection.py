@@ -103,7 +103,7 @@ class Connection(asyncio.Protocol):
             if isinstance(decision, Reply):
                 self._answer(event, decision)
             else:
-                self._pending = asyncio.ensure_future(self._decide_later(event, decision))
+                self._pending = asyncio.get_running_loop().create_task(self._decide_later(event, decision))
         self._watch_progress()
         self._flush()
 
