@@ -7,6 +7,7 @@ soft line breaks where they were; what a copy costs is the folding of its URLs.
 from __future__ import annotations
 
 import re
+from binascii import a2b_qp
 from bisect import bisect_left, bisect_right
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
@@ -235,12 +236,7 @@ class _EncodedPositions:
         if max(map(len, self._lines)) > _LONGEST_SEARCHED:
             self._lines = [piece for line in self._lines for piece in _short_pieces(line)]
         self._encoded = list(accumulate(map(len, self._lines), initial=0))
-        # Each escape makes one byte of three; the `=` of a soft break goes with its line break.
-        self._decoded = list(
-            accumulate([len(line) - 2 * line.count(b"=") - line.endswith(b"=\r\n") for line in self._lines], initial=0)
-        )
-        if self._lines[-1].endswith(b"="):
-            self._decoded[-1] += 1
+        self._decoded = list(accumulate(map(len, map(a2b_qp, self._lines)), initial=0))
 
     def start(self, offset: int) -> int:
         """Where a change that starts at `offset` starts: between two lines on the second one."""
