@@ -37,6 +37,13 @@ async def test_a_message_reaches_the_receiver_with_its_session(start: Start) -> 
     assert await client.at_end()
 
 
+async def test_the_greeting_and_the_answer_to_ehlo_begin_with_our_name(start: Start) -> None:
+    client = await (await start()).connect()
+    assert await client.reply() == "220 mx.test.example ESMTP mailwake"
+    assert (await client.say("EHLO client.example")).startswith("250-mx.test.example\n250-PIPELINING")
+    assert await client.say("HELO client.example") == "250 mx.test.example"
+
+
 async def test_the_receivers_refusal_is_the_reply(start: Start) -> None:
     running = await start()
     running.receiver.answer = Reply(550, "5.6.0", "X-MSYS-API must be of type 'json object'")
@@ -65,7 +72,8 @@ async def test_a_message_in_chunks_arrives_whole(start: Start) -> None:
     client = await running.ready()
     assert "CHUNKING" in await client.say("EHLO again.example")
     client.writer.write(
-        b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nBDAT 14\r\nSubject: x\r\n\r\nBDAT 7 LAST\r\nhello\r\nNOOP\r\n"
+        b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n"
+        b"BDAT 14\r\nSubject: x\r\n\r\nBDAT 7 LAST\r\nhello\r\nNOOP\r\n"
     )
     replies = [await client.reply() for _ in range(5)]
     assert [reply[:3] for reply in replies] == ["250"] * 5

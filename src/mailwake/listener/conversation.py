@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from mailwake.metrics import Metrics
     from mailwake.smtp.server_events import Event
 
-_OK = Reply(250, "2.0.0", "Ok")
 _SENDER_OK = Reply(250, "2.1.0", "Sender ok")
 _RECIPIENT_OK = Reply(250, "2.1.5", "Recipient ok")
 _READY_FOR_TLS = Reply(220, "2.0.0", "Ready to start TLS")
@@ -50,7 +49,7 @@ class Conversation:
         receiver: MessageReceiver,
         accounts: Accounts,
         *,
-        greeting: str,
+        greeting: str,  # begins with our host name
         auth_failures: int,
         transactions: int,
         log: Logger,
@@ -59,7 +58,8 @@ class Conversation:
         self.session = session
         self._receiver = receiver
         self._accounts = accounts
-        self._greeting = greeting
+        self._greeting = Reply(220, "", greeting)
+        self._hello = Reply(250, "", greeting.partition(" ")[0])  # our name comes first (RFC 5321 §4.1.1.1)
         self._auth_failures_left = auth_failures
         self._transactions = transactions
         self._log = log
@@ -76,10 +76,10 @@ class Conversation:
                 self.session.message_count += 1
                 return self._receiver.receive(self.session, event.envelope, event.content)
             case Connected():
-                return Reply(220, "", self._greeting)
+                return self._greeting
             case Hello():
                 self.session.hello_domain, self.session.extended = event.domain, event.extended
-                return _OK
+                return self._hello
             case Authenticate():
                 return self._authenticate(event)
             case StartTLS():
