@@ -101,7 +101,7 @@ def test_corpus(
     assert unfit == (["charset needs an encoding"] if transfer_encoding in ("7bit", "8bit") else [])
 
 
-@pytest.mark.parametrize("transfer_encoding", ["quoted-printable", "base64"])
+@pytest.mark.parametrize("transfer_encoding", ENCODINGS)
 @pytest.mark.parametrize(
     ("charset", "codec"),
     [
@@ -123,11 +123,12 @@ def test_corpus_in_charsets(
     make_message: Callable[..., bytes],
     body_decoder: Callable[..., bytes],
 ) -> None:
-    left_alone = 0
+    reasons = set()
     for file in corpus:
         # What a charset cannot express is left out; the test is about bytes, not about words.
-        text = file.content.decode("utf-8", "ignore").encode(charset, "ignore")
+        text = "\r\n".join(file.content.decode("utf-8", "ignore").splitlines()).encode(charset, "ignore")
         content = make_message(text, charset=charset, transfer_encoding=transfer_encoding)
         plan = check(content, body_decoder, codec)
-        left_alone += not plan.parts
-    assert left_alone == 0
+        reasons |= {skipped.reason for skipped in plan.skipped_parts}
+    unfoldable = charset.startswith("utf-16") and transfer_encoding in ("7bit", "8bit")
+    assert reasons == ({"charset needs an encoding"} if unfoldable else set())

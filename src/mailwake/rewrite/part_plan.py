@@ -64,7 +64,8 @@ def plan_part(content: bytes, part: Part, kind: str, collector: LinkCollector, s
     raw = content[part.body_start : part.end]
     body = decode(raw, encoding)
     text = working_text(body, part.charset)
-    if text.shifting_codec is not None and encoding is Encoding.PLAIN and b"\0" in body:
+    if encoding is Encoding.PLAIN and (text.shifting_codec or "").startswith(("utf-16", "utf-32")):
+        # It has no lines of bytes, so it could be neither measured nor folded (and RFC 2046 §4.1.1 forbids it).
         raise LeftAlone("charset needs an encoding")
     if kind == "text" and b"-----BEGIN PGP" in text.octets and _INLINE_PGP.search(text.octets):
         raise LeftAlone("pgp inline")
