@@ -39,4 +39,5 @@ def make_logger(log_format: LogFormat = "auto", level: LogLevel = "info", **boun
 
 
 def _json_line(logger: object, method: str, event: MutableMapping[str, Any]) -> str:
-    return msgspec.json.encode(event, enc_hook=str).decode()
+    first = {"timestamp": event.pop("timestamp"), "level": event.pop("level"), "event": event.pop("event")}
+    return msgspec.json.encode(first | event, enc_hook=str).decode()

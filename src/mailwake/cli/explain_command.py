@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,9 @@ from mailwake.smtp.replies import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+_WIDTH_IN_FILES = 160
 
 
 def explain(
@@ -77,14 +81,16 @@ def _read(file: Path) -> tuple[bytes, bool]:
 
 
 def _show(found: Explanation, content: bytes, *, converted: bool, with_diff: bool) -> None:
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=_WIDTH_IN_FILES)
     settings = Table("setting", "value", "decided by", title="Settings", title_justify="left", box=None)
     for name, value, source in found.settings:
         settings.add_row(name, Text(_shown(value)), Text(source))
     console.print(settings)
     links = Table("line", "part", "link", "fate", title="\nLinks", title_justify="left", box=None)
     for link in found.links:
-        fate = f"tracked as {link.name!r}" if link.tracked else f"left as it is: {link.reason}"
+        fate = f"left as it is: {link.reason}"
+        if link.tracked:
+            fate = f"tracked as {link.name!r}" + (", an unsubscribe link" if link.unsubscribe else "")
         links.add_row(str(link.line), link.part, Text(link.target, overflow="fold"), Text(fate))
     console.print(links if found.links else "\nLinks: none looked at, because nothing is tracked or no part can be")
     for part, reason in found.skipped_parts:
@@ -114,6 +120,7 @@ def _as_json(found: Explanation, content: bytes) -> dict[str, Any]:
                 "line": link.line,
                 "target": link.target,
                 "name": link.name,
+                "unsubscribe": link.unsubscribe,
                 "tracked": link.tracked,
                 "reason": link.reason,
             }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mailwake.events.model import EventType
@@ -92,7 +94,17 @@ def event_outcome(outcome: Outcome, *, attempts: int, queued_ms: int) -> EventOu
         code=outcome.reply.code,
         enhanced=outcome.reply.enhanced,
         text=outcome.reply.text,
-        ip_address=outcome.next_hop.rpartition(":")[0].strip("[]"),
+        ip_address=_address(outcome.next_hop),
         num_retries=attempts - 1,
         queue_time=queued_ms,
     )
+
+
+@lru_cache(maxsize=64)
+def _address(next_hop: str) -> str:
+    # The next hop is "host:port", and the host may be a name; a maildir has no address at all.
+    host = next_hop.rpartition(":")[0].strip("[]")
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return ""

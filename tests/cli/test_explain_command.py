@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from mailwake.cli.main import make_app
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "first-message.eml"
+
+
+def _explain(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(make_app(), ["explain", *arguments, "--rcpt", "bob@example.org"])
+    return done.exit_code, done.output
+
+
+def test_each_setting_names_the_source_that_decided_it(tmp_path: Path) -> None:
+    configuration = tmp_path / "mailwake.toml"
+    configuration.write_text(
+        'tracking_domain = "t.global.example"\n[esmtp_listener.listen."127.0.0.1:2525".peer."10.0.0.0/8"]\n'
+        'click_tracking_scheme = "https"\n'
+    )
+    context = ["--context", "smtpapi_campaign_id=policy", "--context", "mo_customer_id=42"]
+    status, said = _explain(str(EXAMPLE), "--json", "--config", str(configuration), "--peer", "10.1.2.3", *context)
+    assert status == 0
+    settings = json.loads(said)["settings"]
+    assert settings["campaign_id"] == {"value": "policy", "source": "context smtpapi_campaign_id"}
+    assert settings["customer_id"] == {"value": "42", "source": "context mo_customer_id"}
+    assert settings["tags"] == {"value": ["news", "demo"], "source": "X-MSYS-API tags"}
+    assert settings["tracking_domain"]["value"] == "t.global.example"
+    assert "mailwake.toml:1" in settings["tracking_domain"]["source"]
+    assert settings["click_tracking_scheme"]["value"] == "https"
+    assert "peer 10.0.0.0/8 in listen 127.0.0.1:2525" in settings["click_tracking_scheme"]["source"]
+    assert settings["open_tracking_scheme"] == {"value": "http", "source": "default"}
+
+
+def test_each_link_has_its_fate() -> None:
+    _, said = _explain(str(EXAMPLE), "--json")
+    links = json.loads(said)["links"]
+    fates = [(link["part"], link["target"], link["tracked"], link["reason"]) for link in links]
+    assert ("html", "https://www.example.org/first?from=html&lang=en", True, "") in fates
+    assert ("html", "mailto:anna@shop.example", False, "scheme mailto") in fates
+    assert [link["unsubscribe"] for link in links].count(True) == 2
+
+
+def test_the_difference_is_shown_and_can_be_left_out() -> None:
+    _, said = _explain(str(EXAMPLE))
+    assert '-   "campaign_id" : "weekend", "tags" : ["news", "demo"],' in said
+    assert "+three things to read: http://localhost:8080/f/a/" in said
+    _, short = _explain(str(EXAMPLE), "--no-diff")
+    assert "http://localhost:8080/f/a/" not in short
+    assert "tracked as 'first story'" in short
+
+
+def test_a_refusal_says_the_exact_reply(tmp_path: Path) -> None:
+    message = tmp_path / "bad.eml"
+    message.write_bytes(b'X-MSYS-API: {"metadata" : 1}\r\n\r\ntext\r\n')
+    status, said = _explain(str(message))
+    assert status == 1
+    assert said.startswith("refused: 550 5.6.0 X-MSYS-API 'metadata' must be of type 'json object'")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["absent.eml"], "absent.eml: cannot be read"),
+        ([str(EXAMPLE), "--context", "nonsense"], "NAME=VALUE"),
+        ([str(EXAMPLE), "--set", "open_trackin_enabled=1"], "did you mean"),
+    ],
+)
+def test_what_cannot_be_explained_is_one_line(arguments: list[str], expected: str) -> None:
+    done = CliRunner().invoke(make_app(), ["explain", *arguments, "--rcpt", "a@b.example"])
+    assert expected in str(done.exception)
+    assert done.exit_code == 1
+
+
+def test_the_same_message_is_explained_and_relayed_alike() -> None:
+    """What explain calls tracked is what the flow tracks, for both use one preparation."""
+    _, said = _explain(str(EXAMPLE), "--json")
+    found = json.loads(said)
+    tracked = sum(link["tracked"] for link in found["links"])
+    added = "\n".join(line for line in found["diff"] if line.startswith("+"))
+    assert added.count("/f/a/") == tracked
