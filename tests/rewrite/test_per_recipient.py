@@ -225,3 +225,24 @@ def test_flowed_text() -> None:
     )
     plan = planned(content)
     assert [link.target for link in plan.tracked] == ["http://e.com/ab", "http://e.com/c"]
+
+
+def test_cleaning_up_without_any_url() -> None:
+    assert b"".join(render(planned(), clean_up=True)) == replaced(MESSAGE, WITHOUT_FIELD, *CLEANED)
+
+
+def test_a_removed_field_behind_the_encoding_that_changes() -> None:
+    kept = b"Content-Type: text/html\r\nContent-Transfer-Encoding: 8bit\r\n"
+    removed = b"X-MSYS-API: {}\r\n"
+    for header in (kept + removed, removed + kept):
+        content = header + b"Subject: x\r\n\r\n<a href=http://e.com>"
+        start = content.index(removed)
+        plan = make_plan(content, parse(content), removed_fields=[(start, start + len(removed))])
+        copy = b"".join(render(plan, click_urls=[b"http://t/" + b"x" * 1000]))
+        assert copy.startswith(kept.replace(b"8bit", b"quoted-printable") + b"Subject: x\r\n\r\n<a href=3D")
+
+
+def test_a_short_base64_body_gets_lines_of_the_usual_length() -> None:
+    content = b"Content-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\nPGI+eDwvYj4=\r\n"
+    copy = b"".join(render(planned(content), open_url=b"http://t/q"))
+    assert [len(line) for line in copy.split(b"\r\n\r\n")[1].split(b"\r\n")] == [76, 16, 0]

@@ -68,7 +68,7 @@ def render_copy(
             for place in recipe.places:
                 click_urls[place] = url
     images = _image_urls(plan, settings, codec, packed_open) if settings.open_tracking.value else {}
-    return render(plan, click_urls=click_urls, **images)
+    return render(plan, click_urls=click_urls, clean_up=settings.open_tracking.value, **images)
 
 
 def _image_urls(plan: MessagePlan, settings: EngagementSettings, codec: TokenCodec, packed: bytes) -> dict[str, bytes]:

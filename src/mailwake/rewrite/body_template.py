@@ -19,6 +19,9 @@ MAX_ENCODED_LINE = 76
 """The longest line of quoted-printable and base64 (RFC 2045 §6.7, §6.8)."""
 
 
+_SHORTEST_LINE = 16
+
+
 class BodyTemplate(Protocol):
     """What every kind of body can do."""
 
@@ -60,7 +63,10 @@ class Base64Body:
         self._tail = raw[len(content) :]
         self._line_break = b"\r\n" if b"\r\n" in raw or b"\n" not in raw else b"\n"
         lines = content.split(b"\n")
-        self._line_length = min(len(lines[0].strip()), MAX_ENCODED_LINE) or MAX_ENCODED_LINE
+        first_line = len(lines[0].strip())
+        # A body of one line, or of very short ones, says nothing about how long its lines are meant to be.
+        usual = len(lines) > 1 and _SHORTEST_LINE <= first_line <= MAX_ENCODED_LINE
+        self._line_length = first_line if usual else MAX_ENCODED_LINE
         head_length, decoded_start = _unchanged_head(lines, edits[0].start if edits else len(text))
         self._head = content[:head_length]
         self._template, self._slots = literals_and_slots(text, edits, decoded_start)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mailwake.message.headers import fields, find
 from mailwake.rewrite.body_template import BodyTemplate, PlainBody
-from mailwake.rewrite.edits import Edit, Kept, Purpose, pieces
+from mailwake.rewrite.edits import Edit, Kept, Purpose, chosen, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,8 @@ class MessageTemplate:
 
     def _between(self, start: int, end: int, more_edits: Sequence[Edit]) -> bytes:
         """The message from `start` to `end` with the changes to its header fields."""
-        edits = [edit for edit in (*self._header_edits, *more_edits) if start <= edit.start and edit.end <= end]
+        inside = (edit for edit in (*self._header_edits, *more_edits) if start <= edit.start and edit.end <= end)
+        edits = chosen(inside, Purpose.CLEANUP)
         if not edits:
             return self._content[start:end]
         changed = pieces([edit._replace(start=edit.start - start, end=edit.end - start) for edit in edits], end - start)

@@ -23,13 +23,15 @@ def render(
     initial_open_url: bytes | None = None,
     amp_open_url: bytes | None = None,
     amp_initial_open_url: bytes | None = None,
+    clean_up: bool = False,
 ) -> list[bytes]:
     """The copy as pieces to be written one after the other.
 
     `click_urls` has one URL for each link of `plan.tracked`, in that order; None leaves links as they are. Each other
     URL that is not None puts its image into the copy. URLs are ASCII without quotes, `&`, `=`, `<`, `>` and spaces.
     With no URL at all the copy is the original without the removed fields, byte for byte; with any, the attributes and
-    macros that are written for the tracking system go too. AMP for Email takes images by https alone, so an `amp_…` URL
+    macros that are written for the tracking system go too; `clean_up` removes them for a recipient whose tracking is on
+    although this message takes no URL. AMP for Email takes images by https alone, so an `amp_…` URL
     of another scheme counts as None. Raises ValueError for a wrong number of click URLs.
     """
     purposes = Purpose.NONE
@@ -44,7 +46,7 @@ def render(
         if url is not None:
             purposes |= purpose
         values.append(url or b"")
-    if purposes:
+    if purposes or clean_up:
         purposes |= Purpose.CLEANUP
     out: list[bytes] = []
     plan.template(purposes).append_to(out, values)
