@@ -40,4 +40,4 @@ def make_logger(log_format: LogFormat = "auto", level: LogLevel = "info", **boun
 
 def _json_line(logger: object, method: str, event: MutableMapping[str, Any]) -> str:
     first = {"timestamp": event.pop("timestamp"), "level": event.pop("level"), "event": event.pop("event")}
-    return msgspec.json.encode(first | event, enc_hook=str).decode()
+    return msgspec.json.encode({**first, **event}, enc_hook=str).decode()

@@ -174,8 +174,13 @@ class Sink:
             nobody = pwd.getpwnam("nobody")
             os.chown(directory, nobody.pw_uid, nobody.pw_gid)
             command += ["-u", "nobody"]
-        command += [*options, f"127.0.0.1:{self.port}", "1000"]
-        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._command = [*command, *options, f"127.0.0.1:{self.port}", "1000"]
+        self._environment = environment
+        self.start()
+
+    def start(self) -> None:
+        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self.process = subprocess.Popen(self._command, env=self._environment, **silent)
         wait_until(lambda: _answers(self.port), "smtp-sink listens")
 
     @property
