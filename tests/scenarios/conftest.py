@@ -179,8 +179,9 @@ class Sink:
         self.start()
 
     def start(self) -> None:
-        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self.process = subprocess.Popen(self._command, env=self._environment, **silent)
+        self.process = subprocess.Popen(
+            self._command, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         wait_until(lambda: _answers(self.port), "smtp-sink listens")
 
     @property

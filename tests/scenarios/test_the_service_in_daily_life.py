@@ -89,7 +89,7 @@ def test_a_next_hop_that_is_down_is_said_at_start_and_mail_flows_once_it_is_up(
     with pytest.raises(smtplib.SMTPDataError) as deferred:
         service.send("a@b.example", ["c@d.example"], TRACKED)
     assert deferred.value.smtp_code == 451
-    assert deferred.value.smtp_error.startswith(b"4.4.1")
+    assert "4.4.1" in str(deferred.value.smtp_error)
     assert service.events() == []
     sink.start()
     assert service.send("a@b.example", ["c@d.example"], TRACKED) == {}
