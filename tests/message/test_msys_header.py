@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailwake.message.msys_header import MsysHeader, read_msys_header, unfold
+from mailwake.message.headers import unfold
+from mailwake.message.msys_header import MsysHeader, read_msys_header
 from mailwake.smtp.replies import Refusal, Reply
 
 NOT_AN_OBJECT = "550 5.6.0 X-MSYS-API must be of type 'json object'"

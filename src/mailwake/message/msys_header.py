@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mailwake.message.encoded_words import decode_words
+from mailwake.message.headers import unfold
 from mailwake.message.json_value import NotJSON, read_json
 from mailwake.smtp.replies import Refusal, Reply
 
@@ -19,7 +19,6 @@ CAMPAIGN_LIMIT = 64
 CAMPAIGN_TOO_LONG = Reply(550, "5.6.0", f"smtpapi_campaign_id context is limited to {CAMPAIGN_LIMIT} bytes")
 """The refusal of a longer one, the same for the header and for policy (1-injection §3)."""
 
-_FOLD = re.compile(rb"(?:\r\n|\r|\n)[ \t]*")
 _TYPE_NAMES: Mapping[type, str] = {str: "string", bool: "boolean", list: "json array", dict: "json object"}
 
 
@@ -52,11 +51,6 @@ def read_msys_header(raw_values: Sequence[bytes]) -> MsysHeader | None:
     if not decoded and b"=?" in value:
         fields = _decode_strings(fields)
     return _header_of(fields)
-
-
-def unfold(value: bytes) -> bytes:
-    """A field value on one line: each line break, with the white space after it, becomes exactly one space."""
-    return _FOLD.sub(b" ", value) if b"\n" in value or b"\r" in value else value
 
 
 def _read_object(value: bytes) -> tuple[dict[str, Any], bool]:

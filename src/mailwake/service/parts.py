@@ -18,6 +18,7 @@ from mailwake.service.addresses import parse_address
 from mailwake.smtp.server_limits import ServerLimits
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
     from mailwake.clock import Clock
@@ -113,20 +114,32 @@ def preparation_settings(settings: Settings) -> PreparationSettings:
     )
 
 
+def check_parts(settings: Settings, *, demo: bool) -> None:
+    """Make once what every worker will make: what cannot be made is said before anything is started."""
+    _tls_context(settings.esmtp_listener)
+    if not demo:
+        relay_settings(settings)
+
+
 def listener_settings(name: str, listener: EsmtpListener, scopes: ScopedOptions) -> ListenerSettings:
     """The settings of the listener with this address."""
-    certificate = listener.tls_certificate
+    context = _tls_context(listener)
     return ListenerSettings(
         name=name,
         hostname=listener.hostname,
         greeting=f"{listener.hostname} {listener.greeting}",
         limits=_limits(listener),
         relay_networks=listener.relay_networks,
-        tls_context=server_context(certificate, listener.tls_key or certificate) if certificate else None,
-        auth_requires_tls={"yes": True, "no": False}.get(listener.auth_requires_tls, certificate is not None),
+        tls_context=context,
+        auth_requires_tls={"yes": True, "no": False}.get(listener.auth_requires_tls, context is not None),
         bare_newlines=listener.bare_newlines,
         resolve=_resolver(name, scopes),
     )
+
+
+def _tls_context(listener: EsmtpListener) -> ssl.SSLContext | None:
+    certificate = listener.tls_certificate
+    return server_context(certificate, listener.tls_key or certificate) if certificate else None
 
 
 def _resolver(name: str, scopes: ScopedOptions) -> Callable[[str], ResolvedOptions]:

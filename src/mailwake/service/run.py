@@ -17,7 +17,7 @@ from mailwake.logs import make_logger
 from mailwake.service.addresses import Address, bind_shared, bound_address, parse_address
 from mailwake.service.data_directory import DataDirectory
 from mailwake.service.health import HealthServer
-from mailwake.service.parts import relay_settings
+from mailwake.service.parts import check_parts, relay_settings
 from mailwake.service.supervisor import Supervisor, WorkerOrder
 from mailwake.service.worker_orders import SMTP_SLOTS, TRACKER_SLOTS, WorkerOrders
 
@@ -72,6 +72,8 @@ def run_service(
             "no next hop: name the mail server that takes the copies (--next-hop HOST:PORT, or relay.next_hop in the "
             "configuration), or try mailwake without one: mailwake serve --demo"
         )
+    if role != "tracker":
+        check_parts(settings, demo=demo)
     data = DataDirectory(settings.data_dir.absolute())
     data.prepare()
     data.lock()

@@ -79,6 +79,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self._refuse_reload)
         keepers = [asyncio.create_task(self._keep(order), name=order.name) for order in self._orders]
         await self._stopping.wait()
         self._log.info("stopping", workers=len(self._workers))
@@ -90,6 +91,9 @@ class Supervisor:
             worker.kill()
         await asyncio.gather(*keepers)
         return not self._failed
+
+    def _refuse_reload(self) -> None:
+        self._log.warning("SIGHUP: this release cannot reload its configuration; restart it instead")
 
     async def _keep(self, order: WorkerOrder) -> None:
         failures = 0
