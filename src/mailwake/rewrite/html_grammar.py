@@ -25,7 +25,7 @@ _WS = r"\t\n\f\r "
 _END_OF_NAME = rf"(?=[{_WS}/>])"
 # Quotes open a value only right after '='; `<a href=>` has an empty value (§13.2.5.33 – 13.2.5.38).
 _ATTRIBUTE_VALUE = rf"=[{_WS}]*+(?:\"[^\"]*+\"|'[^']*+'|[^{_WS}>\"'][^{_WS}>]*+|(?=>))"
-_ATTRIBUTE = rf"[^{_WS}/>][^{_WS}/>=]*+[{_WS}]*+(?:{_ATTRIBUTE_VALUE}|(?!=))"
+_ATTRIBUTE = rf"[^{_WS}/>][^{_WS}/>=]*+(?:[{_WS}]*+{_ATTRIBUTE_VALUE}|(?![{_WS}]*+=))"
 _USUAL_ATTRIBUTE = rf"[{_WS}]++[a-zA-Z-]++=\"[^\"]*+\""
 # What nearly all attributes look like is tried first, which makes the scan a third faster and changes nothing it finds.
 _ATTRIBUTES = rf"(?:>|(?:{_USUAL_ATTRIBUTE})*+(?:[{_WS}/]++|{_ATTRIBUTE})*+>)"
@@ -81,6 +81,13 @@ LINK, CONDITIONAL_COMMENT, RAW_TEXT, BODY_START, BODY_END, HTML_END, FOREIGN, FR
 
 ATTRIBUTE = _compile(rf"[{_WS}/]*+([^{_WS}/>][^{_WS}/>=]*+){_CAPTURED_VALUE}")
 """One attribute with what stands before it: 1 name, 2 value in double quotes, 3 in single quotes, 4 without quotes."""
+
+_OPTION = (
+    f"{_any_case('data-msys-')}(?:{_any_case('linkname')}|{_any_case('clicktrack')}|{_any_case('unsubscribe')}"
+    rf"|{_any_case('sublink')})(?=[{_WS}/>=])"
+)
+OPTION = _compile(rf"((?:[{_WS}/]*+(?!{_OPTION}){_ATTRIBUTE})*+)[{_WS}/]*+({_OPTION}){_CAPTURED_VALUE}")
+"""The next attribute for the tracking system: 1 all attributes before it, 2 its name, 3–5 its value."""
 
 RAW_TEXT_END = {
     name.encode(): _compile(rf"</{_any_case(name)}{_END_OF_NAME}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mailwake.rewrite import character_references, html_grammar, macros
 from mailwake.rewrite.edits import Edit, Purpose
 from mailwake.rewrite.found_links import NO_OPTIONS, LinkCollector, Options, click_edit
-from mailwake.rewrite.html_tags import LinkTag, attributes, link_tag
+from mailwake.rewrite.html_tags import LinkTag, link_tag, option_attributes
 from mailwake.rewrite.link_target import resolve
 
 if TYPE_CHECKING:
@@ -84,14 +84,11 @@ def conditional_links(document: bytes, comments: Sequence[tuple[int, int]]) -> I
 def _options(document: bytes, tag: LinkTag, codec: str, edits: list[Edit]) -> Options:
     """The `data-msys-…` attributes of a tag, with the edits that remove them; the first of two of one name counts."""
     values: dict[str, str] = {}
-    previous_end = tag.name_end
-    for attribute in attributes(document, tag.name_end, tag.end):
-        name = _OPTION_NAMES.get(attribute.name)
-        if name is not None:
-            value = document[attribute.value_start : attribute.value_end]
-            values.setdefault(name, character_references.decode(macros.replaced(value).decode(codec, "replace")))
-            edits.append(_removal(document, attribute, previous_end))
-        previous_end = attribute.end
+    for previous_end, attribute in option_attributes(document, tag.name_end, tag.end):
+        value = document[attribute.value_start : attribute.value_end]
+        name = _OPTION_NAMES[attribute.name]
+        values.setdefault(name, character_references.decode(macros.replaced(value).decode(codec, "replace")))
+        edits.append(_removal(document, attribute, previous_end))
     return Options(**values) if values else NO_OPTIONS
 
 

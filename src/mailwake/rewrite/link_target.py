@@ -53,6 +53,8 @@ def resolve(value: str) -> tuple[str, str]:
         return target, _why_not_http(target)
     if not match["authority"]:
         return target, "no host"
+    if len(target) > MAX_TARGET_BYTES:
+        return target, "too long"
     if not (target.isascii() and target.isprintable()):
         target = _as_ascii(target, *match.span("authority"))
     # All of it is ASCII now, so characters are bytes.
