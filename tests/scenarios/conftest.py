@@ -14,6 +14,7 @@ import smtplib
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -231,7 +232,7 @@ def smtp_sink_program() -> tuple[str, dict[str, str]] | None:
 
 
 @pytest.fixture
-def start_sink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Sink]]:
+def start_sink() -> Iterator[Callable[..., Sink]]:
     found = smtp_sink_program()
     if found is None:
         pytest.skip("SMTP-SINK IS ABSENT: install Debian's postfix, or unpack it and set MAILWAKE_POSTFIX")
@@ -239,12 +240,13 @@ def start_sink(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..
     sinks: list[Sink] = []
 
     def start(*options: str) -> Sink:
-        directory = tmp_path_factory.mktemp("sink")
-        for parent in (directory, *directory.parents[:2]):
-            parent.chmod(0o755)  # smtp-sink may run as another user
+        # Not below pytest's own directories, which are closed to the other user that smtp-sink may run as.
+        directory = Path(tempfile.mkdtemp(prefix="mailwake-sink-"))
+        directory.chmod(0o755)
         sinks.append(Sink(directory, program, environment, *options))
         return sinks[-1]
 
     yield start
     for sink in sinks:
         sink.stop()
+        shutil.rmtree(sink.directory)
