@@ -29,7 +29,7 @@ _ATTRIBUTE = rf"[^{_WS}/>][^{_WS}/>=]*+(?:[{_WS}]*+{_ATTRIBUTE_VALUE}|(?![{_WS}]
 _USUAL_ATTRIBUTE = rf"[{_WS}]++[a-zA-Z-]++=\"[^\"]*+\""
 # What nearly all attributes look like is tried first, which makes the scan a third faster and changes nothing it finds.
 _ATTRIBUTES = rf"(?:>|(?:{_USUAL_ATTRIBUTE})*+(?:[{_WS}/]++|{_ATTRIBUTE})*+>)"
-_CAPTURED_VALUE = rf"[{_WS}]*+(?:=[{_WS}]*+(?:\"([^\"]*+)\"|'([^']*+)'|([^{_WS}>\"'][^{_WS}>]*+)|(?=>))|(?!=))"
+_CAPTURED_VALUE = rf"(?:[{_WS}]*+=[{_WS}]*+(?:\"([^\"]*+)\"|'([^']*+)'|([^{_WS}>\"'][^{_WS}>]*+)|(?=>))|(?![{_WS}]*+=))"
 
 _HREF = rf"{_any_case('href')}(?=[{_WS}/>=])"
 _ATTRIBUTES_WITH_HREF = (

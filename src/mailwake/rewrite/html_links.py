@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING
 from mailwake.rewrite import character_references, html_grammar, macros
 from mailwake.rewrite.edits import Edit, Purpose
 from mailwake.rewrite.found_links import NO_OPTIONS, LinkCollector, Options, click_edit
-from mailwake.rewrite.html_tags import LinkTag, link_tag, option_attributes
+from mailwake.rewrite.html_tags import link_tag
 from mailwake.rewrite.link_target import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from mailwake.rewrite.html_tags import Attribute, HtmlScan
+    from mailwake.rewrite.html_tags import HtmlScan, LinkTag
     from mailwake.rewrite.settings import RewriteSettings
 
-_OPTION_NAMES = {
-    b"data-msys-linkname": "name",
-    b"data-msys-clicktrack": "click_track",
-    b"data-msys-unsubscribe": "unsubscribe",
-    b"data-msys-sublink": "sub_path",
+# The place of each in `Options`.
+_OPTION_FIELDS = {
+    b"data-msys-linkname": 0,
+    b"data-msys-clicktrack": 1,
+    b"data-msys-unsubscribe": 2,
+    b"data-msys-sublink": 3,
 }
 # The text a reader sees starts with a URL, perhaps in bold or in a font of its own.
 _URL_AS_TEXT = re.compile(
@@ -66,8 +67,7 @@ def find(
 
 def href(document: bytes, tag: LinkTag, codec: str) -> str:
     """The value of a link's `href` as a browser reads it."""
-    value = macros.replaced(document[tag.href_start : tag.href_end])
-    return character_references.decode(value.decode(codec, "replace").replace("\0", "\ufffd"))
+    return _text(document[tag.href_start : tag.href_end], codec)
 
 
 def conditional_links(document: bytes, comments: Sequence[tuple[int, int]]) -> Iterator[LinkTag]:
@@ -83,18 +83,20 @@ def conditional_links(document: bytes, comments: Sequence[tuple[int, int]]) -> I
 
 def _options(document: bytes, tag: LinkTag, codec: str, edits: list[Edit]) -> Options:
     """The `data-msys-…` attributes of a tag, with the edits that remove them; the first of two of one name counts."""
-    values: dict[str, str] = {}
-    for previous_end, attribute in option_attributes(document, tag.name_end, tag.end):
-        value = document[attribute.value_start : attribute.value_end]
-        name = _OPTION_NAMES[attribute.name]
-        values.setdefault(name, character_references.decode(macros.replaced(value).decode(codec, "replace")))
-        edits.append(_removal(document, attribute, previous_end))
-    return Options(**values) if values else NO_OPTIONS
+    values: list[str | None] = [None, None, None, None]
+    position = tag.name_end
+    while (match := html_grammar.OPTION.match(document, position, tag.end)) is not None:
+        _, name, double_quoted, single_quoted, bare = match.groups()
+        position = match.end()
+        field = _OPTION_FIELDS[name.lower()]
+        if values[field] is None:
+            values[field] = _text(double_quoted or single_quoted or bare or b"", codec)
+        # With white space or the tag's end behind it, the white space before the attribute goes too. Else it stays, to
+        # keep its neighbours apart: `<a href=x data-msys-unsubscribe="1"/>` must not become `<a href=x/>`.
+        start = match.end(1) if document[position] in _WHITE_SPACE_OR_END else match.start(2)
+        edits.append(Edit(start, position, Purpose.CLEANUP))
+    return Options(*values)
 
 
-def _removal(document: bytes, attribute: Attribute, previous_end: int) -> Edit:
-    # With white space or the tag's end behind it, the white space before the attribute goes too. Else it stays, to keep
-    # its neighbours apart: `<a href=x data-msys-unsubscribe="1"/>` must not become `<a href=x/>`.
-    follows = document[attribute.end]
-    start = previous_end if follows in _WHITE_SPACE_OR_END else attribute.start
-    return Edit(start, attribute.end, Purpose.CLEANUP)
+def _text(value: bytes, codec: str) -> str:
+    return character_references.decode(macros.replaced(value).decode(codec, "replace").replace("\0", "\ufffd"))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from mailwake.rewrite import html_grammar as grammar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from re import Match
 
 _QUOTES = (b'"', b"'", b"")
@@ -75,7 +74,7 @@ def link_tag(match: Match[bytes], *, conditional: bool = False) -> LinkTag:
 def attributes(document: bytes, start: int, end: int) -> list[Attribute]:
     """The attributes of a tag in their order, duplicates too; `start` is after its name, `end` after its `>`."""
     found = []
-    while (match := grammar.ATTRIBUTE.match(document, start, end - 1)) is not None:
+    while (match := grammar.ATTRIBUTE.match(document, start, end)) is not None:
         start = match.end()
         value_start = value_end = match.end(1)
         quote = b""
@@ -85,21 +84,6 @@ def attributes(document: bytes, start: int, end: int) -> list[Attribute]:
                 quote = _QUOTES[group - 2]
         found.append(Attribute(match[1].lower(), match.start(1), start, value_start, value_end, quote))
     return found
-
-
-def option_attributes(document: bytes, start: int, end: int) -> Iterator[tuple[int, Attribute]]:
-    """The attributes of a tag that are for the tracking system, each with the end of the attribute before it."""
-    while (match := grammar.OPTION.match(document, start, end - 1)) is not None:
-        name_start, attribute_end = match.span(2)
-        value_start = value_end = attribute_end
-        quote = b""
-        for group in (3, 4, 5):
-            if match.start(group) >= 0:
-                value_start, value_end = match.span(group)
-                quote = _QUOTES[group - 3]
-                attribute_end = value_end + len(quote)
-        yield match.end(1), Attribute(match[2].lower(), name_start, attribute_end, value_start, value_end, quote)
-        start = attribute_end
 
 
 def link_tag_from_attributes(document: bytes, start: int, name_end: int, end: int) -> LinkTag:
