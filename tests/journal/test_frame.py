@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailwake.journal.frame import FRAME_OVERHEAD, MAX_PAYLOAD, JournalError, frame, parse_frames
+from mailwake.journal.frame import FRAME_OVERHEAD, MAX_PAYLOAD, UNWRITTEN, JournalError, frame, parse_frames
 
 payload_lists = st.lists(st.binary(min_size=1, max_size=200), min_size=1, max_size=8)
 
@@ -35,7 +35,7 @@ def test_a_flipped_bit_stops_it_at_that_frame(payloads: list[bytes]) -> None:
         changed[bit // 8] ^= 1 << bit % 8
         read, used, reason = parse_frames(bytes(changed), 1000)
         assert (read, used) == ([], 0)
-        assert reason in ("torn frame", "impossible length", "checksum mismatch")
+        assert reason in ("torn frame", "impossible length", "checksum mismatch", UNWRITTEN)
 
 
 def test_the_limit_of_frames_is_kept() -> None:
@@ -43,8 +43,10 @@ def test_the_limit_of_frames_is_kept() -> None:
     assert parse_frames(data, 2) == ([b"a", b"a"], 2 * (FRAME_OVERHEAD + 1), "")
 
 
-def test_zeros_are_no_frames() -> None:
-    assert parse_frames(bytes(4096), 10) == ([], 0, "impossible length")
+@pytest.mark.parametrize("zeros", [1, 3, 7, 8, 9, 4096])
+def test_zeros_are_no_frames_but_space_to_write_in(zeros: int) -> None:
+    assert parse_frames(bytes(zeros), 10) == ([], 0, UNWRITTEN)
+    assert parse_frames(frame(b"a") + bytes(zeros), 10) == ([b"a"], FRAME_OVERHEAD + 1, UNWRITTEN)
 
 
 @pytest.mark.parametrize("payload", [b"", bytes(MAX_PAYLOAD + 1)])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import threading
@@ -88,7 +89,7 @@ def test_a_torn_tail_of_a_dead_segment_is_reported_once_whatever_its_length(tmp_
         second = reader.read(first.cursor)
         offset = path.stat().st_size - length
         assert second.records == []
-        assert second.damages == [Damage(path.name, offset, length, "torn frame")]
+        assert second.damages == [Damage(path.name, offset, len(torn[:length].rstrip(b"\0")), "torn frame")]
         assert "torn frame" in str(second.damages[0])
         assert reader.read(second.cursor) == Batch([], [], second.cursor)
 
@@ -154,17 +155,85 @@ async def test_a_torn_tail_of_a_live_segment_is_waited_for(tmp_path: Path) -> No
     await writer.close()
 
 
-async def test_a_segment_counts_as_dead_only_when_its_writer_has_gone(tmp_path: Path) -> None:
-    writer = JournalWriter(tmp_path, "w")
-    await writer.append(b"first")
-    path = segments(tmp_path)[0]
-    with path.open("ab") as file:
-        file.write(b"torn")
+def test_a_segment_counts_as_dead_only_when_its_writer_has_gone(tmp_path: Path) -> None:
+    path = dead_segment(tmp_path, "a-1", b"first", tail=b"torn")
     reader = JournalReader(tmp_path)
-    cursor = reader.read().cursor
-    assert reader.read(cursor).damages == []
-    await writer.close()
+    with path.open("rb") as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        cursor = reader.read().cursor
+        assert reader.read(cursor) == Batch([], [], cursor)
     assert [damage.octets for damage in reader.read(cursor).damages] == [4]
+
+
+def test_zeros_at_the_end_of_a_live_segment_are_waited_for(tmp_path: Path) -> None:
+    path = dead_segment(tmp_path, "a-1", b"1 first", tail=bytes(2 << 20))
+    other = dead_segment(tmp_path, "b-1", b"2 other")
+    reader = JournalReader(tmp_path, time_of=first_number)
+    with path.open("r+b") as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        first = reader.read()
+        assert payloads(first) == [b"1 first", b"2 other"]  # the zeros are nothing that the others wait for
+        assert reader.read(first.cursor) == Batch([], [], first.cursor)
+        writer.seek(first.cursor[path.name])
+        writer.write(frame(b"3 second"))
+        writer.flush()
+        second = reader.read(first.cursor)
+        assert (payloads(second), second.damages) == ([b"3 second"], [])
+        assert second.cursor[other.name] == other.stat().st_size
+
+
+@pytest.mark.parametrize("zeros", [1, 7, 8, 9, 4096, 3 << 20])
+@pytest.mark.parametrize("contents", [(), (b"1", b"2")])
+def test_zeros_at_the_end_of_a_dead_segment_are_its_end(tmp_path: Path, zeros: int, contents: tuple[bytes]) -> None:
+    path = dead_segment(tmp_path, "a-1", *contents, tail=bytes(zeros))
+    reader = JournalReader(tmp_path)
+    first = reader.read()
+    assert (payloads(first), first.damages) == (list(contents), [])
+    second = reader.read(first.cursor)
+    assert second == Batch([], [], {path.name: path.stat().st_size})  # and are not looked at again
+    assert reader.read(second.cursor) == second
+
+
+@pytest.mark.parametrize("zeros", [1, 8, 100, 3 << 20])
+def test_what_follows_zeros_in_a_dead_segment_is_damage(tmp_path: Path, zeros: int) -> None:
+    lost = frame(b"behind a lost block")
+    path = dead_segment(tmp_path, "a-1", b"1", tail=bytes(zeros) + lost + bytes(1000))
+    reader = JournalReader(tmp_path)
+    first = reader.read()
+    second = reader.read(first.cursor)
+    assert (payloads(first), payloads(second)) == ([b"1"], [])
+    assert [(damage.offset, damage.octets) for damage in second.damages] == [
+        (first.cursor[path.name], zeros + len(lost))
+    ]
+    assert reader.read(second.cursor) == Batch([], [], second.cursor)
+
+
+def test_a_torn_frame_before_zeros_is_damage_whatever_its_length(tmp_path: Path) -> None:
+    torn = frame(b"the last record")
+    for length in range(1, len(torn)):
+        path = dead_segment(tmp_path, "a-1", b"1", tail=torn[:length] + bytes(5000))
+        reader = JournalReader(tmp_path)
+        first = reader.read()
+        second = reader.read(first.cursor)
+        octets = len(torn[:length].rstrip(b"\0"))
+        assert (payloads(first), payloads(second)) == ([b"1"], [])
+        assert second.damages == [Damage(path.name, first.cursor[path.name], octets, "checksum mismatch")]
+        assert reader.read(second.cursor) == Batch([], [], {path.name: path.stat().st_size})
+
+
+def test_a_flipped_bit_before_zeros_is_found(tmp_path: Path) -> None:
+    whole = SEGMENT_HEADER + b"".join(map(frame, (b"one", b"two")))
+    for bit in range(len(whole) * 8):
+        changed = bytearray(whole + bytes(5000))
+        changed[bit // 8] ^= 1 << bit % 8
+        path = tmp_path / f"a-1{SEGMENT_SUFFIX}"
+        path.write_bytes(changed)
+        reader = JournalReader(tmp_path)
+        first = reader.read()
+        second = reader.read(first.cursor)
+        assert len(first.records) == (bit // 8 >= len(whole) - 11)
+        assert len([*first.damages, *second.damages]) == 1
+        assert reader.read(second.cursor) == Batch([], [], {path.name: path.stat().st_size})
 
 
 async def test_reading_never_stops_a_writer_and_sees_everything_once(tmp_path: Path) -> None:

@@ -11,17 +11,22 @@ import pytest
 
 from mailwake.journal.frame import MAX_PAYLOAD, SEGMENT_HEADER, JournalError
 from mailwake.journal.reader import JournalReader
-from mailwake.journal.segment_file import Disk
+from mailwake.journal.segment_file import FIRST_STEP, LONGEST_STEP, Disk
 from mailwake.journal.writer import JournalWriter
 
 
 class FailingDisk(Disk):
-    """Does what it is told to: writes only some octets and then fails, or fails to sync; counts what works."""
+    """Does what it is told to: writes only some octets and then fails, or fails to sync; counts what works.
+
+    Syncs of zeros are neither counted nor failed by `sync_error`, but by `zeros_sync_error`.
+    """
 
     def __init__(self) -> None:
         self.room: int | None = None
         self.sync_error: OSError | None = None
+        self.zeros_sync_error: OSError | None = None
         self.syncs = 0
+        self._zeros_written = False
 
     def write(self, descriptor: int, data: bytes) -> int:
         if self.room is None:
@@ -32,11 +37,50 @@ class FailingDisk(Disk):
         self.room -= written
         return written
 
+    def write_zeros(self, descriptor: int, octets: int, offset: int) -> int:
+        self._zeros_written = True
+        return super().write_zeros(descriptor, octets, offset)
+
     def sync(self, descriptor: int) -> None:
-        if self.sync_error is not None:
-            raise self.sync_error
+        zeros, self._zeros_written = self._zeros_written, False
+        error = self.zeros_sync_error if zeros else self.sync_error
+        if error is not None:
+            raise error
+        if not zeros:
+            self.on_sync()
+            self.syncs += 1
         super().sync(descriptor)
-        self.syncs += 1
+
+    def on_sync(self) -> None:
+        """Before records are synced."""
+
+
+class SmallDisk(Disk):
+    """A disk with room for so many octets in the files of `directory`."""
+
+    def __init__(self, directory: Path, capacity: int) -> None:
+        self.directory = directory
+        self.capacity = capacity
+        self.refused_zeros = 0
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        position = os.lseek(descriptor, 0, os.SEEK_CUR)
+        return super().write(descriptor, data[: self._room(descriptor, position, len(data))])
+
+    def write_zeros(self, descriptor: int, octets: int, offset: int) -> int:
+        try:
+            return super().write_zeros(descriptor, self._room(descriptor, offset, octets), offset)
+        except OSError:
+            self.refused_zeros += 1
+            raise
+
+    def _room(self, descriptor: int, offset: int, octets: int) -> int:
+        # Octets that can be written there: those that the file has already cost nothing.
+        free = self.capacity - sum(path.stat().st_size for path in self.directory.iterdir())
+        room = min(octets, os.fstat(descriptor).st_size + free - offset)
+        if room <= 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return room
 
 
 def segments(directory: Path) -> list[Path]:
@@ -175,26 +219,135 @@ async def test_a_reader_that_saw_what_was_cut_off_goes_on(tmp_path: Path) -> Non
     seen: list[bytes] = []
 
     class SeenTooEarly(FailingDisk):
-        def sync(self, descriptor: int) -> None:
-            if self.sync_error is not None:
+        def on_sync(self) -> None:
+            if self.look:
                 seen.extend(record.payload for record in JournalReader(tmp_path).read().records)
-            super().sync(descriptor)
+                raise OSError(errno.EIO, "broken")
+
+        look = False
 
     disk = SeenTooEarly()
     writer = JournalWriter(tmp_path, "w", disk=disk)
     await writer.append(b"before")
-    disk.sync_error = OSError(errno.EIO, "broken")
+    disk.look = True
     with pytest.raises(JournalError):
         await writer.append(b"lost, but seen")
     assert seen == [b"before", b"lost, but seen"]
     name = segments(tmp_path)[0].name
     beyond = {name: len(SEGMENT_HEADER) + 2 * 8 + len(b"".join(seen))}
-    disk.sync_error = None
+    disk.look = False
     await writer.append(b"after")
     batch = JournalReader(tmp_path).read(beyond)
     assert [record.payload for record in batch.records] == [b"after"]
     assert batch.damages == []
     await writer.close()
+
+
+class WatchedDisk(FailingDisk):
+    """Tells which octets of the file there were before records were written, and how the zeros went."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.extended: list[bool] = []
+        self.steps: list[int] = []
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        end = os.lseek(descriptor, 0, os.SEEK_CUR) + len(data)
+        self.extended.append(end > os.fstat(descriptor).st_size)
+        return super().write(descriptor, data)
+
+    def write_zeros(self, descriptor: int, octets: int, offset: int) -> int:
+        assert offset == os.fstat(descriptor).st_size  # never over records
+        self.steps.append(octets)
+        return super().write_zeros(descriptor, octets, offset)
+
+
+async def test_records_are_written_over_zeros_and_a_closed_segment_has_none(tmp_path: Path) -> None:
+    disk = WatchedDisk()
+    writer = JournalWriter(tmp_path, "w", disk=disk)
+    payloads = [b"%04d" % number + bytes(9_000) for number in range(400)]
+    for payload in payloads:
+        await writer.append(payload)
+    assert disk.extended == [True, True, *[False] * 399]  # the header, and the first record
+    assert disk.steps[0] == FIRST_STEP
+    assert max(disk.steps) <= LONGEST_STEP
+    await writer.close()
+    used = len(SEGMENT_HEADER) + 400 * (8 + 9_004)
+    assert [path.stat().st_size for path in segments(tmp_path)] == [used]
+    read, cursor = [], None
+    while (batch := JournalReader(tmp_path).read(cursor)).records:
+        read += [record.payload for record in batch.records]
+        cursor = batch.cursor
+    assert (read, batch.damages) == (payloads, [])
+
+
+async def test_batches_longer_than_the_zeros_are_written_whole(tmp_path: Path) -> None:
+    writer = JournalWriter(tmp_path, "w")
+    payloads = [bytes([number]) * 200_000 for number in range(30)]
+    for start in range(0, 30, 10):
+        await writer.append_many(payloads[start : start + 10])
+    await writer.close()
+    batches = list(JournalReader(tmp_path).follow(wait=lambda seconds: True))
+    assert [record.payload for batch in batches for record in batch.records] == payloads
+    assert [damage for batch in batches for damage in batch.damages] == []
+
+
+async def test_a_live_segment_never_exceeds_its_limit(tmp_path: Path) -> None:
+    sizes: list[int] = []
+
+    class Measured(Disk):
+        def sync(self, descriptor: int) -> None:
+            super().sync(descriptor)
+            sizes.append(os.fstat(descriptor).st_size)
+
+    writer = JournalWriter(tmp_path, "w", segment_bytes=2_000, disk=Measured())
+    for number in range(50):
+        await writer.append(b"%d" % number + bytes(100))
+    await writer.close()
+    assert max(sizes) == 2_000
+    assert len(stored(tmp_path)) == 50
+
+
+async def test_where_zeros_have_no_room_records_are_appended_until_they_have_none(tmp_path: Path) -> None:
+    disk = SmallDisk(tmp_path, 50_000)
+    writer = JournalWriter(tmp_path, "w", disk=disk)
+    fitting = (50_000 - len(SEGMENT_HEADER)) // 1008
+    payloads = [b"%04d" % number + bytes(996) for number in range(fitting)]
+    for payload in payloads:
+        await writer.append(payload)
+    assert disk.refused_zeros == 1
+    with pytest.raises(JournalError, match="No space left"):
+        await writer.append(bytes(1000))
+    disk.capacity = 1 << 20
+    await writer.append(b"after")
+    await writer.close()
+    assert sorted(stored(tmp_path)) == [*payloads, b"after"]
+    assert sum(path.stat().st_size for path in segments(tmp_path)) < 50_000 + 100
+
+
+async def test_zeros_written_before_the_disk_was_full_still_take_records(tmp_path: Path) -> None:
+    disk = SmallDisk(tmp_path, FIRST_STEP + len(SEGMENT_HEADER) + 18)
+    writer = JournalWriter(tmp_path, "w", disk=disk)
+    payloads = [b"the first", *(b"%04d" % number + bytes(9_996) for number in range(FIRST_STEP // 10_008))]
+    for payload in payloads:
+        await writer.append(payload)
+    with pytest.raises(JournalError, match="No space left"):
+        await writer.append(bytes(10_000))
+    assert disk.refused_zeros == 1
+    await writer.close()
+    assert stored(tmp_path) == payloads
+
+
+async def test_zeros_that_cannot_be_synced_end_the_segment_and_lose_nothing(tmp_path: Path) -> None:
+    disk = FailingDisk()
+    disk.zeros_sync_error = OSError(errno.EIO, os.strerror(errno.EIO))
+    writer = JournalWriter(tmp_path, "w", disk=disk)
+    for number in range(3):
+        await writer.append(b"%d" % number)
+    await writer.close()
+    assert len(segments(tmp_path)) == 3
+    assert max(path.stat().st_size for path in segments(tmp_path)) == len(SEGMENT_HEADER) + 9
+    assert sorted(stored(tmp_path)) == [b"0", b"1", b"2"]
 
 
 async def test_what_waits_is_bounded(tmp_path: Path) -> None:
@@ -271,6 +424,7 @@ def test_a_killed_process_has_lost_nothing_that_it_answered(tmp_path: Path, answ
     answered.discard(b"")
     batch = JournalReader(tmp_path).read(max_records=10**9)
     assert answered <= {record.payload for record in batch.records}
+    assert JournalReader(tmp_path).read(batch.cursor).records == []
     assert len(batch.records) == len({record.payload for record in batch.records})
 
 

@@ -1,4 +1,4 @@
-"""The format of a journal segment: a header, then frames of length, CRC-32 and payload."""
+"""The format of a journal segment: a header, then frames of length, CRC-32 and payload, then perhaps zeros."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ FORMAT_VERSION = 1
 SEGMENT_HEADER = MAGIC + FORMAT_VERSION.to_bytes(4, "little")
 
 MAX_PAYLOAD = 256 << 10
-"""The longest payload in octets; a longer length in a frame is damage, and 0 is too (a lost block reads as zeros)."""
+"""The longest payload in octets; a longer length in a frame is damage."""
+
+UNWRITTEN = "nothing written yet"
+"""Why parsing stopped at a length of 0: the zeros ahead of a writer, unless something follows them (a lost block)."""
 
 _FRAME = struct.Struct("<II")
 FRAME_OVERHEAD = _FRAME.size
@@ -44,7 +47,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Octets of a closed segment that are no whole frames: from `offset` on, `octets` of them, given up."""
+    """Octets of a closed segment that are no whole frames: from `offset` on, `octets` of them, given up.
+
+    Zeros at the segment's end are not counted: they may have been written ahead.
+    """
 
     segment: str
     offset: int
@@ -65,16 +71,18 @@ def frame(payload: bytes) -> bytes:
 def parse_frames(data: bytes, max_frames: int) -> tuple[list[bytes], int, str]:
     """The whole frames at the start of `data`, the octets they take, and why it stopped there.
 
-    The reason is "" when the data are used up or `max_frames` reached, else `torn frame`, `impossible length` or
-    `checksum mismatch`.
+    The reason is "" when the data are used up or `max_frames` reached, else UNWRITTEN, `torn frame`,
+    `impossible length` or `checksum mismatch`.
     """
     payloads: list[bytes] = []
     offset, size = 0, len(data)
     while offset < size and len(payloads) < max_frames:
         if offset + FRAME_OVERHEAD > size:
-            return payloads, offset, "torn frame"
+            return payloads, offset, "torn frame" if any(data[offset:]) else UNWRITTEN
         length, checksum = _FRAME.unpack_from(data, offset)
-        if not 0 < length <= MAX_PAYLOAD:
+        if length == 0:
+            return payloads, offset, UNWRITTEN
+        if length > MAX_PAYLOAD:
             return payloads, offset, "impossible length"
         end = offset + FRAME_OVERHEAD + length
         if end > size:

@@ -2,7 +2,8 @@
 
 A frame that is not whole in a segment that still grows is simply not there yet. In a segment whose writer is gone
 it is damage: reported once as a value, and the rest of that segment is given up (what follows a torn frame cannot be
-told from chance). Records may be seen a moment before they are durable.
+told from chance). Zeros up to a segment's end are no damage: its writer wrote them ahead, and was killed. Records may
+be seen a moment before they are durable.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from mailwake.journal.frame import (
     MAX_PAYLOAD,
     SEGMENT_HEADER,
     SEGMENT_SUFFIX,
+    UNWRITTEN,
     Damage,
     JournalError,
     Record,
@@ -149,18 +151,40 @@ class _Segment:
         run, reason = self._parse(offset, max_records)
         if not reason or run.records:
             return run
+        return self._end(run.end, reason)
+
+    def _end(self, offset: int, reason: str) -> _Run:
+        # Nobody writes here any more, so the next read begins behind the zeros and need not look at them again.
         size = os.fstat(self._descriptor).st_size
-        return _Run(self._name, [], size, damage=Damage(self._name, run.end, size - run.end, reason))
+        used = self._used(offset, size)
+        lost = (used if reason == UNWRITTEN else max(used, offset + 1)) - offset
+        if lost == 0:
+            return _Run(self._name, [], size)
+        reason = "impossible length" if reason == UNWRITTEN else reason
+        return _Run(self._name, [], size, damage=Damage(self._name, offset, lost, reason))
+
+    def _used(self, start: int, end: int) -> int:
+        # Where the last octet stands, between these two, that is not zero: the offset after it.
+        while end > start:
+            begin = max(start, end - _READ_BYTES)
+            data = os.pread(self._descriptor, end - begin, begin).rstrip(b"\0")
+            if data:
+                return begin + len(data)
+            end = begin
+        return start
 
     def _parse(self, offset: int, max_records: int) -> tuple[_Run, str]:
         if offset == 0:
             if os.pread(self._descriptor, len(SEGMENT_HEADER), 0) != SEGMENT_HEADER:
                 return _Run(self._name, [], 0), "not a segment of this format"
             offset = len(SEGMENT_HEADER)
-        data = os.pread(self._descriptor, _READ_BYTES, offset)
+        data = os.pread(self._descriptor, FRAME_OVERHEAD, offset)
+        if any(data):  # else a live segment's zeros, at most polls: they are not worth a long read
+            data = os.pread(self._descriptor, _READ_BYTES, offset)
         payloads, used, reason = parse_frames(data, max_records)
         end = offset + used
-        has_more = len(data) == _READ_BYTES or (used < len(data) and not reason)
+        cut = len(data) == _READ_BYTES and reason in ("", "torn frame")
+        has_more = cut or (used < len(data) and not reason)
         records: list[Record] = []
         for payload in payloads:
             offset += FRAME_OVERHEAD + len(payload)

@@ -1,7 +1,10 @@
 """A worker's journal: records appended to segment files of its own, durable before the answer leaves.
 
 Contract: when the future of `append` is done, its records survive a kill of the process and a loss of power
-(write and fdatasync have returned, and the segment's name is synced in its directory). Records of one writer keep
+(write and fdatasync have returned, and the segment's name is synced in its directory). Between answers zeros are
+written ahead and synced, and with them the file's new size and blocks; syncing records written over them therefore
+needs no metadata, and syncing records beyond them (no zeros where the disk has no room) includes it. A segment that
+was closed in order ends with its last record, that of a killed writer in zeros. Records of one writer keep
 their order; nothing orders those of several writers. A failed future means "not promised": the record may still be
 found later, so consumers drop duplicates by event id. One batch is in flight at a time, and the next one is
 whatever has been appended meanwhile: under load a sync serves many records, and a lone record waits for one sync.
@@ -34,7 +37,8 @@ class JournalWriter:
     """Appends payloads to segments in `directory`; belongs to the event loop that first appends to it.
 
     `on_failure(error, records)` is called in the loop, once for each batch that failed, with the number of records
-    lost. `max_pending_bytes` bounds what may wait for the disk; beyond it appends fail at once.
+    lost. `segment_bytes` bounds a segment's octets (a batch longer than that has one of its own), `max_pending_bytes`
+    what may wait for the disk; beyond it appends fail at once.
     """
 
     def __init__(
@@ -123,6 +127,7 @@ class JournalWriter:
                 self._loop.call_soon_threadsafe(self._done, batch, error)
             except RuntimeError:  # the loop was closed without close(): nobody waits any more
                 break
+            self._store.write_ahead()
         self._store.close()
 
     def _done(self, batch: _Batch, error: OSError | None) -> None:
@@ -163,14 +168,25 @@ class _SegmentStore:
                 self.close()
             if self._segment is None:
                 self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-                self._segment = SegmentFile(self._directory, self._writer_name, self._disk)
+                self._segment = SegmentFile(self._directory, self._writer_name, self._disk, self._segment_bytes)
             self._segment.append(data)
         except OSError as error:
-            segment, self._segment = self._segment, None
-            if segment is not None:
-                segment.cut_back_and_close()
+            self._give_up()
             return error
         return None
+
+    def write_ahead(self) -> None:
+        # Nobody waits for this. Should it fail, the next append begins a new segment and tells what the disk says.
+        if self._segment is not None:
+            try:
+                self._segment.write_ahead()
+            except OSError:
+                self._give_up()
+
+    def _give_up(self) -> None:
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            segment.cut_back_and_close()
 
     def close(self) -> None:
         segment, self._segment = self._segment, None
