@@ -83,3 +83,47 @@ def test_the_same_message_is_explained_and_relayed_alike() -> None:
     tracked = sum(link["tracked"] for link in found["links"])
     added = "\n".join(line for line in found["diff"] if line.startswith("+"))
     assert added.count("/f/a/") == tracked
+
+
+REWRITING = (
+    b'X-MSYS-API: {"options" : {"open_tracking" : true, "click_tracking" : true}}\r\n'
+    b'Content-Type: multipart/alternative; boundary="b"\r\n\r\n'
+    b"--b\r\nContent-Type: text/plain\r\n\r\nhttps://www.example.org/1 https://www.example.org/2\r\n"
+    b"--b\r\nContent-Type: text/html\r\n\r\n"
+    b'<body><a href="https://www.example.org/3">www.example.org</a>{{open_pixel()}}'
+    b'<!--[if mso]><a href="https://www.example.org/4">x</a><![endif]--></body>\r\n--b--\r\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("setting", "tracked"),
+    [
+        ("text_click_tracking=true", ["1", "2", "3", "4"]),
+        ("text_click_tracking=false", ["3", "4"]),
+        ("text_click_limit=1", ["1", "3", "4"]),
+        ("track_mso=false", ["1", "2", "3"]),
+        ("tracked_link_text=skip", ["1", "2", "4"]),
+    ],
+)
+def test_what_a_site_may_choose_about_rewriting(tmp_path: Path, setting: str, tracked: list[str]) -> None:
+    message = tmp_path / "message.eml"
+    message.write_bytes(REWRITING)
+    _, said = _explain(str(message), "--json", "--set", setting)
+    links = json.loads(said)["links"]
+    assert [link["target"][-1] for link in links if link["tracked"]] == tracked
+
+
+def test_the_pixel_stands_where_the_sender_wants_it(tmp_path: Path) -> None:
+    message = tmp_path / "message.eml"
+    message.write_bytes(REWRITING)
+    _, said = _explain(str(message), "--set", "open_pixel=macro")
+    assert "{{open_pixel()}}" not in "".join(line for line in said.splitlines() if line.startswith("+"))
+    assert said.count("/q/") == 1
+    assert said.count("/o/") == 0
+
+
+def test_a_link_whose_text_is_a_url_is_warned_of(tmp_path: Path) -> None:
+    message = tmp_path / "message.eml"
+    message.write_bytes(REWRITING)
+    _, said = _explain(str(message), "--no-diff", "--set", "tracked_link_text=warn")
+    assert "may take for phishing" in said

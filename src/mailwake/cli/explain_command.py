@@ -91,6 +91,8 @@ def _show(found: Explanation, content: bytes, *, converted: bool, with_diff: boo
         fate = f"left as it is: {link.reason}"
         if link.tracked:
             fate = f"tracked as {link.name!r}" + (", an unsubscribe link" if link.unsubscribe else "")
+            if link.text_is_url and found.warn_of_link_text:
+                fate += "; its text is a URL, which filters may take for phishing"
         links.add_row(str(link.line), link.part, Text(link.target, overflow="fold"), Text(fate))
     console.print(links if found.links else "\nLinks: none looked at, because nothing is tracked or no part can be")
     for part, reason in found.skipped_parts:

@@ -220,6 +220,40 @@ class Settings(TrackingOptions):
     max_tags_per_recipient: Annotated[int, Setting("Tags of one message; more are ignored.", kinds.integer(0, 100))] = (
         10
     )
+    text_click_tracking: Annotated[
+        bool,
+        Setting(
+            "Whether URLs in text/plain parts are tracked: tracked URLs are long, and people read them there.",
+            kinds.flag(),
+        ),
+    ] = True
+    text_click_limit: Annotated[
+        int | None,
+        Setting(
+            "At most so many URLs of a text/plain part are tracked, the first ones.",
+            kinds.integer(0, 100_000),
+            unset="all of them",
+            example="10",
+        ),
+    ] = None
+    open_pixel: Annotated[
+        Literal["body", "macro"],
+        Setting(
+            "Where the image that reports an open stands: at the end of the body, or at {{open_pixel()}}.",
+            kinds.choice("body", "macro"),
+        ),
+    ] = "body"
+    track_mso: Annotated[
+        bool,
+        Setting("Whether links in conditional comments for Outlook are tracked, its buttons among them.", kinds.flag()),
+    ] = True
+    tracked_link_text: Annotated[
+        Literal["track", "skip", "warn"],
+        Setting(
+            "Links whose text is a URL, which filters may take for phishing once tracked; warn: explain says so.",
+            kinds.choice("track", "skip", "warn"),
+        ),
+    ] = "track"
     plan_cache_entries: Annotated[
         int,
         Setting(

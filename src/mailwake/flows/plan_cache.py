@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mailwake.message.headers import Field
     from mailwake.policy.precedence import EngagementSettings
     from mailwake.rewrite.plan import MessagePlan
+    from mailwake.rewrite.settings import RewriteSettings
 
 LARGEST_BODY = 256 * 1024
 """Octets; larger bodies are never kept."""
@@ -50,8 +51,9 @@ class Planned:
 class PlanCache:
     """Plans messages, from memory where the body has been planned before; `entries` bodies are kept, 0 keeps none."""
 
-    def __init__(self, entries: int) -> None:
+    def __init__(self, entries: int, rewriting: RewriteSettings) -> None:
         self._entries = entries
+        self._rewriting = rewriting
         self._plans: OrderedDict[tuple[object, ...], Planned] = OrderedDict()
         self._seen: OrderedDict[int, None] = OrderedDict()
 
@@ -103,5 +105,5 @@ class PlanCache:
     def _planned(
         self, content: bytes, removed: Sequence[tuple[int, int]], settings: EngagementSettings, head: int | None
     ) -> Planned:
-        plan = make_plan(content, parse(content), removed_fields=removed)
+        plan = make_plan(content, parse(content), removed_fields=removed, settings=self._rewriting)
         return Planned(plan, link_recipes(plan, settings) if settings.click_tracking.value else (), head)

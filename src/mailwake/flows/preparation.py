@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mailwake.message.headers import Field
     from mailwake.metrics import Metrics
     from mailwake.rewrite.plan import MessagePlan
+    from mailwake.rewrite.settings import RewriteSettings
     from mailwake.smtp.envelope import Envelope
 
 HEADER_NAME = b"x-msys-api"
@@ -47,6 +48,7 @@ class PreparationSettings:
     trace_header: bool
     include_metadata_in_clicks: bool
     plan_cache_entries: int
+    rewriting: RewriteSettings
     limits: EngagementLimits
 
 
@@ -96,7 +98,7 @@ class Preparation:
         self._ids = ids
         self._codec = codec
         self._admit_tags = admit_tags
-        self._plans = PlanCache(settings.plan_cache_entries)
+        self._plans = PlanCache(settings.plan_cache_entries, settings.rewriting)
         self._clock = clock
         self._log = log
         self._metrics = metrics

@@ -7,16 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mailwake.links.tracked_url import click_url, initial_open_url, open_url
+from mailwake.links.body import RAW_URL_NAME
+from mailwake.links.tracked_url import DEFAULT_SUB_PATH, click_url, initial_open_url, open_url
 from mailwake.markdown import code, table
 from mailwake.message.mime_tree import parse
-from mailwake.rewrite.link_target import (
-    DEFAULT_NAME,
-    DEFAULT_SUB_PATH,
-    MAX_NAME_BYTES,
-    MAX_SUB_PATH_LENGTH,
-    MAX_TARGET_BYTES,
-)
+from mailwake.rewrite.link_target import MAX_NAME_BYTES, MAX_SUB_PATH_LENGTH, MAX_TARGET_BYTES
 from mailwake.rewrite.per_recipient import render
 from mailwake.rewrite.plan import make_plan
 
@@ -126,7 +121,7 @@ def untracked_parts() -> Iterator[tuple[str, str]]:
 
 
 def _attributes() -> Iterator[tuple[str, str, str]]:
-    name = f"the link's name in events, cut at {MAX_NAME_BYTES} bytes; without it `{DEFAULT_NAME}`"
+    name = f"the link's name in events, cut at {MAX_NAME_BYTES} bytes; without it `{RAW_URL_NAME}`"
     sub_path = (
         f"the path before the token, for links that an app opens; without it `{DEFAULT_SUB_PATH}`. Spaces become `_`; "
         f"more than {MAX_SUB_PATH_LENGTH} characters, `..` and empty segments give the default *(ours)*"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from mailwake.links.body import RAW_URL_NAME
+from mailwake.links.tracked_url import DEFAULT_SUB_PATH
 from mailwake.rewrite.edits import Edit, Purpose
-from mailwake.rewrite.link_target import DEFAULT_NAME, DEFAULT_SUB_PATH, link_name, sub_path
+from mailwake.rewrite.link_target import link_name, sub_path
 
 
 @dataclass(slots=True)
@@ -70,7 +72,7 @@ class LinkCollector:
         text_is_url: bool = False,
     ) -> int | None:
         """Note the link at `start`; the number of its slot when it is tracked, None when it stays as it is."""
-        name, unsubscribe, path = DEFAULT_NAME, False, DEFAULT_SUB_PATH
+        name, unsubscribe, path = RAW_URL_NAME, False, DEFAULT_SUB_PATH
         if options is not NO_OPTIONS:
             name, unsubscribe = link_name(options.name), options.unsubscribe == "1"
             path = sub_path(options.sub_path)

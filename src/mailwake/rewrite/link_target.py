@@ -6,11 +6,12 @@ import re
 import unicodedata
 from urllib.parse import quote
 
+from mailwake.links.body import RAW_URL_NAME
+from mailwake.links.tracked_url import DEFAULT_SUB_PATH
+
 MAX_TARGET_BYTES = 4096
 """A longer target is not tracked (2-tracking §1)."""
 MAX_NAME_BYTES = 63
-DEFAULT_NAME = "Raw URL"
-DEFAULT_SUB_PATH = "a"
 MAX_SUB_PATH_LENGTH = 256
 
 _C0_AND_SPACE = "".join(map(chr, range(0x21)))
@@ -64,7 +65,7 @@ def resolve(value: str) -> tuple[str, str]:
 def link_name(value: str | None) -> str:
     """The name of a link in events: at most 63 bytes of UTF-8, cut between characters (1-injection §4)."""
     if not value:
-        return DEFAULT_NAME
+        return RAW_URL_NAME
     return value.encode("utf-8", "replace")[:MAX_NAME_BYTES].decode("utf-8", "ignore")
 
 

@@ -34,6 +34,7 @@ class Explanation:
     links: Sequence[PlannedLink]
     skipped_parts: Sequence[tuple[str, str]]
     after: bytes
+    warn_of_link_text: bool
 
 
 def explain_message(
@@ -72,6 +73,7 @@ def explain_message(
         plan.links if plan is not None else (),
         plan.skipped_parts if plan is not None else (),
         b"".join(preparation.copy(message, 0).pieces),
+        configuration.settings.tracked_link_text == "warn",
     )
 
 

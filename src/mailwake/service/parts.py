@@ -14,6 +14,7 @@ from mailwake.listener.server import ListenerSettings
 from mailwake.listener.tls import server_context
 from mailwake.policy.precedence import EngagementLimits
 from mailwake.relay.settings import RelaySettings
+from mailwake.rewrite.settings import RewriteSettings
 from mailwake.service.addresses import parse_address
 from mailwake.smtp.server_limits import ServerLimits
 
@@ -110,6 +111,13 @@ def preparation_settings(settings: Settings) -> PreparationSettings:
         trace_header=settings.trace_header,
         include_metadata_in_clicks=settings.click_tracking_include_metadata,
         plan_cache_entries=settings.plan_cache_entries,
+        rewriting=RewriteSettings(
+            text_click_tracking=settings.text_click_tracking,
+            text_click_limit=settings.text_click_limit,
+            open_pixel=settings.open_pixel,
+            track_mso=settings.track_mso,
+            tracked_link_text=settings.tracked_link_text,
+        ),
         limits=EngagementLimits.of(settings),
     )
 

@@ -15,8 +15,8 @@ _LONGEST_LABEL = 63  # RFC 1035 §2.3.4
 
 # Possessive throughout: no input makes them go back.
 _ATEXT = r"-A-Za-z0-9!#$%&'*+/=?^_`{|}~"
-# Two deviations, both for addresses that exist and that other mail servers take: dots anywhere in a local part (carriers
-# in Japan gave out such mailboxes), and underscores in a domain (hosts inside of companies).
+# Two deviations, both for addresses that exist and that other mail servers take: dots anywhere in a local part
+# (carriers in Japan gave out such mailboxes), and underscores in a domain (hosts inside of companies).
 _DOT_STRING = rf"[{_ATEXT}.]++"
 _LABEL = r"[A-Za-z0-9_]++(?:-++[A-Za-z0-9_]++)*+"
 _PLAIN = re.compile(rf"{_DOT_STRING}@{_LABEL}(?:\.{_LABEL})*+")
