@@ -178,14 +178,18 @@ async def _announce(
 ) -> None:
     say = sys.stdout.write
     for name in smtp.names:
-        say(f"mailwake: SMTP on {name}, {len(smtp.sockets[0])} workers\n")
+        say(f"mailwake: SMTP on {name}, {_workers(smtp.sockets[0])}\n")
     for group in tracker.sockets:
-        say(f"mailwake: tracker on http://{bound_address(group[0])}, {len(group)} workers\n")
+        say(f"mailwake: tracker on http://{bound_address(group[0])}, {_workers(group)}\n")
     say(f"mailwake: health and metrics on http://{bound_address(admin)}/healthz and /metrics\n")
     if role != "tracker":
         say(f"mailwake: {await _next_hop_line(configuration, data, demo=demo)}\n")
     say(f"mailwake: data in {data.path}\n")
     sys.stdout.flush()
+
+
+def _workers(sockets: Sequence[socket.socket]) -> str:
+    return f"{len(sockets)} worker{'s' if len(sockets) > 1 else ''}"
 
 
 async def _next_hop_line(configuration: Configuration, data: DataDirectory, *, demo: bool) -> str:
