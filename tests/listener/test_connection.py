@@ -187,6 +187,18 @@ async def test_a_silent_client_is_told_and_dropped(start: Start) -> None:
     assert await client.at_end()
 
 
+async def test_a_command_that_never_ends_is_cut_off(start: Start) -> None:
+    running = await start()
+    client = await running.ready()
+    client.writer.write(b"MAIL FRO")
+    reply = asyncio.create_task(client.reply())
+    while not reply.done():
+        running.clock.advance(20)
+        client.writer.write(b"O")  # never silent for long enough to be idle
+        await asyncio.sleep(0.01)
+    assert reply.result().startswith("421 4.4.2")
+
+
 async def test_a_message_that_trickles_for_ever_is_dropped_and_never_received(start: Start) -> None:
     running = await start()
     client = await running.ready()
