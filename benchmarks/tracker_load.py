@@ -300,6 +300,7 @@ async def work(descriptor: int, directory: Path, slot: int, secret: bytes) -> in
     journal = JournalWriter(directory / "journal", f"tracker-{slot}")
     with socket.socket(fileno=descriptor) as sock:
         gc.freeze()
+        gc.set_threshold(20_000, 20, 100)  # as service/worker_main.py does
         await run_tracker_worker(
             [sock],
             codec=TokenCodec(Keyring.of([Key(1, secret)])),
