@@ -26,6 +26,7 @@ from mailwake.links.keyring import Keyring
 from mailwake.links.token import TokenCodec, decode_body
 from mailwake.listener.accounts import Accounts
 from mailwake.listener.limits import ListenerLimits
+from mailwake.listener.memory_budget import MemoryBudget
 from mailwake.listener.server import Listener, ListenerSettings
 from mailwake.listener.session import Session
 from mailwake.logs import make_logger
@@ -84,7 +85,8 @@ class NextHop:
             resolve=lambda peer: scopes.resolve("hop", peer),
         )
         log = make_logger("json", "error")
-        self._listener = Listener(settings, self, Accounts({}), clock=SystemClock(), log=log, metrics=Metrics())
+        budget, clock = MemoryBudget(1 << 30), SystemClock()
+        self._listener = Listener(settings, self, Accounts({}), budget=budget, clock=clock, log=log, metrics=Metrics())
         listening = socket.socket()
         listening.bind(("127.0.0.1", self.port))
         listening.setblocking(False)

@@ -21,6 +21,7 @@ from mailwake.config.load import load
 from mailwake.config.scopes import ScopedOptions
 from mailwake.listener.accounts import Account, Accounts
 from mailwake.listener.limits import ListenerLimits
+from mailwake.listener.memory_budget import MemoryBudget
 from mailwake.listener.server import Listener, ListenerSettings
 from mailwake.listener.session import Session
 from mailwake.logs import make_logger
@@ -84,6 +85,7 @@ class Running:
         self.port = port
         self.clock = clock
         self.metrics = metrics
+        self.budget = MemoryBudget(0)
         self._clients: list[Client] = []
 
     async def connect(self) -> Client:
@@ -123,6 +125,7 @@ async def start() -> AsyncIterator[Start]:
         connections: int = 100,
         tls: ssl.SSLContext | None = None,
         transactions: int = 0,
+        memory: int = 1 << 20,
     ) -> Running:
         scopes = ScopedOptions(load(host_name="test.example"))
         limits = ListenerLimits(
@@ -145,10 +148,16 @@ async def start() -> AsyncIterator[Start]:
             bare_newlines="reject",
             resolve=lambda peer: scopes.resolve("127.0.0.1:2525", peer),
         )
-        receiver, clock, metrics = Receiver(), ManualClock(), Metrics()
+        receiver, clock, metrics, budget = Receiver(), ManualClock(), Metrics(), MemoryBudget(memory)
         accounts = Accounts({"acme": Account("acme", PASSWORD_HASH, "customer-42")})
         listener = Listener(
-            settings, receiver, accounts, clock=clock, log=make_logger("json", "error"), metrics=metrics
+            settings,
+            receiver,
+            accounts,
+            budget=budget,
+            clock=clock,
+            log=make_logger("json", "error"),
+            metrics=metrics,
         )
         listening = socket.socket()
         listening.bind(("127.0.0.1", 0))
@@ -156,6 +165,7 @@ async def start() -> AsyncIterator[Start]:
         listening.listen()
         await listener.start(listening)
         started = Running(listener, receiver, listening.getsockname()[1], clock, metrics)
+        started.budget = budget
         running.append(started)
         return started
 

@@ -179,6 +179,48 @@ async def test_after_the_allowed_messages_the_connection_ends(start: Start) -> N
     assert (await client.say("MAIL FROM:<a@b.example>")).startswith("421 4.7.0")
 
 
+async def test_with_too_much_mail_in_hand_no_message_is_begun(start: Start) -> None:
+    running = await start(memory=1000)
+    running.receiver.gate = asyncio.Event()
+    busy, other = await running.ready(), await running.ready()
+    for line in ("MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>", "DATA"):
+        await busy.say(line)
+    busy.writer.write(b"x" * 1500 + b"\r\n.\r\n")
+    await asyncio.wait_for(running.receiver.arrived.wait(), 30)
+    assert await other.say("MAIL FROM:<a@b.example>") == "452 4.3.1 Too much mail in hand, try again later"
+    running.receiver.gate.set()
+    assert (await busy.reply()).startswith("250")
+    assert (await other.say("MAIL FROM:<a@b.example>")).startswith("250")
+    assert repr(running.budget) == "<MemoryBudget 0 of 1000>"
+
+
+async def test_messages_that_overdraw_the_memory_are_cut_off_and_never_received(start: Start) -> None:
+    running = await start(memory=1000)
+    client = await running.ready()
+    for line in ("MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>", "DATA"):
+        await client.say(line)
+    client.writer.write((b"x" * 70 + b"\r\n") * 100)
+    assert (await client.reply()).startswith("421 4.3.1")
+    assert await client.at_end()
+    assert running.receiver.messages == []
+    again = await running.ready()
+    assert (await _transaction(again)).startswith("250")
+    assert repr(running.budget) == "<MemoryBudget 0 of 1000>"
+
+
+async def test_chunks_count_and_what_vanishes_is_given_back(start: Start) -> None:
+    running = await start(memory=10_000)
+    client = await running.ready()
+    for line in ("MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>"):
+        await client.say(line)
+    assert (await client.say(b"BDAT 5000\r\n" + b"x" * 5000)).startswith("250")
+    assert repr(running.budget) == "<MemoryBudget 5000 of 10000>"
+    client.writer.transport.abort()
+    other = await running.ready()
+    while repr(running.budget) != "<MemoryBudget 0 of 10000>":
+        assert (await other.say("NOOP")).startswith("250")
+
+
 async def test_a_silent_client_is_told_and_dropped(start: Start) -> None:
     running = await start()
     client = await running.ready()

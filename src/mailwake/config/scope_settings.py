@@ -130,6 +130,13 @@ class EsmtpListener(TrackingOptions):
     max_message_size: Annotated[
         int, Setting("The largest message taken, announced with SIZE (RFC 1870).", kinds.size(1024, 1 << 30))
     ] = 30 << 20
+    max_memory: Annotated[
+        int,
+        Setting(
+            "Octets of messages that a worker holds at once: above it MAIL gets 452, above twice it DATA gets 421.",
+            kinds.size(1024, 1 << 40),
+        ),
+    ] = 256 << 20
     max_recipients: Annotated[
         int, Setting("Recipients of one message; more get 452 4.5.3 (RFC 5321 §4.5.3.1.8).", kinds.integer(1, 50_000))
     ] = 1000

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mailwake.clock import Clock
     from mailwake.listener.conversation import Conversation
     from mailwake.listener.limits import ListenerLimits
+    from mailwake.listener.memory_budget import MemoryBudget
     from mailwake.logs import Logger
     from mailwake.smtp.server_events import Event
     from mailwake.smtp.server_protocol import ServerProtocol
@@ -25,6 +26,7 @@ _RECEIVING = frozenset({State.DATA, State.CHUNK, State.CHUNKS})
 _TIMED_OUT = Reply(421, "4.4.2", "Timeout, closing connection")
 _TOO_SLOW = Reply(421, "4.4.2", "That took too long, closing connection")
 _SHUTTING_DOWN = Reply(421, "4.3.2", "Service shutting down, closing connection")
+_NO_MEMORY = Reply(421, "4.3.1", "Too much mail in hand, try again later")
 _INTERNAL_ERROR = Reply(451, "4.3.0", "Internal error, try again later")
 
 
@@ -39,6 +41,7 @@ class Connection(asyncio.Protocol):
         clock: Clock,
         log: Logger,
         tls_context: ssl.SSLContext | None,
+        budget: MemoryBudget,
         on_close: Callable[[Connection], None],
     ) -> None:
         self.conversation = conversation
@@ -47,6 +50,8 @@ class Connection(asyncio.Protocol):
         self._clock = clock
         self._log = log
         self._tls_context = tls_context
+        self._budget = budget
+        self._held = self._in_hand = 0
         self._on_close = on_close
         self._transport: asyncio.Transport | None = None
         self._pending: asyncio.Task[None] | None = None
@@ -77,6 +82,13 @@ class Connection(asyncio.Protocol):
             return
         self._last_heard = self._clock.monotonic()
         self._protocol.receive_data(data)
+        self._count_memory()
+        if self._budget.overdrawn and self._pending is None and self._protocol.state in _RECEIVING:
+            self._log.warning(
+                "too much mail in hand, a message was cut off", peer=self.conversation.session.peer_address
+            )
+            self._say_goodbye(_NO_MEMORY)
+            return
         if self._pending is None:
             self._advance()
         elif not self._protocol.wants_data and self._transport is not None:
@@ -93,17 +105,23 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave a message in hand to itself: its relaying goes on, only nobody hears the reply."""
         self._transport = None
+        self._count_memory()
         self._on_close(self)
 
     # --- the conversation
 
     def _advance(self) -> None:
         while self._pending is None and (event := self._protocol.next_event()) is not None:
+            if isinstance(event, MessageData):
+                self._in_hand = len(event.content)
+                self._count_memory()
             decision = self.conversation.decide(event)
             if isinstance(decision, Reply):
                 self._answer(event, decision)
             else:
                 self._pending = asyncio.get_running_loop().create_task(self._decide_later(event, decision))
+        if self._pending is None:
+            self._count_memory()
         self._watch_progress()
         self._flush()
 
@@ -125,6 +143,8 @@ class Connection(asyncio.Protocol):
         self._pending = None
         self._last_heard = self._clock.monotonic()
         self._answer(event, reply)
+        self._in_hand = 0
+        self._count_memory()
         if self._stopping and isinstance(event, MessageData):
             self._say_goodbye(_SHUTTING_DOWN)
             return
@@ -160,6 +180,14 @@ class Connection(asyncio.Protocol):
             self._transport.write(output)
         if self._protocol.closing and self._pending is None:
             self._transport.close()
+
+    def _count_memory(self) -> None:
+        # What this connection keeps in memory: input, and the message that is being decided.
+        gone = self._transport is None and self._pending is None
+        held = 0 if gone else self._protocol.held + self._in_hand
+        if held != self._held:
+            self._budget.change(held - self._held)
+            self._held = held
 
     # --- time and ends
 

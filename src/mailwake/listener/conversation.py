@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from mailwake.listener.accounts import Accounts
+    from mailwake.listener.memory_budget import MemoryBudget
     from mailwake.listener.session import MessageReceiver, Session
     from mailwake.logs import Logger
     from mailwake.metrics import Metrics
@@ -37,6 +38,7 @@ _AUTHENTICATED = Reply(235, "2.7.0", "Authentication successful")
 _BAD_CREDENTIALS = Reply(535, "5.7.8", "Authentication credentials invalid")
 _TOO_MANY_FAILURES = Reply(421, "4.7.0", "Too many failed authentication attempts, closing")
 _TOO_MANY_MESSAGES = Reply(421, "4.7.0", "Too many messages on one connection, open another")
+_TOO_MUCH_IN_HAND = Reply(452, "4.3.1", "Too much mail in hand, try again later")
 _RELAY_DENIED = Reply(550, "5.7.1", "Relaying denied: authenticate, or send from a listed network")
 
 
@@ -52,6 +54,7 @@ class Conversation:
         greeting: str,  # begins with our host name
         auth_failures: int,
         transactions: int,
+        budget: MemoryBudget,
         log: Logger,
         metrics: Metrics,
     ) -> None:
@@ -62,6 +65,7 @@ class Conversation:
         self._hello = Reply(250, "", greeting.partition(" ")[0])  # our name comes first (RFC 5321 §4.1.1.1)
         self._auth_failures_left = auth_failures
         self._transactions = transactions
+        self._budget = budget
         self._log = log
         self._metrics = metrics
 
@@ -95,6 +99,9 @@ class Conversation:
     def _mail(self) -> Reply:
         if self._transactions and self.session.message_count >= self._transactions:
             return _TOO_MANY_MESSAGES
+        if self._budget.full:
+            self._metrics.counter("messages_total", "no memory").inc()
+            return _TOO_MUCH_IN_HAND
         return _SENDER_OK
 
     def _rcpt(self) -> Reply:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mailwake.config.scopes import ResolvedOptions
     from mailwake.listener.accounts import Accounts
     from mailwake.listener.limits import ListenerLimits
+    from mailwake.listener.memory_budget import MemoryBudget
     from mailwake.listener.session import MessageReceiver
     from mailwake.logs import Logger
     from mailwake.metrics import Metrics
@@ -60,6 +61,7 @@ class Listener:
         receiver: MessageReceiver,
         accounts: Accounts,
         *,
+        budget: MemoryBudget,
         clock: Clock,
         log: Logger,
         metrics: Metrics,
@@ -67,6 +69,7 @@ class Listener:
         self._settings = settings
         self._receiver = receiver
         self._accounts = accounts
+        self._budget = budget
         self._clock = clock
         self._log = log
         self._metrics = metrics
@@ -134,6 +137,7 @@ class Listener:
             greeting=settings.greeting,
             auth_failures=settings.limits.auth_failures,
             transactions=settings.limits.transactions,
+            budget=self._budget,
             log=self._log,
             metrics=self._metrics,
         )
@@ -147,7 +151,14 @@ class Listener:
             bare_newlines=settings.bare_newlines,
         )
         return Connection(
-            protocol, conversation, settings.limits, self._clock, self._log, settings.tls_context, self._closed
+            protocol,
+            conversation,
+            settings.limits,
+            self._clock,
+            self._log,
+            settings.tls_context,
+            self._budget,
+            self._closed,
         )
 
     def _closed(self, connection: Connection) -> None:

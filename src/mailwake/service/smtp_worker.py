@@ -13,6 +13,7 @@ from mailwake.flows.message_flow import MessageFlow
 from mailwake.flows.preparation import Preparation
 from mailwake.flows.remainder import Remainder
 from mailwake.links.token import TokenCodec
+from mailwake.listener.memory_budget import MemoryBudget
 from mailwake.listener.server import Listener
 from mailwake.relay.bounce_report import BounceReports
 from mailwake.relay.maildir import MaildirDelivery
@@ -72,10 +73,11 @@ async def run_smtp_worker(worker: Worker) -> None:
         metrics=metrics,
     )
     scopes, accounts = ScopedOptions(worker.configuration), accounts_of(settings)
+    budget = MemoryBudget(settings.esmtp_listener.max_memory)
     listeners = []
     for name, listening in worker.sockets.items():
         made = listener_settings(name, settings.esmtp_listener, scopes)
-        listener = Listener(made, flow, accounts, clock=clock, log=log, metrics=metrics)
+        listener = Listener(made, flow, accounts, budget=budget, clock=clock, log=log, metrics=metrics)
         await listener.start(listening)
         listeners.append(listener)
     retries.start()

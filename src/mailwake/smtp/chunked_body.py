@@ -27,6 +27,11 @@ class ChunkedBody:
         """The state after a chunk that does not end the message."""
 
     @property
+    def held(self) -> int:
+        """Octets of the message that are in memory."""
+        return len(self._content)
+
+    @property
     def too_big(self) -> Reply | None:
         """The refusal, once the chunks announced so far are over the size limit."""
         return too_big(self._rules) if self._size > self._rules.message_size else None

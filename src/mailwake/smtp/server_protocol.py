@@ -175,6 +175,12 @@ class ServerProtocol:
         return len(self._session.input.octets)
 
     @property
+    def held(self) -> int:
+        """Octets in memory: those that were not consumed, and the chunks (BDAT) of a message that is not whole."""
+        chunks = self._session.chunks
+        return len(self._session.input.octets) + (chunks.held if chunks is not None else 0)
+
+    @property
     def wants_data(self) -> bool:
         """False while reading should be paused: a decision is pending and enough waits behind it, or all is over."""
         session = self._session
