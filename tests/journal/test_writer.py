@@ -104,6 +104,31 @@ async def test_what_was_answered_is_on_disk_in_order(tmp_path: Path) -> None:
     assert stored(tmp_path) == [*payloads, b"x", b"y"]
 
 
+async def test_records_that_come_during_a_rest_share_the_next_sync(tmp_path: Path) -> None:
+    disk = FailingDisk()
+    writer = JournalWriter(tmp_path, "smtp-0", rest_seconds=3600, disk=disk)
+    await writer.append(b"first")  # after a rest, or with none yet: at once
+    before = disk.syncs
+    second = writer.append(b"second")
+    await asyncio.sleep(0)
+    third = writer.append(b"third")
+    await asyncio.sleep(0)
+    assert not second.done()
+    assert not third.done()
+    await writer.close()  # does not wait for the rest to end
+    await asyncio.gather(second, third)
+    assert disk.syncs == before + 1
+    assert [record.payload for record in JournalReader(tmp_path).read().records] == [b"first", b"second", b"third"]
+
+
+async def test_a_short_rest_only_delays(tmp_path: Path) -> None:
+    writer = JournalWriter(tmp_path, "smtp-0", rest_seconds=0.001)
+    for number in range(20):
+        await writer.append(b"%d" % number)
+    await writer.close()
+    assert len(JournalReader(tmp_path).read().records) == 20
+
+
 async def test_appends_of_one_turn_share_a_sync(tmp_path: Path) -> None:
     disk = FailingDisk()
     writer = JournalWriter(tmp_path, "w", disk=disk)

@@ -31,6 +31,9 @@ from mailwake.service.worker_process import Report
 if TYPE_CHECKING:
     from mailwake.service.worker_orders import WorkerOrders
 
+MESSAGE_JOURNAL_REST = 0.003
+"""Seconds between two commits of an SMTP worker's journal: little beside what a relayed message takes anyway."""
+
 REPORT_SECONDS = 1.0
 """How often a worker tells the supervisor its counters."""
 
@@ -50,7 +53,8 @@ class Worker:
         self.sockets = {name: socket.socket(fileno=descriptor) for name, descriptor in orders.listen.items()}
         self._marks = IdMarks(self.data.ids, self.settings.node_id or 0, orders.slot, self.clock, self.log)
         self.ids = self._marks.ids
-        self.journal = JournalWriter(self.data.journal, orders.name)
+        rest = MESSAGE_JOURNAL_REST if orders.role == "smtp" else 0.0
+        self.journal = JournalWriter(self.data.journal, orders.name, rest_seconds=rest)
 
     def report(self, *, ready: bool = False) -> None:
         """Tell the supervisor where the counters stand."""
