@@ -14,14 +14,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def postfix_tool(name: str) -> tuple[list[str], dict[str, str]]:
-    """The command and environment of one of Postfix's programs; ends the benchmark with advice when it is absent."""
+def find_postfix_tool(name: str) -> tuple[list[str], dict[str, str]] | None:
+    """The command and environment of one of Postfix's programs; None when it is neither installed nor unpacked."""
     found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/lib/postfix/sbin")
     unpacked = Path(os.environ.get("MAILWAKE_POSTFIX", "/nonexistent"))
     if found:
         return [found], dict(os.environ)
     if (unpacked / "usr/sbin" / name).exists():
-        return [str(unpacked / "usr/sbin" / name)], {**os.environ, "LD_LIBRARY_PATH": str(unpacked / "usr/lib/postfix")}
+        libraries = f"{unpacked}/usr/lib/postfix:{unpacked}/usr/lib/x86_64-linux-gnu"
+        return [str(unpacked / "usr/sbin" / name)], {**os.environ, "LD_LIBRARY_PATH": libraries}
+    return None
+
+
+def postfix_tool(name: str) -> tuple[list[str], dict[str, str]]:
+    """The same; ends the benchmark with advice when the program is absent."""
+    found = find_postfix_tool(name)
+    if found is not None:
+        return found
     sys.exit(f"{name} is absent: install Debian's postfix, or unpack it and set MAILWAKE_POSTFIX to the folder")
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.sink import find_postfix_tool
 
 PATIENCE = 60.0
 """Seconds until a condition counts as never met; no test waits that long on a machine that works."""
@@ -167,10 +168,10 @@ def start_mailwake(tmp_path: Path) -> Iterator[Callable[..., Mailwake]]:
 class Sink:
     """Postfix's smtp-sink, which dumps every message it takes into a file of its own."""
 
-    def __init__(self, directory: Path, program: str, environment: dict[str, str], *options: str) -> None:
+    def __init__(self, directory: Path, program: list[str], environment: dict[str, str], *options: str) -> None:
         self.directory = directory
         self.port = _free_port()
-        command = [program, "-c", "-d", str(directory / "%M.")]
+        command = [*program, "-c", "-d", str(directory / "%M.")]
         if os.getuid() == 0:
             nobody = pwd.getpwnam("nobody")
             os.chown(directory, nobody.pw_uid, nobody.pw_gid)
@@ -219,21 +220,9 @@ def _answers(port: int) -> bool:
         return False
 
 
-def smtp_sink_program() -> tuple[str, dict[str, str]] | None:
-    """smtp-sink as installed, or unpacked from Debian's postfix package into MAILWAKE_POSTFIX."""
-    installed = shutil.which("smtp-sink", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/lib/postfix/sbin")
-    if installed:
-        return installed, dict(os.environ)
-    unpacked = os.environ.get("MAILWAKE_POSTFIX")
-    if unpacked and (Path(unpacked) / "usr/sbin/smtp-sink").exists():
-        libraries = f"{unpacked}/usr/lib/postfix:{unpacked}/usr/lib/x86_64-linux-gnu"
-        return f"{unpacked}/usr/sbin/smtp-sink", {**os.environ, "LD_LIBRARY_PATH": libraries}
-    return None
-
-
 @pytest.fixture
 def start_sink() -> Iterator[Callable[..., Sink]]:
-    found = smtp_sink_program()
+    found = find_postfix_tool("smtp-sink")
     if found is None:
         pytest.skip("SMTP-SINK IS ABSENT: install Debian's postfix, or unpack it and set MAILWAKE_POSTFIX")
     program, environment = found

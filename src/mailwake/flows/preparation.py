@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from mailwake.events.record import MessageFacts, pack_facts
 from mailwake.flows.plan_cache import PlanCache, Planned
 from mailwake.flows.trace_header import MAX_RECEIVED, received_field
@@ -182,8 +184,6 @@ class Preparation:
         )
         if self._settings.include_metadata_in_clicks or not settings.metadata_text:
             return full, full
-        import msgspec
-
         return full, msgspec.structs.replace(full, metadata="")
 
     def _plan(

@@ -8,6 +8,7 @@ import struct
 import zlib
 from typing import TYPE_CHECKING
 
+from mailwake.durable_names import sync_directory
 from mailwake.errors import StartupError
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class IdReservation:
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            _sync_directory(directory)
+            sync_directory(directory)
         except OSError as error:
             raise StartupError(
                 f"{self._path}: cannot write the mark of used ids: {error.strerror}; free space or mend the rights"
@@ -89,11 +90,3 @@ class IdReservation:
                 f"{self._path}: the mark of used ids is damaged; see that the clock is right, then delete the file"
             )
         return best, turn
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

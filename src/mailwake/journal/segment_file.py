@@ -13,6 +13,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING
 
+from mailwake.durable_names import sync_directory
 from mailwake.journal.frame import SEGMENT_HEADER, SEGMENT_SUFFIX
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class SegmentFile:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self.append(SEGMENT_HEADER)
             os.rename(hidden, self.path)
-            _sync_directory(directory)
+            sync_directory(directory)
         except BaseException:
             os.close(self._descriptor)
             hidden.unlink(missing_ok=True)
@@ -120,11 +121,3 @@ class SegmentFile:
             if self._zeros_end > self.size:
                 os.ftruncate(self._descriptor, self.size)
         os.close(self._descriptor)
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

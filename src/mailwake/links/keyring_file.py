@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from mailwake.clock import SystemClock
+from mailwake.durable_names import sync_directory
 from mailwake.links.keyring import Key, Keyring, KeyringError, decode_secret
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class KeyringFile:
             keyring = Keyring.new(self._random_bytes, int(self._clock.now()))
             with self._written(keyring) as written, contextlib.suppress(FileExistsError):
                 os.link(written, self._path)  # unlike rename, leaves the file of a process that was quicker
-                self._sync_directory()
+                sync_directory(self._path.parent)
         return self.load()
 
     def load(self) -> Keyring:
@@ -101,7 +102,7 @@ class KeyringFile:
             keyring = self.load().rotated(self._random_bytes, int(self._clock.now()))
             with self._written(keyring) as written:
                 os.replace(written, self._path)
-                self._sync_directory()
+                sync_directory(self._path.parent)
         return self.load()
 
     def _refuse_if_readable_by_others(self, facts: os.stat_result) -> None:
@@ -143,13 +144,6 @@ class KeyringFile:
             ) from None
         finally:
             temporary.unlink(missing_ok=True)
-
-    def _sync_directory(self) -> None:
-        descriptor = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

@@ -9,6 +9,7 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
+from mailwake.durable_names import sync_directory
 from mailwake.metrics import Metrics
 from mailwake.relay.delivery import Copy, Delivery, Outcome, Status
 from mailwake.smtp.replies import Reply
@@ -70,13 +71,5 @@ class MaildirDelivery(Delivery):
         except BaseException:
             unfinished.unlink(missing_ok=True)
             raise
-        _sync_directory(self._directory / "new")
+        sync_directory(self._directory / "new")
         return unique
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

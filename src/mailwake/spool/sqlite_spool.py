@@ -8,6 +8,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from mailwake.durable_names import sync_directory
 from mailwake.spool.contract import DEFAULT_CLAIM_OCTETS, ListedEntry, NewEntry, Spool, SpooledCopy, SpoolError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class SqliteSpool(Spool):
             database.execute("PRAGMA synchronous=FULL")
             self._create(database)
             self._path.chmod(0o600)  # it holds other people's mail
-            _sync_directory(self._path.parent)
+            sync_directory(self._path.parent)
         except BaseException:
             database.close()
             raise
@@ -243,12 +244,3 @@ def _spooled_copy(row: Sequence[object]) -> SpooledCopy:
         values[flag] = bool(values[flag])
     values["transmission_id"] = int(str(values["transmission_id"]))
     return SpooledCopy(**values)  # type: ignore[arg-type]  # the columns are those of the STRICT tables above
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make the new file's name itself survive power loss."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
