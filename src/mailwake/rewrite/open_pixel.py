@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from mailwake.rewrite import html_grammar as grammar
@@ -14,6 +13,7 @@ from mailwake.rewrite.edits import (
     Edit,
     Purpose,
 )
+from mailwake.rewrite.pre_header import end_of_pre_header
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,16 +23,6 @@ if TYPE_CHECKING:
 _MARKUP = (b'<img src="', b'" alt="" width="1" height="1" border="0">')
 # AMP for Email has no `img`, and no `amp-pixel` either; `amp-img` needs its size and an https source.
 _AMP_MARKUP = (b'<amp-img src="', b'" alt="" width="1" height="1"></amp-img>')
-
-_SPACE_AND_COMMENTS = re.compile(rb"(?:[\t\n\f\r ]++|<!--(?!\[[iI][fF])(?:-?>|(?:[^-]++|-(?!-!?>))*+--!?>))*+")
-_START_TAG = re.compile(rb"<([a-zA-Z][^\t\n\f\r />]*+)((?:[^>\"']++|\"[^\"]*+\"|'[^']*+')*+)>")
-_PRE_HEADER = re.compile(
-    rb"display\s*:\s*none|visibility\s*:\s*hidden|max-height\s*:\s*0|mso-hide\s*:\s*all"
-    rb"|(?:class|id)\s*=[\s\"']*[^\"'>]*pre-?(?:header|view)",
-    re.IGNORECASE,
-)
-_MAX_PRE_HEADERS = 4
-_MAX_TAGS_IN_PRE_HEADER = 200
 
 
 def body_edits(document: bytes, scan: HtmlScan, *, amp: bool) -> list[Edit]:
@@ -81,35 +71,12 @@ def end_position(document: bytes, scan: HtmlScan) -> int:
 def start_position(document: bytes, scan: HtmlScan) -> int:
     """After `<body …>`, or after all that belongs to the head where there is no such tag; behind hidden pre-headers.
 
-    A pre-header is what an inbox shows beside the subject: an element at the very start that is hidden, or named so. An
-    image inside it would not be loaded, one before it may change what the inbox shows.
+    A pre-header is what an inbox shows beside the subject. An image inside it would not be loaded, one before it may
+    change what the inbox shows.
     """
     position = scan.body_start_end
     if position < 0:
         head = grammar.HEAD.match(document)
         position = head.end() if head else 0
-    for _ in range(_MAX_PRE_HEADERS):
-        behind = _behind_pre_header(document, position)
-        if behind is None:
-            break
-        position = behind
+    position = end_of_pre_header(document, position)
     return min(position, scan.unterminated) if scan.unterminated >= 0 else position
-
-
-def _behind_pre_header(document: bytes, position: int) -> int | None:
-    """The end of the pre-header element that comes next, None when something else comes next."""
-    space = _SPACE_AND_COMMENTS.match(document, position)
-    start = _START_TAG.match(document, space.end() if space else position)
-    if start is None or not _PRE_HEADER.search(start[2]):
-        return None
-    name, depth, position = start[1].lower(), 1, start.end()
-    for _ in range(_MAX_TAGS_IN_PRE_HEADER):
-        tag = grammar.TAG_IN_HTML.match(document, position)
-        if tag is None:
-            return None
-        position = tag.end()
-        if tag[2].lower() == name:
-            depth += -1 if tag[1] else 1
-            if depth == 0:
-                return position
-    return None
