@@ -31,6 +31,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("links_tracked_total", "Links made into tracked links, counted once a message"),
     Metric("links_skipped_total", "Links left as they were, counted once a message", ("reason",)),
     Metric("parts_unchanged_total", "Messages or parts that tracking left alone", ("reason",)),
+    Metric("messages_signed_total", "Messages to be tracked that arrived with a signature, by fate", ("fate",)),
     Metric("metadata_trimmed_total", "Messages of which some metadata did not fit max_metadata_len"),
     Metric("tags_ignored_total", "Tags over a limit", ("limit",)),
     Metric("spool_entries_total", "Copies put into the spool, by reason", ("reason",)),

@@ -125,5 +125,20 @@ def test_the_pixel_stands_where_the_sender_wants_it(tmp_path: Path) -> None:
 def test_a_link_whose_text_is_a_url_is_warned_of(tmp_path: Path) -> None:
     message = tmp_path / "message.eml"
     message.write_bytes(REWRITING)
-    _, said = _explain(str(message), "--no-diff", "--set", "tracked_link_text=warn")
-    assert "may take for phishing" in said
+    _, said = _explain(str(message), "--no-diff")
+    assert said.count("may take for phishing") == 1
+    _, said = _explain(str(message), "--json")
+    assert [link["text_is_url"] for link in json.loads(said)["links"]] == [False, False, True, False]
+
+
+def test_a_message_that_arrives_signed(tmp_path: Path) -> None:
+    message = tmp_path / "message.eml"
+    message.write_bytes(b"DKIM-Signature: v=1; d=shop.example; b=x\r\n" + REWRITING)
+    _, said = _explain(str(message), "--no-diff")
+    assert "note: message with DKIM-Signature of shop.example: signed on arrival: tracking would break that" in said
+    assert "on_signed, because the message arrived signed" in said
+    _, said = _explain(str(message), "--no-diff", "--set", "on_signed=track")
+    assert "note: message with DKIM-Signature of shop.example: that signature fails once the body has changed" in said
+    assert "tracked as" in said
+    _, said = _explain(str(message), "--json", "--set", "on_signed=track")
+    assert json.loads(said)["broken_signatures"] == ["DKIM-Signature of shop.example"]

@@ -99,6 +99,27 @@ async def test_without_trace_header_nothing_at_all_is_added(begin: Begin) -> Non
     assert harness.hop.taken == [(ANN, PLAIN)]
 
 
+async def test_a_message_that_arrives_signed_is_left_alone_and_counted(begin: Begin) -> None:
+    signed = b"DKIM-Signature: v=1; d=sender.example; b=x\r\n" + TRACKED
+    harness = await begin(trace_header="false")
+    await harness.receive([ANN], signed)
+    ((_, content),) = harness.hop.taken
+    field = TRACKED[TRACKED.index(b"X-MSYS-API") : TRACKED.index(b"MIME-Version")]
+    assert content == signed.replace(field, b"")
+    assert harness.metrics.counter("messages_signed_total", "skipped").value == 1
+    (injection, _) = harness.events()
+    assert (injection.open_tracking, injection.click_tracking) == (False, False)
+
+
+async def test_a_message_that_arrives_signed_is_tracked_where_the_site_says_so(begin: Begin) -> None:
+    harness = await begin(on_signed="track")
+    await harness.receive([ANN], b"DKIM-Signature: v=1; d=sender.example; b=x\r\n" + TRACKED)
+    ((_, content),) = harness.hop.taken
+    assert len(_links(content)) == 4
+    assert b"DKIM-Signature: v=1; d=sender.example; b=x\r\n" in content
+    assert harness.metrics.counter("messages_signed_total", "tracked").value == 1
+
+
 async def test_events_of_a_taken_message(begin: Begin) -> None:
     harness = await begin()
     session = harness.session()

@@ -82,6 +82,19 @@ def test_a_copy_from_memory_is_the_copy_without_memory(content: bytes) -> None:
     assert forgetting.kept == 0
 
 
+DKIM = b"DKIM-Signature: d=sender.example; b=x=\r\n"
+
+
+@pytest.mark.parametrize("on_signed", ["skip", "track"])
+def test_a_signature_is_the_messages_own_whatever_is_remembered_of_its_body(on_signed: str) -> None:
+    remembering, forgetting = Maker(16, on_signed=on_signed), Maker(0, on_signed=on_signed)
+    for number in range(6):
+        message = _with_header(number, DKIM * (number % 2) + MESSAGES["8bit"])
+        copy = remembering.copy(message)
+        assert copy == forgetting.copy(message)
+        assert (b"http://localhost:8080/" in copy) == (number % 2 == 0 or on_signed == "track")
+
+
 def test_a_body_is_kept_from_the_second_time_on() -> None:
     maker = Maker(16)
     kept = []

@@ -108,6 +108,11 @@ def test_macros_inside_a_link_belong_to_its_target() -> None:
     assert rewritten(document)[1][0].target == "http://e.com/{{id}}"
 
 
+def test_a_host_that_is_damaged_is_no_error() -> None:
+    (link,) = rewritten(b'<a href="http://[x/">a.example</a>')[1]
+    assert (link.tracked, link.text_is_url) == (True, False)
+
+
 MSO = (
     b'<!--[if mso]><v:roundrect xmlns:v="urn:x" href="http://e.com/v?a&amp;b" style="x"><w:anchorlock/></v:roundrect>'
     b'<a href="http://e.com/m">x</a><![endif]--><a href="http://e.com/n">y</a>'
@@ -136,6 +141,14 @@ def test_links_for_outlook() -> None:
     [
         (b"https://a.example", True),
         (b" <b><font color=x>\r\nwww.a.example</font></b>", True),
+        (b"a.example", True),
+        (b"<b>A.Example</b>/sale", True),
+        (b"example", False),
+        (b"b.example", False),
+        (b"xa.example", False),
+        (b"a.example is open", True),
+        (b"Node.js", False),
+        (b"e.g. this", False),
         (b"Visit https://a.example", False),
         (b"</a>https://a.example", False),
         (b'<img src="https://a.example">', False),

@@ -17,6 +17,7 @@ from rich.text import Text
 from mailwake.config.load import load
 from mailwake.config.overrides import parse_assignments
 from mailwake.errors import MailwakeError
+from mailwake.rewrite.plan import SIGNED_ON_ARRIVAL
 from mailwake.service.explanation import Explanation, explain_message
 from mailwake.smtp.replies import Refusal
 
@@ -91,12 +92,12 @@ def _show(found: Explanation, content: bytes, *, converted: bool, with_diff: boo
         fate = f"left as it is: {link.reason}"
         if link.tracked:
             fate = f"tracked as {link.name!r}" + (", an unsubscribe link" if link.unsubscribe else "")
-            if link.text_is_url and found.warn_of_link_text:
-                fate += "; its text is a URL, which filters may take for phishing"
+            if link.text_is_url:
+                fate += "; its text is a URL, which filters may take for phishing (see tracked_link_text)"
         links.add_row(str(link.line), link.part, Text(link.target, overflow="fold"), Text(fate))
     console.print(links if found.links else "\nLinks: none looked at, because nothing is tracked or no part can be")
-    for part, reason in found.skipped_parts:
-        console.print(Text(f"note: {part}: {reason}"))
+    for note in _notes(found):
+        console.print(Text(f"note: {note}"))
     if converted:
         console.print("note: the file has line ends other than CRLF; SMTP clients send CRLF, so that is shown")
     if with_diff:
@@ -104,6 +105,14 @@ def _show(found: Explanation, content: bytes, *, converted: bool, with_diff: boo
         for line in _diff(content, found.after):
             style = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1], "")
             console.print(Text(line, style=style), soft_wrap=True)
+
+
+def _notes(found: Explanation) -> Iterator[str]:
+    for part, reason in found.skipped_parts:
+        advice = ': tracking would break that; on_signed = "track" tracks it' if reason == SIGNED_ON_ARRIVAL else ""
+        yield f"{part}: {reason}{advice}"
+    for signature in found.broken_signatures:
+        yield f'message with {signature}: that signature fails once the body has changed (on_signed = "track")'
 
 
 def _diff(before: bytes, after: bytes) -> Iterator[str]:
@@ -125,10 +134,12 @@ def _as_json(found: Explanation, content: bytes) -> dict[str, Any]:
                 "unsubscribe": link.unsubscribe,
                 "tracked": link.tracked,
                 "reason": link.reason,
+                "text_is_url": link.text_is_url,
             }
             for link in found.links
         ],
         "skipped_parts": [{"part": part, "reason": reason} for part, reason in found.skipped_parts],
+        "broken_signatures": list(found.broken_signatures),
         "diff": list(_diff(content, found.after)),
     }
 

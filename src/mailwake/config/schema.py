@@ -250,10 +250,17 @@ class Settings(TrackingOptions):
     tracked_link_text: Annotated[
         Literal["track", "skip", "warn"],
         Setting(
-            "Links whose text is a URL, which filters may take for phishing once tracked; warn: explain says so.",
+            "Links whose text is a URL, which filters may take for phishing once tracked; warn: tracked and logged.",
             kinds.choice("track", "skip", "warn"),
         ),
     ] = "track"
+    on_signed: Annotated[
+        Literal["skip", "track"],
+        Setting(
+            "Messages that arrive with a DKIM signature, which tracking breaks: left alone, or tracked all the same.",
+            kinds.choice("skip", "track"),
+        ),
+    ] = "skip"
     plan_cache_entries: Annotated[
         int,
         Setting(

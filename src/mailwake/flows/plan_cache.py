@@ -15,6 +15,7 @@ from mailwake.flows.tracked_copy import link_recipes
 from mailwake.message.headers import find
 from mailwake.message.mime_tree import parse
 from mailwake.rewrite.plan import make_plan
+from mailwake.rewrite.signatures import signed_by
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,6 +92,8 @@ class PlanCache:
             return None
         value = content[types[0].value_start : types[0].value_end]
         if value.lstrip()[:10].lower() != b"multipart/":
+            return None
+        if self._rewriting.on_signed == "skip" and signed_by(content, body_start):
             return None
         return b"Content-Type:" + value + b"\r\n\r\n"
 

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from mailwake.config.scopes import Sourced
 from mailwake.events.record import MessageFacts, pack_facts
 from mailwake.flows.plan_cache import PlanCache, Planned
 from mailwake.flows.trace_header import MAX_RECEIVED, received_field
@@ -20,6 +21,7 @@ from mailwake.message.msys_header import read_msys_header
 from mailwake.message.summary import Summary, domain_of, summarise
 from mailwake.policy.precedence import EngagementLimits, EngagementSettings, resolve
 from mailwake.relay.delivery import Copy
+from mailwake.rewrite.signatures import signed_by
 from mailwake.smtp.replies import Refusal, Reply
 
 if TYPE_CHECKING:
@@ -70,6 +72,8 @@ class PreparedMessage:
     settings: EngagementSettings
     planned: Planned | None
     """None when nothing is tracked."""
+    signed_by: Sequence[str]
+    """The signatures it arrived with, when it was to be tracked."""
     packed_facts: bytes
 
     @property
@@ -121,6 +125,9 @@ class Preparation:
         self._count(settings)
         removed = [(field.start, field.end) for field in ours]
         tracking = settings.open_tracking.value or settings.click_tracking.value
+        signatures = signed_by(content, header_end) if tracking else ()
+        if signatures:
+            settings = self._signed(settings)
         planned = self._plan(content, header_end, header_fields, removed, settings) if tracking else None
         return PreparedMessage(
             transmission_id=transmission_id,
@@ -133,6 +140,7 @@ class Preparation:
             summary=summary,
             settings=settings,
             planned=planned,
+            signed_by=signatures,
             packed_facts=pack_facts(
                 self._facts(session, envelope, content, transmission_id, now, summary, settings, planned)
             ),
@@ -209,7 +217,23 @@ class Preparation:
                 if not link.tracked:
                     reason = "scheme" if link.reason.startswith("scheme ") else link.reason
                     self._metrics.counter("links_skipped_total", reason).inc()
+        if self._settings.rewriting.tracked_link_text == "warn":
+            self._warn_of_link_text(plan)
         return planned
+
+    def _warn_of_link_text(self, plan: MessagePlan) -> None:
+        targets = [link.target for link in plan.tracked if link.text_is_url]
+        if targets:
+            self._log.warning("tracked links whose text is a URL", links=len(targets), first=targets[0])
+
+    def _signed(self, settings: EngagementSettings) -> EngagementSettings:
+        """The settings for a message that arrived signed: counted, and with nothing on where that leaves it alone."""
+        if self._settings.rewriting.on_signed == "track":
+            self._metrics.counter("messages_signed_total", "tracked").inc()
+            return settings
+        self._metrics.counter("messages_signed_total", "skipped").inc()
+        off = Sourced(False, "on_signed, because the message arrived signed")
+        return replace(settings, open_tracking=off, click_tracking=off)
 
     def _leave_alone(self, reason: str, error: Exception) -> None:
         self._log.warning("a copy leaves untracked", reason=reason, error=str(error)[:200])

@@ -10,7 +10,7 @@ from mailwake.rewrite import character_references, html_grammar, macros
 from mailwake.rewrite.edits import Edit, Purpose
 from mailwake.rewrite.found_links import NO_OPTIONS, LinkCollector, Options, click_edit
 from mailwake.rewrite.html_tags import link_tag
-from mailwake.rewrite.link_target import resolve
+from mailwake.rewrite.link_target import host_of, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,9 +25,10 @@ _OPTION_FIELDS = {
     b"data-msys-unsubscribe": 2,
     b"data-msys-sublink": 3,
 }
-# The text a reader sees starts with a URL, perhaps in bold or in a font of its own.
+# The text a reader sees starts with a URL or is a host name, perhaps in bold or in a font of its own.
 _URL_AS_TEXT = re.compile(
-    rb"(?:[\t\n\f\r ]++|<(?!/?+[aA][\t\n\f\r />])[a-zA-Z][^<>]{0,1000}>){0,8}(?i:https?://|www\.)[^\s<]"
+    rb"(?:[\t\n\f\r ]++|<(?!/?+[aA][\t\n\f\r />])[a-zA-Z][^<>]{0,1000}>){0,8}+"
+    rb"(?:(?i:https?://|www\.)[^\s<]|((?:[a-zA-Z0-9-]{1,63}+\.){1,8}+[a-zA-Z][a-zA-Z0-9-]{0,62}+)(?=[\s</?#:]))"
 )
 # Comments for Word-based Outlook and for VML; `[if !mso]` hides from Outlook what others see anyway.
 _READ_BY_OUTLOOK = re.compile(rb"\[[iI][fF](?=[^\]]{0,200}\b(?i:mso|vml)\b)(?!\s++!\s*+\(?+\s*+mso\s*+\)?+\s*+\])")
@@ -53,7 +54,7 @@ def find(
         if tag.href_start < 0:
             continue
         target, reason = resolve(href(document, tag, codec))
-        text_is_url = not reason and _URL_AS_TEXT.match(document, tag.end) is not None
+        text_is_url = not reason and _is_url(_URL_AS_TEXT.match(document, tag.end), target)
         if not reason:
             if part == "amp" and "{{" in target:
                 reason = "template"
@@ -63,6 +64,15 @@ def find(
         if slot is not None:
             edits.append(click_edit(tag.href_start, tag.href_end, slot, b"" if tag.quote else b'"'))
     return edits
+
+
+def _is_url(text: re.Match[bytes] | None, target: str) -> bool:
+    """Whether a link's text is a URL, or names the host where the link leads (or a domain that the host lies in)."""
+    if text is None:
+        return False
+    if text[1] is None:
+        return True
+    return f".{host_of(target)}".endswith("." + text[1].decode("ascii").lower())
 
 
 def href(document: bytes, tag: LinkTag, codec: str) -> str:

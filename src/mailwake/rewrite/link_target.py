@@ -62,6 +62,12 @@ def resolve(value: str) -> tuple[str, str]:
     return target, "too long" if len(target) > MAX_TARGET_BYTES else ""
 
 
+def host_of(target: str) -> str:
+    """The host that a target names, in lower case and without user and port; "" when it names none."""
+    match = _HTTP.match(target)
+    return match["authority"].rpartition("@")[2].partition(":")[0].lower() if match else ""
+
+
 def link_name(value: str | None) -> str:
     """The name of a link in events: at most 63 bytes of UTF-8, cut between characters (1-injection §4)."""
     if not value:

@@ -10,6 +10,7 @@ from mailwake.rewrite.found_links import LinkCollector, PlannedLink
 from mailwake.rewrite.message_template import MessageTemplate
 from mailwake.rewrite.part_plan import PartPlan, plan_part
 from mailwake.rewrite.settings import DEFAULT_SETTINGS, RewriteSettings
+from mailwake.rewrite.signatures import signed_by
 from mailwake.rewrite.top_parts import SkippedPart, describe, top_parts
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from mailwake.message.mime_tree import Part
 
 __all__ = ["MessagePlan", "PlannedLink", "RewriteSettings", "SkippedPart", "make_plan"]
+
+SIGNED_ON_ARRIVAL = "signed on arrival"
+"""The reason for which a whole message is left alone because a change would make its signature fail."""
 
 
 @dataclass(slots=True)
@@ -68,6 +72,11 @@ def make_plan(
 
     `removed_fields` are spans of whole header fields, line break included, which no copy carries.
     """
+    removed = tuple(sorted(removed_fields))
+    signatures = signed_by(content, root.header_end)
+    if signatures and settings.on_signed == "skip":
+        skipped_message = SkippedPart("message with " + ", ".join(signatures), SIGNED_ON_ARRIVAL)
+        return MessagePlan(content, root, removed, (), (), (), (skipped_message,))
     top = top_parts(root)
     collector = LinkCollector()
     parts: list[PartPlan] = []
@@ -80,7 +89,7 @@ def make_plan(
     return MessagePlan(
         content,
         root,
-        tuple(sorted(removed_fields)),
+        removed,
         tuple(parts),
         tuple(collector.links),
         tuple(collector.tracked),

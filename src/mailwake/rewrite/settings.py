@@ -21,7 +21,10 @@ class RewriteSettings:
     """Whether links in comments for Microsoft's programs (`<!--[if mso]>`) are tracked, VML shapes among them."""
     tracked_link_text: Literal["track", "skip", "warn"] = "track"
     """What becomes of a link whose text is itself a URL: some filters take a different target for phishing. "warn"
-    tracks it and has `explain` say so."""
+    tracks it and has it logged."""
+    on_signed: Literal["skip", "track"] = "skip"
+    """What becomes of a message that arrives with a DKIM signature, which any change to its body makes fail. "skip"
+    leaves the message alone; "track" changes it, for sites whose mail is signed again further on."""
 
 
 DEFAULT_SETTINGS = RewriteSettings()

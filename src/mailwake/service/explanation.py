@@ -34,7 +34,8 @@ class Explanation:
     links: Sequence[PlannedLink]
     skipped_parts: Sequence[tuple[str, str]]
     after: bytes
-    warn_of_link_text: bool
+    broken_signatures: Sequence[str]
+    """Signatures that the message arrives with and that the changes to it make fail."""
 
 
 def explain_message(
@@ -73,7 +74,7 @@ def explain_message(
         plan.links if plan is not None else (),
         plan.skipped_parts if plan is not None else (),
         b"".join(preparation.copy(message, 0).pieces),
-        configuration.settings.tracked_link_text == "warn",
+        message.signed_by if configuration.settings.on_signed == "track" else (),
     )
 
 

@@ -117,6 +117,7 @@ def preparation_settings(settings: Settings) -> PreparationSettings:
             open_pixel=settings.open_pixel,
             track_mso=settings.track_mso,
             tracked_link_text=settings.tracked_link_text,
+            on_signed=settings.on_signed,
         ),
         limits=EngagementLimits.of(settings),
     )
