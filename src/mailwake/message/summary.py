@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from email.header import decode_header
 from typing import TYPE_CHECKING
 
+from mailwake.message.encoded_words import decode_words
 from mailwake.message.headers import unfold
 
 if TYPE_CHECKING:
@@ -54,15 +54,4 @@ def domain_of(address: str) -> str:
 
 
 def _text(value: bytes) -> str:
-    raw = unfold(value).strip()
-    text = raw.decode("utf-8", "replace")
-    if "=?" not in text:
-        return text
-    try:
-        decoded = decode_header(text)
-        return "".join(
-            chunk if isinstance(chunk, str) else chunk.decode(charset or "ascii", "replace")
-            for chunk, charset in decoded
-        )
-    except (LookupError, ValueError):  # an unknown charset or damaged word: better the raw text than nothing
-        return text
+    return decode_words(unfold(value).strip().decode("utf-8", "replace"))
