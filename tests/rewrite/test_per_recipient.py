@@ -169,6 +169,11 @@ def test_base64_keeps_lines_before_the_change_and_its_line_length() -> None:
         (b"Content-Type: text/html; charset=utf-7\r\n", b"+AG-<a href=http://e.com>", "charset does not round-trip"),
         (b"Content-Type: text/plain\r\n", b"x\r\n-----BEGIN PGP MESSAGE-----\r\nhttp://e.com", "pgp inline"),
         (b"Content-Type: multipart/mixed\r\n", b"<a href=http://e.com>", "broken MIME: no boundary"),
+        (
+            b"Content-Type: multipart/mixed; boundary=b\r\n",
+            b"--b\r\nContent-Type: text/html\r\n--b--\r\n",
+            "no body",
+        ),
     ],
 )
 def test_what_cannot_be_worked_on_is_left_alone_and_named(header: bytes, body: bytes, reason: str) -> None:

@@ -60,6 +60,9 @@ class PartPlan:
 
 def plan_part(content: bytes, part: Part, kind: str, collector: LinkCollector, settings: RewriteSettings) -> PartPlan:
     """Scan one part; its links go to `collector`. Raises LeftAlone, before it has given any link away."""
+    if kind != "text" and part.body_start == part.header_end:
+        # There is no blank line: an image would stand in the header.
+        raise LeftAlone("no body")
     encoding = encoding_of(part)
     raw = content[part.body_start : part.end]
     body = decode(raw, encoding)
