@@ -142,3 +142,12 @@ def test_a_message_that_arrives_signed(tmp_path: Path) -> None:
     assert "tracked as" in said
     _, said = _explain(str(message), "--json", "--set", "on_signed=track")
     assert json.loads(said)["broken_signatures"] == ["DKIM-Signature of shop.example"]
+
+
+def test_links_are_not_called_tracked_where_clicks_are_off(tmp_path: Path) -> None:
+    message = tmp_path / "message.eml"
+    message.write_bytes(REWRITING)
+    _, said = _explain(str(message), "--json", "--context", "smtpapi_click_tracking=0")
+    links = json.loads(said)["links"]
+    assert {link["reason"] for link in links} == {"click tracking is off"}
+    assert not any(link["tracked"] for link in links)

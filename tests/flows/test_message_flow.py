@@ -111,6 +111,14 @@ async def test_a_message_that_arrives_signed_is_left_alone_and_counted(begin: Be
     assert (injection.open_tracking, injection.click_tracking) == (False, False)
 
 
+async def test_links_are_counted_as_tracked_only_where_clicks_are(begin: Begin) -> None:
+    harness = await begin()
+    await harness.receive([ANN], TRACKED.replace(b'"click_tracking" : true', b'"click_tracking" : false'))
+    assert harness.metrics.counter("links_tracked_total").value == 0
+    await harness.receive([ANN], TRACKED)
+    assert harness.metrics.counter("links_tracked_total").value == 2
+
+
 async def test_a_message_that_arrives_signed_is_tracked_where_the_site_says_so(begin: Begin) -> None:
     harness = await begin(on_signed="track")
     await harness.receive([ANN], b"DKIM-Signature: v=1; d=sender.example; b=x\r\n" + TRACKED)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mailwake.clock import Clock
     from mailwake.events.unique_ids import UniqueIds
-    from mailwake.flows.preparation import PreparedMessage
+    from mailwake.flows.prepared_message import PreparedMessage
     from mailwake.journal.writer import JournalWriter
     from mailwake.logs import Logger
     from mailwake.metrics import Metrics

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mailwake.clock import Clock
-    from mailwake.flows.preparation import Preparation, PreparedMessage
+    from mailwake.flows.preparation import Preparation
+    from mailwake.flows.prepared_message import PreparedMessage
     from mailwake.listener.session import Session
     from mailwake.logs import Logger
     from mailwake.metrics import Metrics
@@ -152,7 +153,7 @@ class MessageFlow:
             sender=message.envelope.sender,
             recipients=len(outcomes),
             size=len(message.content),
-            links=len(message.plan.tracked) if message.plan is not None else 0,
+            links=message.tracked_links,
             next_hop=first.next_hop,
             outcome=first.status.value if len({o.status for o in outcomes}) == 1 else "mixed",
             next_hop_reply=str(first.reply),

@@ -8,14 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from mailwake.config.scopes import Sourced
 from mailwake.events.record import MessageFacts, pack_facts
-from mailwake.flows.plan_cache import PlanCache, Planned
+from mailwake.flows.plan_cache import PlanCache
+from mailwake.flows.prepared_message import PreparedMessage
 from mailwake.flows.trace_header import MAX_RECEIVED, received_field
-from mailwake.flows.tracked_copy import render_copy
-from mailwake.links.token import ContextTooLong, LinkContext, message_id
+from mailwake.flows.tracked_copy import copy_urls, link_contexts, render_copy
+from mailwake.links.token import ContextTooLong
 from mailwake.message.headers import fields, find
 from mailwake.message.msys_header import read_msys_header
 from mailwake.message.summary import Summary, domain_of, summarise
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from mailwake.clock import Clock
     from mailwake.events.unique_ids import UniqueIds
+    from mailwake.flows.plan_cache import Planned
     from mailwake.links.token import TokenCodec
     from mailwake.listener.session import Session
     from mailwake.logs import Logger
@@ -54,36 +54,6 @@ class PreparationSettings:
     plan_cache_entries: int
     rewriting: RewriteSettings
     limits: EngagementLimits
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreparedMessage:
-    """One message, decided: what its copies share."""
-
-    transmission_id: int
-    sent: float
-    envelope: Envelope
-    content: bytes
-    body_start: int
-    received: bytes
-    removed: Sequence[tuple[int, int]]
-    """Spans of the fields that never leave."""
-    summary: Summary
-    settings: EngagementSettings
-    planned: Planned | None
-    """None when nothing is tracked."""
-    signed_by: Sequence[str]
-    """The signatures it arrived with, when it was to be tracked."""
-    packed_facts: bytes
-
-    @property
-    def plan(self) -> MessagePlan | None:
-        """The plan of the message's rewriting, which may be shared with others of the same body."""
-        return self.planned.plan if self.planned is not None else None
-
-    def message_id(self, index: int) -> str:
-        """The id of the copy for the recipient with this index."""
-        return message_id(self.transmission_id, index)
 
 
 class Preparation:
@@ -161,8 +131,16 @@ class Preparation:
         planned = message.planned
         if planned is not None:
             try:
-                contexts = self._contexts(message, index, recipient)
-                pieces = render_copy(planned.plan, planned.recipes, message.settings, self._codec, contexts)
+                contexts = link_contexts(
+                    message.settings,
+                    transmission_id=message.transmission_id,
+                    recipient_index=index,
+                    recipient=recipient,
+                    sent=int(message.sent),
+                    metadata_in_clicks=self._settings.include_metadata_in_clicks,
+                )
+                urls = copy_urls(planned.plan, planned.recipes, message.settings, self._codec, contexts)
+                pieces = render_copy(planned.plan, urls, message.settings)
             except ContextTooLong as error:
                 self._leave_alone("context too long for links", error)
             except Exception as error:  # a defect of ours must not hold up mail: it leaves untracked
@@ -175,24 +153,6 @@ class Preparation:
                 header = _without(message.content[: message.body_start], message.removed)
                 return [message.received, *header, *pieces]
         return [message.received, *_without(message.content, message.removed)]
-
-    def _contexts(self, message: PreparedMessage, index: int, recipient: str) -> tuple[LinkContext, LinkContext]:
-        """The link contexts of opens and of clicks, which differ only in whether they carry metadata."""
-        settings = message.settings
-        full = LinkContext(
-            customer_id=settings.customer_id.value or "",
-            transmission_id=message.transmission_id,
-            message_id=message.message_id(index),
-            sent=int(message.sent),
-            expires=settings.link_expiry.value,
-            recipient=recipient,
-            campaign_id=settings.campaign_id.value or "",
-            tags=settings.tags.value,
-            metadata=settings.metadata_text,
-        )
-        if self._settings.include_metadata_in_clicks or not settings.metadata_text:
-            return full, full
-        return full, msgspec.structs.replace(full, metadata="")
 
     def _plan(
         self,
@@ -211,6 +171,11 @@ class Preparation:
         plan = planned.plan
         for _, reason in plan.skipped_parts:
             self._metrics.counter("parts_unchanged_total", reason).inc()
+        if settings.click_tracking.value:
+            self._count_links(plan)
+        return planned
+
+    def _count_links(self, plan: MessagePlan) -> None:
         self._tracked.inc(len(plan.tracked))
         if len(plan.tracked) != len(plan.links):
             for link in plan.links:
@@ -218,13 +183,9 @@ class Preparation:
                     reason = "scheme" if link.reason.startswith("scheme ") else link.reason
                     self._metrics.counter("links_skipped_total", reason).inc()
         if self._settings.rewriting.tracked_link_text == "warn":
-            self._warn_of_link_text(plan)
-        return planned
-
-    def _warn_of_link_text(self, plan: MessagePlan) -> None:
-        targets = [link.target for link in plan.tracked if link.text_is_url]
-        if targets:
-            self._log.warning("tracked links whose text is a URL", links=len(targets), first=targets[0])
+            targets = [link.target for link in plan.tracked if link.text_is_url]
+            if targets:
+                self._log.warning("tracked links whose text is a URL", links=len(targets), first=targets[0])
 
     def _signed(self, settings: EngagementSettings) -> EngagementSettings:
         """The settings for a message that arrived signed: counted, and with nothing on where that leaves it alone."""

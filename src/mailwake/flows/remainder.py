@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from mailwake.clock import Clock
     from mailwake.flows.message_events import MessageEvents
-    from mailwake.flows.preparation import Preparation, PreparedMessage
+    from mailwake.flows.preparation import Preparation
+    from mailwake.flows.prepared_message import PreparedMessage
     from mailwake.logs import Logger
     from mailwake.metrics import Metrics
     from mailwake.relay.bounce_report import BounceReports

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from mailwake.links.token import LinkKind
+import msgspec
+
+from mailwake.links.token import LinkContext, LinkKind, message_id
 from mailwake.links.tracked_url import click_prefix, initial_open_url, open_url
 from mailwake.rewrite.per_recipient import render
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mailwake.links.token import LinkContext, TokenCodec
+    from mailwake.links.token import TokenCodec
     from mailwake.policy.precedence import EngagementSettings
     from mailwake.rewrite.plan import MessagePlan
 
@@ -48,14 +50,49 @@ def _kind(part: str, *, unsubscribe: bool) -> LinkKind:
     return LinkKind.AMP_CLICK if part == "amp" else LinkKind.CLICK
 
 
-def render_copy(
+def link_contexts(
+    settings: EngagementSettings,
+    *,
+    transmission_id: int,
+    recipient_index: int,
+    recipient: str,
+    sent: int,
+    metadata_in_clicks: bool,
+) -> tuple[LinkContext, LinkContext]:
+    """What the links of one copy carry, those of opens and those of clicks: only the metadata may differ."""
+    full = LinkContext(
+        customer_id=settings.customer_id.value or "",
+        transmission_id=transmission_id,
+        message_id=message_id(transmission_id, recipient_index),
+        sent=sent,
+        expires=settings.link_expiry.value,
+        recipient=recipient,
+        campaign_id=settings.campaign_id.value or "",
+        tags=settings.tags.value,
+        metadata=settings.metadata_text,
+    )
+    if metadata_in_clicks or not settings.metadata_text:
+        return full, full
+    return full, msgspec.structs.replace(full, metadata="")
+
+
+class CopyUrls(NamedTuple):
+    """The tracked URLs of one copy."""
+
+    clicks: list[bytes] | None
+    """One for each of the plan's tracked links; None when clicks are not tracked."""
+    images: dict[str, bytes]
+    """By the name of `render`'s argument."""
+
+
+def copy_urls(
     plan: MessagePlan,
     recipes: Sequence[LinkRecipe],
     settings: EngagementSettings,
     codec: TokenCodec,
     contexts: tuple[LinkContext, LinkContext],
-) -> list[bytes]:
-    """The pieces of a copy; `contexts` are those of opens and of clicks. Raises ContextTooLong."""
+) -> CopyUrls:
+    """Make the URLs of a copy; `contexts` are those of `link_contexts`. Raises ContextTooLong."""
     open_context, click_context = contexts
     packed_open = codec.pack_context(open_context)
     packed_click = packed_open if click_context is open_context else codec.pack_context(click_context)
@@ -67,8 +104,12 @@ def render_copy(
             url = recipe.prefix + encode(recipe.kind, packed_click, recipe.target, recipe.name)
             for place in recipe.places:
                 click_urls[place] = url
-    images = _image_urls(plan, settings, codec, packed_open) if settings.open_tracking.value else {}
-    return render(plan, click_urls=click_urls, clean_up=settings.open_tracking.value, **images)
+    return CopyUrls(click_urls, _image_urls(plan, settings, codec, packed_open) if settings.open_tracking.value else {})
+
+
+def render_copy(plan: MessagePlan, urls: CopyUrls, settings: EngagementSettings) -> list[bytes]:
+    """The pieces of a copy with these URLs."""
+    return render(plan, click_urls=urls.clicks, clean_up=settings.open_tracking.value, **urls.images)
 
 
 def _image_urls(plan: MessagePlan, settings: EngagementSettings, codec: TokenCodec, packed: bytes) -> dict[str, bytes]:

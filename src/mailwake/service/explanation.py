@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mailwake.clock import SystemClock
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mailwake.config.load import Configuration
+    from mailwake.flows.prepared_message import PreparedMessage
     from mailwake.policy.precedence import EngagementSettings
     from mailwake.rewrite.plan import PlannedLink
 
@@ -71,11 +72,19 @@ def explain_message(
     plan = message.plan
     return Explanation(
         _settings(message.settings),
-        plan.links if plan is not None else (),
+        _links(message),
         plan.skipped_parts if plan is not None else (),
         b"".join(preparation.copy(message, 0).pieces),
         message.signed_by if configuration.settings.on_signed == "track" else (),
     )
+
+
+def _links(message: PreparedMessage) -> Sequence[PlannedLink]:
+    if message.plan is None:
+        return ()
+    if message.settings.click_tracking.value:
+        return message.plan.links
+    return [replace(link, tracked=False, reason=link.reason or "click tracking is off") for link in message.plan.links]
 
 
 def _settings(settings: EngagementSettings) -> list[tuple[str, Any, str]]:

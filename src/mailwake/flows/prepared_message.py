@@ -1,0 +1,52 @@
+"""A message about which everything has been decided, and of which nothing has been sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mailwake.links.token import message_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mailwake.flows.plan_cache import Planned
+    from mailwake.message.summary import Summary
+    from mailwake.policy.precedence import EngagementSettings
+    from mailwake.rewrite.plan import MessagePlan
+    from mailwake.smtp.envelope import Envelope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedMessage:
+    """One message, decided: what its copies share."""
+
+    transmission_id: int
+    sent: float
+    envelope: Envelope
+    content: bytes
+    body_start: int
+    received: bytes
+    removed: Sequence[tuple[int, int]]
+    """Spans of the fields that never leave."""
+    summary: Summary
+    settings: EngagementSettings
+    planned: Planned | None
+    """None when nothing is tracked."""
+    signed_by: Sequence[str]
+    """The signatures it arrived with, when it was to be tracked."""
+    packed_facts: bytes
+
+    @property
+    def plan(self) -> MessagePlan | None:
+        """The plan of the message's rewriting, which may be shared with others of the same body."""
+        return self.planned.plan if self.planned is not None else None
+
+    @property
+    def tracked_links(self) -> int:
+        """How many links lead over the tracker in each copy."""
+        return len(self.planned.plan.tracked) if self.planned and self.settings.click_tracking.value else 0
+
+    def message_id(self, index: int) -> str:
+        """The id of the copy for the recipient with this index."""
+        return message_id(self.transmission_id, index)
