@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+from benchmarks.corpus import encode_body
+
 WORDS = (
     *("spring", "collection", "harbour", "window", "paper", "lantern", "market", "garden", "river", "bicycle"),
     *("morning", "letter", "bread", "kitchen", "winter", "train", "island", "mountain", "copper", "evening"),
     *("orchard", "linen", "story", "corner", "bridge", "painter", "summer", "atlas"),
 )
 
+MSYS_API = (
+    '{"options" : {"open_tracking" : true, "click_tracking" : true},\r\n'
+    '   "campaign_id" : "newsletter-47", "tags" : ["news", "spring"],\r\n'
+    '   "metadata" : {"customer" : "4711", "list" : "readers"}}'
+)
 
-def newsletter(*, links: int = 20, size: int = 25_000, encoding: str = "8bit") -> bytes:
-    """A newsletter of about `size` octets with `links` links, a fifth of them in its text, CRLF line ends."""
-    in_text = links // 5
+
+def newsletter(
+    *,
+    links: int = 20,
+    size: int = 25_000,
+    encoding: str = "8bit",
+    msys_api: str = MSYS_API,
+    html_links: int | None = None,
+) -> bytes:
+    """A newsletter of about `size` octets before it is encoded, CRLF line ends.
+
+    `links` links, of which `html_links` (four fifths of them) are in its HTML and the others in its text; `encoding` is
+    that of the HTML part.
+    """
+    in_text = links // 5 if html_links is None else links - html_links
     text = [f"Story {n}: https://news.example.org/story/{n}?issue=47&from=text" for n in range(in_text)]
     rows = [_story(number) for number in range(links - in_text)]
     head = (
@@ -23,19 +42,12 @@ def newsletter(*, links: int = 20, size: int = 25_000, encoding: str = "8bit") -
     while len(html) < size - 1_100:
         rows.append(f"<tr><td><p>{_words(len(html), 60)}</p>\r\n</td></tr>\r\n")
         html = head + "".join(rows) + tail
-    if encoding == "quoted-printable":
-        import quopri
-
-        body = quopri.encodestring(html.replace("\r\n", "\n").encode()).replace(b"\n", b"\r\n").decode()
-    else:
-        body = html
+    body = encode_body(html.encode(), encoding).decode()
     return (
         'From: "The News" <news@sender.example>\r\nTo: reader@rcpt.example\r\n'
         "Subject: Newsletter 47: spring, and more\r\n"
         "Date: Sat, 21 Nov 2026 09:00:00 +0000\r\nMessage-ID: <47@sender.example>\r\n"
-        'X-MSYS-API: {"options" : {"open_tracking" : true, "click_tracking" : true},\r\n'
-        '   "campaign_id" : "newsletter-47", "tags" : ["news", "spring"],\r\n'
-        '   "metadata" : {"customer" : "4711", "list" : "readers"}}\r\n'
+        f"X-MSYS-API: {msys_api}\r\n"
         'MIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary="=_newsletter_47"\r\n\r\n'
         "--=_newsletter_47\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
         + "\r\n".join(text)
