@@ -20,6 +20,7 @@ from mailwake.events.model import EventType
 from mailwake.flows.click_flow import EVENT_TYPES
 from mailwake.flows.message_events import EVENT_OF
 from mailwake.flows.message_flow import NO_UNIQUE_ID
+from mailwake.library.describe import library_reference
 from mailwake.markdown import code, table
 from mailwake.metrics import METRICS
 from mailwake.policy.describe import header_reference
@@ -200,6 +201,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "metrics.md": metrics_page,
     "command-line.md": cli_page,
     "http.md": http_page,
+    "library.md": library_reference,
 }
 
 

@@ -29,31 +29,38 @@ class TrackSettings:
     tracking_domain: str
     """Host, or host:port, of the tracker, as it stands in links."""
     open_tracking: bool = True
+    """Whether an image at the end of the HTML part reports opens."""
     click_tracking: bool = True
+    """Whether links are tracked."""
     initial_open: bool = True
     """Whether opens are also reported by an image at the start, which is shown even where long messages are clipped."""
     open_tracking_scheme: Literal["http", "https"] = "https"
+    """The scheme of the images; AMP parts take `https` alone."""
     click_tracking_scheme: Literal["http", "https"] = "https"
+    """The scheme of the links."""
     tracking_link_expiry: int = 31_536_000
     """Seconds after which a click still leads on, but leaves no event."""
     campaign_id: str | None = None
-    """At most 64 bytes of UTF-8."""
+    """The campaign that events name; at most 64 bytes of UTF-8."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    """Of it travels what fits `max_metadata_len`, whole pairs in their order."""
+    """What events say of the recipient; of it travels what fits `max_metadata_len`, whole pairs in their order."""
     tags: Sequence[str] = ()
-    """At most ten; more are left out."""
+    """Labels that events carry; at most ten, more are left out."""
     customer_id: str | None = None
+    """Whose mail it is."""
     click_tracking_include_metadata: bool = True
+    """Whether links carry the metadata too, and not the images alone."""
     max_metadata_len: int = 200
-    """Bytes of compact JSON."""
+    """Bytes of metadata that travel, as compact JSON."""
     rewriting: RewriteSettings = DEFAULT_SETTINGS
+    """What a site may choose about the changes themselves."""
     sent: int | None = None
     """Unix seconds from which on the life of links counts; None: what the message's Date field says."""
     transmission_id: int | None = None
     """The message's number in events, below 2**63. None: made from message, recipient and time, so that the same call
     gives the same bytes; two of those are equal by chance once in four billion messages of the same second."""
     recipient_index: int = 0
-    """With a `transmission_id` shared by recipients, a number of this one's own, below 65,536."""
+    """With a `transmission_id` that recipients share, a number of this one's own, below 65,536."""
 
     def __post_init__(self) -> None:
         if not is_authority(self.tracking_domain):

@@ -20,8 +20,11 @@ class TrackedLink:
     target: str
     """Where a click leads."""
     name: str
+    """Its name in events."""
     unsubscribe: bool
+    """Its click is a `link_unsubscribe` event."""
     tracked: bool
+    """Whether it leads over the tracker in this copy."""
     reason: str
     """Why it is not tracked; "" when it is."""
     url: str
@@ -37,10 +40,11 @@ class TrackedMessage:
     content: bytes
     """The message to send: the one given, with nothing changed but links, marks and images, and without X-MSYS-API."""
     links: tuple[TrackedLink, ...]
-    """Every link of the parts that were looked at, in their order; empty when nothing is tracked."""
+    """Every link of the parts that were looked at, in their order, tracked or not."""
     skipped: tuple[SkippedPart, ...]
     """What was left alone although it might hold links, and why."""
     transmission_id: int
+    """The message's number in events."""
     message_id: str
     """The copy's id in events."""
 
