@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check docs clean
+.PHONY: run test check fuzz docs clean
 
 run: $(VENV)/.runtime  ## start mailwake with embedded defaults: mail in on 2525, delivered into a local maildir
 	$(BIN)/mailwake serve --demo
@@ -17,6 +17,10 @@ check: $(VENV)/.development  ## everything CI checks besides the tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/write_reference.py --check
+
+FUZZ_SECONDS ?= 60
+fuzz: $(VENV)/.fuzzing  ## fuzz the readers of headers, MIME, HTML, text and X-MSYS-API, each for FUZZ_SECONDS
+	$(BIN)/python -m tests.fuzz.run --seconds $(FUZZ_SECONDS)
 
 docs: $(VENV)/.development  ## write docs/reference/ anew from the code
 	$(BIN)/python tools/write_reference.py
@@ -32,6 +36,11 @@ $(VENV)/.runtime: pyproject.toml | $(BIN)/python
 $(VENV)/.development: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@ $(VENV)/.runtime
+
+$(VENV)/.fuzzing: $(VENV)/.development
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary atheris -e '.[dev,fuzz]' || \
+		{ echo "NO FUZZING: atheris has no wheel for this Python and platform; CPython 3.11 on Linux (x86-64) has one"; exit 1; }
+	@touch $@
 
 clean:  ## remove the virtual environment and all caches, but no data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist build

@@ -1,0 +1,22 @@
+"""Inputs of the fuzz targets that once showed a bug: each target's check is run over them in the tests."""
+
+from __future__ import annotations
+
+from tests.fuzz.bodies import body_input
+
+REGRESSIONS: dict[str, tuple[bytes, ...]] = {
+    "header": (
+        b"Subject: =?utf-8?B?a?=\r\n",  # an exception: no base64
+        b"From: =?utf-7?Q?+2AA-?=\r\n",  # half of a surrogate pair in an event
+        b"Subject: =?raw_unicode_escape?Q?\\ud800?=\r\n",
+    ),
+    "mime": (
+        # A part without a blank line: the image stood in its header.
+        b"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/html\n--b--\n",
+        # An escape character beside a link, which says something else when other text follows it.
+        b"\n\x1bhttp://m\x1b$",
+    ),
+    "html": (),
+    "text": (body_input(b"\x1bhttp://m\x1b$", "7bit", "us-ascii"),),
+    "msys_header": (),
+}
