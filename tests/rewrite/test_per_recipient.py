@@ -167,6 +167,11 @@ def test_base64_keeps_lines_before_the_change_and_its_line_length() -> None:
         ),
         (b"Content-Type: text/html; charset=utf-16\r\n", "<a>".encode("utf-16"), "charset needs an encoding"),
         (b"Content-Type: text/html; charset=utf-7\r\n", b"+AG-<a href=http://e.com>", "charset does not round-trip"),
+        (
+            b"Content-Type: text/plain; charset=iso-2022-jp\r\n",
+            b"\x1bhttp://e.com/\x1b$",
+            "charset does not round-trip",
+        ),
         (b"Content-Type: text/plain\r\n", b"x\r\n-----BEGIN PGP MESSAGE-----\r\nhttp://e.com", "pgp inline"),
         (b"Content-Type: multipart/mixed\r\n", b"<a href=http://e.com>", "broken MIME: no boundary"),
         (

@@ -118,14 +118,19 @@ def working_text(body: bytes, charset: bytes) -> WorkingText:
 def back_to_charset(text: WorkingText, original: bytes, offsets: Iterable[int]) -> dict[int, int]:
     """For offsets into `text.octets`, the offsets into `original`, the same text in the part's own charset.
 
-    Raises LeftAlone when the pieces between them, each encoded for itself, are not the original bytes.
+    Raises LeftAlone when the pieces between them, each encoded for itself, are not the original bytes, or do not say
+    the same when something else stands beside them (an escape character at the edge of one).
     """
     if text.shifting_codec is None:
         return {offset: offset for offset in offsets}
     result, encoded, position = {0: 0}, bytearray(), 0
     try:
         for offset in [*sorted(set(offsets)), len(text.octets)]:
-            encoded += text.octets[position:offset].decode("utf-8").encode(text.shifting_codec)
+            piece = text.octets[position:offset].decode("utf-8")
+            encoded_piece = piece.encode(text.shifting_codec)
+            if encoded_piece.decode(text.shifting_codec) != piece:
+                raise LeftAlone("charset does not round-trip")
+            encoded += encoded_piece
             position = offset
             result[offset] = len(encoded)
     except UnicodeError as error:
