@@ -165,6 +165,10 @@ def start_mailwake(tmp_path: Path) -> Iterator[Callable[..., Mailwake]]:
             service.stop()
 
 
+# The last two lines that smtp-sink puts before what it was sent.
+_TRACE_OF_SINK = re.compile(rb"\n\tby smtp-sink[^\n]*\n\t[^\n]*\n")
+
+
 class Sink:
     """Postfix's smtp-sink, which dumps every message it takes into a file of its own."""
 
@@ -197,7 +201,7 @@ class Sink:
             text = path.read_bytes()
             recipient = re.search(rb"^X-Rcpt-Args: <([^>]*)>", text, re.MULTILINE)
             if recipient:
-                found.append((recipient[1].decode(), text.partition(b"\n\tby smtp-sink")[2].partition(b"\n")[2]))
+                found.append((recipient[1].decode(), _TRACE_OF_SINK.split(text, maxsplit=1)[1]))
         return found
 
     def stop(self) -> None:

@@ -17,7 +17,8 @@ MAX_PARTS = 1000
 """Parts of one message; a message with more of them is not understood."""
 
 _MIME_FIELD = re.compile(
-    rb"^content-(type|transfer-encoding|disposition)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)", re.MULTILINE | re.IGNORECASE
+    rb"^content-(type|transfer-encoding|disposition|id)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)",
+    re.MULTILINE | re.IGNORECASE,
 )
 _MEDIA_TYPE = re.compile(rb"[ \t]*+([^\s;(),]++)")
 _PARAMETER = re.compile(
@@ -42,6 +43,8 @@ class Part:
     parameters: dict[bytes, bytes] = field(default_factory=dict)
     transfer_encoding: bytes = b""
     disposition: bytes = b""
+    content_id: bytes = b""
+    """With its angle brackets."""
     parts: list[Part] = field(default_factory=list)
     broken: str = ""
     """Why this part cannot be understood, "" when it can: what stands inside it is then not to be touched."""
@@ -102,21 +105,15 @@ class _Parser:
         seen: dict[bytes, bytes] = {}
         for match in _MIME_FIELD.finditer(self.content, part.start, part.header_end):
             name, value = match[1].lower(), unfold(match[2]).strip()
-            if name in seen:
+            if name == b"id":
+                part.content_id = value
+            elif name in seen:
                 # Readers differ in which of two they believe, so a part that says two things is left alone.
                 if seen[name].lower() != value.lower():
                     part.broken = "contradicting header"
-                continue
-            seen[name] = value
-            if name == b"type":
-                part.content_type = _first_token(value) or default_type
-                part.parameters = parameters(value)
-                part.has_file_name |= b"name" in part.parameters
-            elif name == b"disposition":
-                part.disposition = _first_token(value)
-                part.has_file_name |= b"filename" in parameters(value)
             else:
-                part.transfer_encoding = _first_token(value)
+                seen[name] = value
+                _take(part, name, value, default_type)
 
     def _split(self, part: Part, depth: int) -> None:
         default_type = b"message/rfc822" if part.content_type == b"multipart/digest" else b"text/plain"
@@ -140,6 +137,18 @@ class _Parser:
         position = str(len(parent.parts) + 1)
         number = f"{parent.number}.{position}" if parent.number else position
         parent.parts.append(self.part(start, end, depth + 1, default_type, number))
+
+
+def _take(part: Part, name: bytes, value: bytes, default_type: bytes) -> None:
+    if name == b"type":
+        part.content_type = _first_token(value) or default_type
+        part.parameters = parameters(value)
+        part.has_file_name |= b"name" in part.parameters
+    elif name == b"disposition":
+        part.disposition = _first_token(value)
+        part.has_file_name |= b"filename" in parameters(value)
+    else:
+        part.transfer_encoding = _first_token(value)
 
 
 def parameters(value: bytes) -> dict[bytes, bytes]:

@@ -56,9 +56,17 @@ def _visit(part: Part, root: Part, found: TopParts) -> None:
     if reason is not None:
         found.skipped.append(SkippedPart(describe(part), reason))
     elif part.is_multipart:
-        for child in part.parts:
+        for child in _in_order(part):
             _visit(child, root, found)
     elif part is root or (part.disposition in _BODY_DISPOSITIONS and not part.has_file_name):
         kind = KINDS.get(part.content_type)
         if kind is not None:
             found.by_kind.setdefault(kind, part)
+
+
+def _in_order(part: Part) -> list[Part]:
+    """The parts inside; of multipart/related the one that its `start` names comes first (RFC 2387 §3.2)."""
+    start = part.parameters.get(b"start", b"").strip()
+    if not start or part.content_type != b"multipart/related":
+        return part.parts
+    return sorted(part.parts, key=lambda child: child.content_id != start)
