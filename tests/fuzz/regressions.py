@@ -15,8 +15,13 @@ REGRESSIONS: dict[str, tuple[bytes, ...]] = {
         b"Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/html\n--b--\n",
         # An escape character beside a link, which says something else when other text follows it.
         b"\n\x1bhttp://m\x1b$",
+        # A soft line break put the text `--b--` on a line of its own, where it was the last boundary.
+        b"Content-Type: multipart/mixed; boundary=b\n\n--b\n\nhttp://c\n" + b"x" * 75 + b"--b--\n--b--\n",
     ),
     "html": (),
-    "text": (body_input(b"\x1bhttp://m\x1b$", "7bit", "us-ascii"),),
+    "text": (
+        body_input(b"\x1bhttp://m\x1b$", "7bit", "us-ascii"),
+        body_input(b"HTTP://{{closing \n_double_curly()}}", variant=b"4"),  # the check, not the code, was wrong
+    ),
     "msys_header": (),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import quopri
 import re
 
 import pytest
@@ -142,6 +143,23 @@ def test_only_changed_lines_of_quoted_printable_are_folded_anew() -> None:
     )
     copy = b"".join(render(planned(content), click_urls=[b"http://t/" + b"x" * 100]))
     assert copy == content.replace(b'"http://e.=\r\ncom/"', b'"http://t/' + b"x" * 55 + b"=\r\n" + b"x" * 45 + b'"')
+
+
+@pytest.mark.parametrize("encoding", [b"8bit", b"quoted-printable"])
+@pytest.mark.parametrize(
+    "text",
+    [b"http://e.com/ " + b"x" * 74 + b"--b--", b'http://e.com/"--b--', b"http://e.com/[[data-msys-x]]--b"],
+)
+def test_a_soft_line_break_makes_no_boundary(text: bytes, encoding: bytes) -> None:
+    content = (
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Transfer-Encoding: %b\r\n\r\n%b\r\n--b--\r\n"
+    ) % (encoding, text)
+    for length in range(1000, 1080):
+        copy = b"".join(render(planned(content), click_urls=[b"X" * length]))
+        root = parse(copy)
+        assert (len(root.parts), root.unclosed) == (1, False)
+        decoded = quopri.decodestring(copy[root.parts[0].body_start : root.parts[0].end])
+        assert decoded == text.replace(b"http://e.com/", b"X" * length).replace(b"[[data-msys-x]]", b"")
 
 
 def test_base64_keeps_lines_before_the_change_and_its_line_length() -> None:

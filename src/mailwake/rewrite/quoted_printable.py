@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _EQUALS = 0x3D
+_DASH = b"=2D"
 _BEFORE_SOFT_BREAK = MAX_ENCODED_LINE - 1
 _LONGEST_SEARCHED = 256
 _NOT_LITERAL = re.compile(rb"[^\t\r\n\x20-\x3c\x3e-\x7e]|\r(?!\n)|[ \t](?=\r?\n|\Z)")
@@ -87,6 +88,9 @@ class QuotedPrintableBody:
         return length - start
 
     def _step(self, slot: int, literal_pieces: Sequence[bytes], *, is_last: bool) -> _Step:
+        first, *others = literal_pieces or [b""]
+        if b"".join((first, *others[:1])).startswith(b"--"):
+            literal_pieces = [_DASH + first[1:], *others]  # it may come to stand behind a soft line break
         literal = self._joined(literal_pieces, at_start=False, before_slot=not is_last)
         line_feed = literal.find(b"\n")
         if line_feed < 0:
@@ -133,15 +137,7 @@ class QuotedPrintableBody:
 
     def _folded(self, line: bytes, longest_last: int) -> bytes:
         """The line with soft breaks where it needs them, its last part no longer than `longest_last`."""
-        if len(line) <= longest_last:
-            return line
-        parts, start = [], 0
-        while len(line) - start > longest_last:
-            end = _whole_escapes(line, start, start + _BEFORE_SOFT_BREAK)
-            parts.append(line[start:end])
-            start = end
-        parts.append(line[start:])
-        return self._soft_break.join(parts)
+        return line if len(line) <= longest_last else self._soft_break.join(_in_parts(line, longest_last))
 
 
 def from_encoded(raw: bytes, edits: Sequence[Edit], line_break: bytes, codec: str | None) -> QuotedPrintableBody:
@@ -194,18 +190,28 @@ def _escape(match: re.Match[bytes]) -> bytes:
 def _encoded_text(text: bytes, line_break: bytes) -> bytes:
     soft_break = b"=" + line_break
     lines = _NOT_LITERAL.sub(_escape, text).split(b"\n")
-    return b"\n".join([line if len(line) <= MAX_ENCODED_LINE else _in_parts(line, soft_break) for line in lines])
+    return b"\n".join([line if len(line) <= MAX_ENCODED_LINE else _folded_line(line, soft_break) for line in lines])
 
 
-def _in_parts(line: bytes, soft_break: bytes) -> bytes:
+def _folded_line(line: bytes, soft_break: bytes) -> bytes:
     content = line.removesuffix(b"\r")
-    parts, start = [], 0
-    while len(content) - start > MAX_ENCODED_LINE:
-        end = _whole_escapes(content, start, start + _BEFORE_SOFT_BREAK)
-        parts.append(content[start:end])
-        start = end
-    parts.append(line[start:])
-    return soft_break.join(parts)
+    return soft_break.join(_in_parts(content, MAX_ENCODED_LINE)) + line[len(content) :]
+
+
+def _in_parts(line: bytes, longest_last: int) -> list[bytes]:
+    """The line in parts to be joined by soft breaks, the last one no longer than `longest_last`.
+
+    No part but the first starts with two hyphens: on a line of its own such text could be read as a boundary.
+    """
+    parts, start, before = [], 0, b""
+    while len(before) + len(line) - start > longest_last:
+        end = _whole_escapes(line, start, start + _BEFORE_SOFT_BREAK - len(before))
+        parts.append(before + line[start:end])
+        start, before = end, b""
+        if line.startswith(b"--", start):
+            start, before = start + 1, _DASH
+    parts.append(before + line[start:])
+    return parts
 
 
 def _whole_escapes(line: bytes, start: int, end: int) -> int:
