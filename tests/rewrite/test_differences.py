@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from benchmarks.corpus import with_line_ends
 
 from mailwake.message.mime_tree import parse
 from mailwake.rewrite.edits import Purpose, chosen
+from mailwake.rewrite.html_scanner import scan
 from mailwake.rewrite.per_recipient import render
-from mailwake.rewrite.plan import MessagePlan, make_plan
+from mailwake.rewrite.plan import MessagePlan, RewriteSettings, make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,7 +94,7 @@ def test_corpus(
     unfit = []
     for file in corpus:
         utf_16 = file.charset == "utf-16"
-        text = file.content if utf_16 else file.content.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        text = file.content if utf_16 else with_line_ends(file.content)
         content = make_message(text, charset=file.charset or "utf-8", transfer_encoding=transfer_encoding)
         plan = check(content, body_decoder, "utf-16-le" if utf_16 else "ascii")
         if not plan.parts:
@@ -105,6 +107,7 @@ def test_corpus(
 @pytest.mark.parametrize(
     ("charset", "codec"),
     [
+        ("utf-8", "ascii"),
         ("windows-1252", "ascii"),
         ("gb18030", "ascii"),
         ("iso-2022-jp", "iso2022_jp"),
@@ -132,3 +135,43 @@ def test_corpus_in_charsets(
         reasons |= {skipped.reason for skipped in plan.skipped_parts}
     unfoldable = charset.startswith("utf-16") and transfer_encoding in ("7bit", "8bit")
     assert reasons == ({"charset needs an encoding"} if unfoldable else set())
+
+
+def with_marks(document: bytes) -> tuple[bytes, int]:
+    """The document with attributes for the tracking system in every link, at both ends of its tag, and their number."""
+    pieces, position = [], 0
+    tags = [tag for tag in scan(document).links if tag.href_start >= 0]
+    for number, tag in enumerate(tags):
+        pieces.append(document[position : tag.name_end])
+        pieces.append(
+            b' data-msys-linkname="n%d &amp; &#252;"' % number if number % 2 else b"\r\n\tDATA-MSYS-SubLink = x"
+        )
+        position = tag.name_end
+        if number % 3 == 0 and document[tag.end - 2] not in b"/= \t\r\n":
+            pieces += (document[position : tag.end - 1], b" data-msys-unsubscribe='1'")
+            position = tag.end - 1
+    pieces.append(document[position:])
+    return b"".join(pieces), len(tags)
+
+
+@pytest.mark.parametrize("transfer_encoding", ENCODINGS)
+def test_attributes_for_the_tracking_system_leave_no_trace(
+    corpus: list[Any], transfer_encoding: str, make_message: Callable[..., bytes], body_decoder: Callable[..., bytes]
+) -> None:
+    """The copy of a document with them is the copy of the document without them, octet for octet."""
+    marked_links = 0
+    for file in corpus:
+        if file.charset == "utf-16":
+            continue
+        document = with_line_ends(file.content)
+        marked, number = with_marks(document)
+        marked_links += number
+        copies = []
+        for text in (document, marked):
+            content = make_message(text, charset=file.charset or "utf-8", transfer_encoding=transfer_encoding)
+            plan = make_plan(content, parse(content), settings=RewriteSettings(track_mso=False))
+            copy = b"".join(render(plan, click_urls=click_urls(plan), open_url=OPEN_URL))
+            root = parse(copy)
+            copies.append((len(plan.tracked), body_decoder(copy[root.body_start :], root.transfer_encoding)))
+        assert copies[0] == copies[1], file.name
+    assert marked_links > 900
