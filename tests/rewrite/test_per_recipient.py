@@ -191,6 +191,11 @@ def test_base64_keeps_lines_before_the_change_and_its_line_length() -> None:
             "charset does not round-trip",
         ),
         (b"Content-Type: text/plain\r\n", b"x\r\n-----BEGIN PGP MESSAGE-----\r\nhttp://e.com", "pgp inline"),
+        (
+            b"Content-Type: text/html\r\n",
+            b"<pre>-----BEGIN PGP SIGNED MESSAGE-----\r\n<a href=http://e.com>",
+            "pgp inline",
+        ),
         (b"Content-Type: multipart/mixed\r\n", b"<a href=http://e.com>", "broken MIME: no boundary"),
         (
             b"Content-Type: multipart/mixed; boundary=b\r\n",

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from mailwake.rewrite.found_links import LinkCollector
     from mailwake.rewrite.settings import RewriteSettings
 
-_INLINE_PGP = re.compile(rb"^-----BEGIN PGP (?:SIGNED )?MESSAGE-----", re.MULTILINE)
+# In HTML it stands behind a tag, as in `<pre>-----BEGIN …`.
+_INLINE_PGP = re.compile(rb"(?:^|>)[ \t]*+-----BEGIN PGP (?:SIGNED )?MESSAGE-----", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def plan_part(content: bytes, part: Part, kind: str, collector: LinkCollector, s
     if encoding is Encoding.PLAIN and (text.shifting_codec or "").startswith(("utf-16", "utf-32")):
         # It has no lines of bytes, so it could be neither measured nor folded (and RFC 2046 §4.1.1 forbids it).
         raise LeftAlone("charset needs an encoding")
-    if kind == "text" and b"-----BEGIN PGP" in text.octets and _INLINE_PGP.search(text.octets):
+    if b"-----BEGIN PGP" in text.octets and _INLINE_PGP.search(text.octets):
         raise LeftAlone("pgp inline")
     mark = collector.mark()
     edits = (
