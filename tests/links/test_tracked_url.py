@@ -58,6 +58,13 @@ def test_whatever_the_sub_path_the_token_is_found_again(sub_path: str, token: st
     ("path", "found"),
     [
         ("/f/a/TOKEN", ("f", "TOKEN")),
+        ("/f/a/TOKEN).", ("f", "TOKEN")),
+        ("/f/a/TOKEN%29%2E", ("f", "TOKEN")),
+        ("/f/a/TOKEN%29%2c'", ("f", "TOKEN")),
+        ("/q/TOKEN_*", ("q", "TOKEN_")),
+        ("/f/a/TOKEN.x", ("f", "TOKEN.x")),
+        ("/f/a/TOKEN%20", ("f", "TOKEN%20")),
+        ("/f/a/).", None),
         ("/f/app/offers/TOKEN", ("f", "TOKEN")),
         ("/q/TOKEN", ("q", "TOKEN")),
         ("/o/TOKEN", ("o", "TOKEN")),

@@ -53,15 +53,37 @@ def clean_sub_path(sub_path: str) -> str:
     return quote("/".join(kept), safe="/-._~!$()*,;:@") or DEFAULT_SUB_PATH
 
 
+# What programs that make text into links take for part of the URL, as it stands in a path.
+_PUNCTUATION = ".,;:!?'\")*>]}|"
+_ENCODED_PUNCTUATION = frozenset(f"%{ord(character):02X}" for character in _PUNCTUATION)
+_MOST_ENCODED = 8
+_TOKEN_END = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
 def parse_path(path: str) -> TrackedPath | None:
-    """The family and token in a request's path (no query, no host); None when it is no tracked link's path."""
+    """The family and token in a request's path (no query, no host); None when it is no tracked link's path.
+
+    Punctuation behind the token is ignored: the sentence around a URL in plain text, which some programs take along.
+    """
     last = path.rfind("/")
     family = path[1:2]
     if path[:1] != "/" or path[2:3] != "/" or family not in FAMILIES or last + 1 == len(path):
         return None
     if (last > 2) != (family == "f"):  # clicks have a sub-path, the others none
         return None
-    return TrackedPath(family, path[last + 1 :])
+    token = path[last + 1 :]
+    if token[-1] not in _TOKEN_END or "%" in token:
+        token = _without_punctuation(token)
+    return TrackedPath(family, token) if token else None
+
+
+def _without_punctuation(token: str) -> str:
+    for _ in range(_MOST_ENCODED):
+        token = token.rstrip(_PUNCTUATION)
+        if token[-3:].upper() not in _ENCODED_PUNCTUATION:
+            break
+        token = token[:-3]
+    return token
 
 
 def parse_url(url: str) -> TrackedPath | None:

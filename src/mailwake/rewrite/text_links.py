@@ -22,13 +22,16 @@ _NOTE = re.compile(
     r"data-msys-(clicktrack|unsubscribe|sublink)\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s\]]+))", re.IGNORECASE
 )
 _OPTION_NAMES = {"clicktrack": "click_track", "unsubscribe": "unsubscribe", "sublink": "sub_path"}
-# White space and separators beyond ASCII, and bytes that are no character of the charset.
+# White space, separators and marks of direction beyond ASCII, and bytes that are no character of the charset.
 _END_BEYOND_ASCII = re.compile(
-    "[\x80-\xa0\u1680\u2000-\u200b\u2028\u2029\u202f\u205f\u2060\u3000\ufeff\ufffc\udc80-\udcff]"
+    "[\x80-\xa0\u1680\u2000-\u200b\u200e\u200f\u2028-\u202f\u205f-\u2069\u3000\ufeff\ufffc\udc80-\udcff]"
 )
 _CLOSING_PUNCTUATION = frozenset(
-    ".,;:!?'*_~`\u2019\u201d\u00bb\u203a\u2026\u3001\u3002\uff0c\uff0e\uff1a\uff1b\uff01\uff1f\u300d\u300f\u3011\uff09"
+    ".,;:!?'*|`\u2013\u2014\u2019\u201d\u00bb\u203a\u2026\u3001\u3002\uff0c\uff0e\uff1a\uff1b\uff01\uff1f"
+    "\u300d\u300f\u3011\uff09"
 )
+# They belong to the URL (ids often end so), unless the same one stands before it: `_http://e.com/a_`.
+_EMPHASIS = frozenset("_~")
 _OPENER = {")": "(", "]": "[", "}": "{"}
 _NO_HOST = frozenset("/?#:@.")
 # The next line goes on with the URL, unless it is quoted, indented, punctuation, or a URL of its own.
@@ -86,7 +89,7 @@ def urls(text: bytes, codec: str, *, joined_lines: bool = False) -> Iterator[Tex
         if position >= run_end:  # else this URL lies in the same run as the one before
             run_end = _run_end(text, position, joined_lines=joined_lines)
             notes = _NOTES.match(text, run_end) if text.startswith(b"[[", run_end) else None
-        end = _url_end(text, position, run_end, codec, trimmed=notes is None)
+        end = _url_end(text, start, position, run_end, codec, trimmed=notes is None)
         if end <= position:
             continue
         url = macros.replaced(text[start:end])
@@ -122,7 +125,7 @@ def _run_end(text: bytes, position: int, *, joined_lines: bool) -> int:
     return end
 
 
-def _url_end(text: bytes, start: int, run_end: int, codec: str, *, trimmed: bool) -> int:
+def _url_end(text: bytes, scheme: int, start: int, run_end: int, codec: str, *, trimmed: bool) -> int:
     """Where the URL ends whose host starts here; `start` when it is none. Nothing ends a URL after `run_end`."""
     # What is longer is too long to be tracked; looking at it once is enough.
     run = text[start : min(run_end, start + _LONGEST_RUN)]
@@ -135,7 +138,7 @@ def _url_end(text: bytes, start: int, run_end: int, codec: str, *, trimmed: bool
     if len(url) >= _LONGEST_RUN // _LONGEST_CHARACTER and len(run) == _LONGEST_RUN:
         return run_end
     if trimmed:
-        url = _without_closing_punctuation(url)
+        url = _without_closing_punctuation(url, before=chr(text[scheme - 1]) if scheme else "")
     if not url or url[0] in _NO_HOST:
         return start
     if ascii_run:
@@ -164,8 +167,11 @@ def _up_to_stop(run: bytes, codec: str) -> tuple[str, bool]:
         window *= 2
 
 
-def _without_closing_punctuation(text: str) -> str:
-    """Without what belongs to the sentence around it: `(see http://a/b_(c)).` holds `a/b_(c)`."""
+def _without_closing_punctuation(text: str, *, before: str) -> str:
+    """Without what belongs to the sentence around it: `(see http://a/b_(c)).` holds `a/b_(c)`.
+
+    `before` is the character before the URL.
+    """
     end = len(text)
     excess: dict[str, int] = {}
     while end:
@@ -176,7 +182,7 @@ def _without_closing_punctuation(text: str) -> str:
             if excess[last] <= 0:
                 break
             excess[last] -= 1
-        elif last not in _CLOSING_PUNCTUATION:
+        elif last not in _CLOSING_PUNCTUATION and not (last == before and last in _EMPHASIS):
             break
         end -= 1
     return text[:end]
