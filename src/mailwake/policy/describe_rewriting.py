@@ -52,10 +52,16 @@ UNTRACKED_LINKS = (
 _TEXT = "Content-Type: text/plain"
 UNTRACKED_PARTS = (
     ("inside `multipart/signed`, or S/MIME", 'Content-Type: multipart/signed; boundary="b"\n\n--b\n\nA\n--b--\n'),
+    (
+        "a message that arrives with a DKIM or ARC signature, unless `on_signed` is `track` *(ours)*",
+        f"DKIM-Signature: d=a.example; b=x\n{_TEXT}\n\nA\n",
+    ),
     ("inside `multipart/encrypted`", 'Content-Type: multipart/encrypted; boundary="b"\n\n--b\n\nA\n--b--\n'),
     ("text with an inline PGP block", f"{_TEXT}\n\n-----BEGIN PGP SIGNED MESSAGE-----\n\nA\n"),
     ("a multipart whose boundary is not there", 'Content-Type: multipart/mixed; boundary="b"\n\nA\n'),
     ("a header that says two things", f"{_TEXT}\nContent-Type: text/html\n\nA\n"),
+    ("HTML without a blank line behind its header", "Content-Type: text/html\n"),
+    ("UTF-16 or UTF-32 without quoted-printable or base64", f"{_TEXT}; charset=utf-16le\n\nA\0\n\0"),
     ("an unknown charset", f"{_TEXT}; charset=x-unheard-of\n\nA\n"),
     ("text that its charset cannot give back", f"{_TEXT}; charset=utf-7\n\n+AEE-\n"),
     ("an unknown transfer encoding", f"{_TEXT}\nContent-Transfer-Encoding: x-uuencode\n\nA\n"),
@@ -147,8 +153,8 @@ _MACROS = """
 ## Macros
 
 `{{opening_double_curly()}}` becomes `{{` and `{{closing_double_curly()}}` becomes `}}`, in parts that are tracked;
-other double curly braces stay. `{{open_pixel()}}` in the HTML part says where the image that reports an open shall
-stand; there is then no image at the start *(ours)*.
+other double curly braces stay. With the setting `open_pixel = "macro"`, `{{open_pixel()}}` in the HTML part says where
+the image that reports an open stands, there is no image at the start, and a part without the macro gets none *(ours)*.
 
 """
 
