@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from mailwake.message.encoded_words import decode_words
 from mailwake.message.headers import fields, find, unfold
 from mailwake.message.summary import SUBJECT_LIMIT, domain_of, summarise
@@ -22,15 +24,28 @@ def check_header(content: bytes) -> None:
         assert content[field.end : field.end + 1] not in (b" ", b"\t")
         check_unfolded(content[field.value_start : field.value_end])
         position = field.end
-    for line in content.split(b"\n"):
-        # What is passed over has no name that Python's own reading of a header would take for one.
-        name, colon, _ = line.partition(b":")
-        if colon and name.isalnum():
-            assert find(found, name), line
+    assert [(field.name, content[field.value_start : field.end]) for field in found] == line_by_line(content)
     for field in found:
         assert field in find(found, field.name.swapcase())
     check_summary(content)
     check_words(content.decode("utf-8", "replace"))
+
+
+def line_by_line(content: bytes) -> list[tuple[bytes, bytes]]:
+    """The names and values of the fields as a plain reading of lines finds them, line breaks included."""
+    found: list[tuple[bytes, bytes]] = []
+    in_field = False
+    for line in re.findall(rb"[^\n]*\n|[^\n]+", content):
+        name, colon, value = line.partition(b":")
+        if line[:1] in (b" ", b"\t"):
+            if in_field:
+                found[-1] = found[-1][0], found[-1][1] + line
+            continue
+        name = name.rstrip(b" \t")
+        in_field = bool(colon and name and not set(name) - set(range(0x21, 0x7F)))
+        if in_field:
+            found.append((name, value))
+    return found
 
 
 def check_unfolded(value: bytes) -> None:

@@ -109,11 +109,12 @@ def literals_and_slots(text: bytes, edits: Iterable[Edit], start: int = 0) -> tu
 def has_long_line(text: bytes) -> bool:
     """Whether a line of the text is longer than 998 bytes."""
     start, length = 0, len(text)
-    longest_with_break = MAX_LINE + 2
     while length - start > MAX_LINE:
-        line_feed = text.rfind(b"\n", start, start + longest_with_break)
+        line_feed = text.rfind(b"\n", start, start + MAX_LINE + 1)
         if line_feed < 0:
-            return True
+            line_feed = start + MAX_LINE + 1
+            if text[line_feed - 1 : line_feed + 1] != b"\r\n":
+                return True
         start = line_feed + 1
     return False
 
