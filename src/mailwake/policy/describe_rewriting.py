@@ -61,7 +61,7 @@ UNTRACKED_PARTS = (
     ("a multipart whose boundary is not there", 'Content-Type: multipart/mixed; boundary="b"\n\nA\n'),
     ("a header that says two things", f"{_TEXT}\nContent-Type: text/html\n\nA\n"),
     ("HTML without a blank line behind its header", "Content-Type: text/html\n"),
-    ("UTF-16 or UTF-32 without quoted-printable or base64", f"{_TEXT}; charset=utf-16le\n\nA\0\n\0"),
+    ("UTF-16 or UTF-32 without quoted-printable or base64", f"{_TEXT}; charset=utf-16le\n\nA\0"),
     ("an unknown charset", f"{_TEXT}; charset=x-unheard-of\n\nA\n"),
     ("text that its charset cannot give back", f"{_TEXT}; charset=utf-7\n\n+AEE-\n"),
     ("an unknown transfer encoding", f"{_TEXT}\nContent-Transfer-Encoding: x-uuencode\n\nA\n"),
