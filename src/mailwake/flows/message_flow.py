@@ -154,6 +154,7 @@ class MessageFlow:
             recipients=len(outcomes),
             size=len(message.content),
             links=message.tracked_links,
+            signed=", ".join(message.signed_by),
             next_hop=first.next_hop,
             outcome=first.status.value if len({o.status for o in outcomes}) == 1 else "mixed",
             next_hop_reply=str(first.reply),
