@@ -74,7 +74,7 @@ _FRAGMENTS = (
 
 
 def test_soup_against_html5lib() -> None:
-    """Random sequences of tags and their pieces; svg, math, template and frameset have snippets of their own."""
+    """Random sequences of tags and their pieces; svg, math, template and frameset have tests of their own."""
     chance = random.Random(20261122)
     wrong = []
     for _ in range(1500):
@@ -106,6 +106,14 @@ HOSTILE = {
     "nul": b"\0<\0a\0",
     "dashes": b"<!-- - -",
     "hidden elements": b'<div style="display:none">',
+    "usual attributes": b' a="b"',
+    "table cells": b'<td a="b" c=\'',
+    "scripts in scripts": b"<script><!--<script></script>",
+    "almost end tags": b"<title></titl",
+    "attributes apart": b"a \n= \n",
+    "brackets": b"<svg><![CDATA[ ] ]",
+    "templates": b"<template><a href=x>",
+    "tables": b"<table><td><svg>",
 }
 
 

@@ -1,152 +1,83 @@
-"""Inside `<svg>` and `<math>` other tokenizer rules hold, until an HTML element breaks out (WHATWG HTML §13.2.6.5)."""
+"""Inside `<svg>` and `<math>` other rules hold, until an HTML element breaks out (WHATWG HTML §13.2.6.5)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from mailwake.rewrite import html_grammar as grammar
-from mailwake.rewrite.html_tags import HtmlScan, attributes, link_tag_from_attributes
-from mailwake.rewrite.raw_text import end_of_raw_text
+from mailwake.rewrite.html_tags import attributes
+from mailwake.rewrite.open_elements import Element
 
 if TYPE_CHECKING:
-    from re import Match
+    from mailwake.rewrite.html_tags import Tag
+    from mailwake.rewrite.tree_construction import TreeConstruction
 
 _BREAKOUT = frozenset(
     b"b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing menu meta "
     b"nobr ol p pre ruby s small span strong strike sub sup table tt u ul var".split()
 )
 _BREAKOUT_FONT_ATTRIBUTES = frozenset((b"color", b"face", b"size"))
-_VOID = frozenset(b"br img hr input meta link area embed wbr source col base param track".split())
-_RAW_TEXT = frozenset(name.encode() for name in grammar.RAW_TEXT_ELEMENTS)
 _SVG_INTEGRATION_POINTS = frozenset((b"foreignobject", b"desc", b"title"))
 _MATH_TEXT_INTEGRATION_POINTS = frozenset((b"mi", b"mo", b"mn", b"ms", b"mtext"))
 _HTML_ENCODINGS = frozenset((b"text/html", b"application/xhtml+xml"))
-_MAX_OPEN_ELEMENTS = 512
 
 
-class _Element(NamedTuple):
-    name: bytes
-    namespace: bytes
-    integration: str = ""
-    """"html" when HTML rules hold for its content, "text" when they hold for most of it (MathML's text elements)."""
-
-    @property
-    def holds_html(self) -> bool:
-        return self.namespace == b"html" or self.integration == "html"
+def holds(current: Element, name: bytes) -> bool:
+    """Whether a start tag of this name, with `current` open, is read by the rules for foreign content (§13.2.6)."""
+    if not current.namespace or current.integration == "html":
+        return False
+    if current.integration == "text":
+        return name in (b"mglyph", b"malignmark")
+    return not (current.name == b"math annotation-xml" and name == b"svg")
 
 
-class _Tag(NamedTuple):
-    name: bytes
-    start: int
-    name_end: int
-    end: int
-    self_closing: bool
+def start(tree: TreeConstruction, tag: Tag) -> None:
+    """A start tag for which `holds` is true."""
+    if tag.name in _BREAKOUT or _is_breakout_font(tree, tag):
+        _break_out(tree)
+        tree.start(tag)
+        return
+    if tag.name in (b"a", b"area"):
+        tree.note_link(tag)
+    if not tag.self_closing:
+        namespace = tree.open.current.namespace
+        tree.open.push(Element(tag.name, namespace, _integration(tree, tag, namespace)))
 
 
-def skip_foreign_content(document: bytes, match: Match[bytes], found: HtmlScan) -> int:
-    """Note the links inside the svg or math element that `match` opened, and give the offset where HTML goes on.
+def end(tree: TreeConstruction, tag: Tag) -> None:
+    """An end tag while a foreign element is the current one; it may close that one and HTML elements around it."""
+    if tag.name in (b"p", b"br"):
+        _break_out(tree)
+        tree.end(tag)
+        return
+    for depth, element in enumerate(reversed(tree.open.stack), 1):
+        if not element.namespace:
+            tree.open.spend(depth)
+            tree.end(tag)
+            return
+        if element.name == element.namespace + b" " + tag.name:
+            tree.open.pop_through(element)
+            return
 
-    Sets `found.unterminated` when the document ends inside a construct that never ends.
-    """
-    if document[match.end() - 2] == 0x2F:  # <svg/> has no content
-        return match.end()
-    name = match[grammar.FOREIGN].lower()
-    return _ForeignContent(document, found, _Element(name, name)).skip(match.end())
+
+def _break_out(tree: TreeConstruction) -> None:
+    while tree.open.current.namespace and not tree.open.current.integration:
+        tree.open.pop()
 
 
-class _ForeignContent:
-    def __init__(self, document: bytes, found: HtmlScan, root: _Element) -> None:
-        self.document = document
-        self.found = found
-        self.stack = [root]
-        self.open_names = {root.name: 1}
+def _integration(tree: TreeConstruction, tag: Tag, namespace: bytes) -> str:
+    if namespace == b"svg":
+        return "html" if tag.name in _SVG_INTEGRATION_POINTS else ""
+    if tag.name in _MATH_TEXT_INTEGRATION_POINTS:
+        return "text"
+    if tag.name == b"annotation-xml":
+        for attribute in attributes(tree.document, tag.name_end, tag.end):
+            if attribute.name == b"encoding":
+                value = tree.document[attribute.value_start : attribute.value_end]
+                return "html" if value.lower() in _HTML_ENCODINGS else ""
+    return ""
 
-    def skip(self, position: int) -> int:
-        while self.stack:
-            # CDATA sections exist only where the current element is not one of HTML's.
-            pattern = grammar.TAG_IN_HTML if self.stack[-1].namespace == b"html" else grammar.TAG_IN_FOREIGN
-            match = pattern.match(self.document, position)
-            if match is None:
-                # Text, comments, or a construct that never ends: with a `<` in it nothing of it may be changed.
-                self.found.unterminated = self.document.find(b"<", position)
-                return len(self.document)
-            position = match.end()
-            self_closing = self.document[position - 2] == 0x2F
-            tag = _Tag(match[2].lower(), match.start(1) - 1, match.end(2), position, self_closing)
-            if match[1]:
-                self._end_tag(tag)
-            else:
-                position = self._start_tag(tag)
-                if position < 0:
-                    self.found.unterminated = tag.start
-                    return len(self.document)
-        return position
 
-    def _end_tag(self, tag: _Tag) -> None:
-        if tag.name == b"body":
-            self.found.body_end = tag.start
-        elif tag.name == b"html":
-            self.found.html_end = tag.start
-        if tag.name in (b"p", b"br") and not self.stack[-1].holds_html:
-            self._break_out()
-        elif self.open_names.get(tag.name):
-            while self._pop().name != tag.name:
-                pass
-
-    def _start_tag(self, tag: _Tag) -> int:
-        """Where to go on, -1 when raw text never ends."""
-        if tag.name in (b"a", b"area"):
-            self.found.links.append(link_tag_from_attributes(self.document, tag.start, tag.name_end, tag.end))
-        current = self.stack[-1]
-        if current.holds_html or (current.integration == "text" and tag.name not in (b"mglyph", b"malignmark")):
-            return self._html_start_tag(tag)
-        if tag.name in _BREAKOUT or self._is_breakout_font(tag):
-            self._break_out()
-            # With nothing left open the tag is read again as HTML; in an integration point it changes nothing here.
-            return tag.end if self.stack else tag.start
-        if not tag.self_closing:
-            self._push(_Element(tag.name, current.namespace, self._integration(tag, current.namespace)))
-        return tag.end
-
-    def _html_start_tag(self, tag: _Tag) -> int:
-        if tag.name in (b"svg", b"math"):
-            if not tag.self_closing:
-                self._push(_Element(tag.name, tag.name))
-        elif tag.name in _RAW_TEXT:
-            return end_of_raw_text(self.document, tag.name, tag.end)
-        elif tag.name not in _VOID:
-            self._push(_Element(tag.name, b"html"))
-        return tag.end
-
-    def _integration(self, tag: _Tag, namespace: bytes) -> str:
-        if namespace == b"svg":
-            return "html" if tag.name in _SVG_INTEGRATION_POINTS else ""
-        if tag.name in _MATH_TEXT_INTEGRATION_POINTS:
-            return "text"
-        if tag.name == b"annotation-xml":
-            for attribute in attributes(self.document, tag.name_end, tag.end):
-                if attribute.name == b"encoding":
-                    value = self.document[attribute.value_start : attribute.value_end]
-                    return "html" if value.lower() in _HTML_ENCODINGS else ""
-        return ""
-
-    def _is_breakout_font(self, tag: _Tag) -> bool:
-        return tag.name == b"font" and any(
-            attribute.name in _BREAKOUT_FONT_ATTRIBUTES
-            for attribute in attributes(self.document, tag.name_end, tag.end)
-        )
-
-    def _break_out(self) -> None:
-        """Close elements up to the next one whose content is HTML (§13.2.6.5, "Any other start tag" of the list)."""
-        while self.stack and not (self.stack[-1].holds_html or self.stack[-1].integration):
-            self._pop()
-
-    def _push(self, element: _Element) -> None:
-        if len(self.stack) < _MAX_OPEN_ELEMENTS:
-            self.stack.append(element)
-            self.open_names[element.name] = self.open_names.get(element.name, 0) + 1
-
-    def _pop(self) -> _Element:
-        element = self.stack.pop()
-        self.open_names[element.name] -= 1
-        return element
+def _is_breakout_font(tree: TreeConstruction, tag: Tag) -> bool:
+    return tag.name == b"font" and any(
+        attribute.name in _BREAKOUT_FONT_ATTRIBUTES for attribute in attributes(tree.document, tag.name_end, tag.end)
+    )

@@ -46,15 +46,15 @@ _LONE_LESS_THAN = r"<(?![a-zA-Z!?/])"
 
 _RAW = "|".join(_any_case(name) for name in RAW_TEXT_ELEMENTS)
 _LINK = f"{_any_case('a')}(?:{_any_case('rea')})?+"
-_FOREIGN = f"{_any_case('svg')}|{_any_case('math')}"
-_BODY, _HTML, _FRAMESET = _any_case("body"), _any_case("html"), _any_case("frameset")
+_CONTEXT = "|".join(_any_case(name) for name in ("svg", "math", "template", "frameset"))
+_BODY, _HTML = _any_case("body"), _any_case("html")
 
 # The tags that make up most of a mail, for speed alone: the general patterns below find the same.
 _USUAL_TAGS = rf"</[ac-gi-z][a-z0-9]*+>|<(?:t[dr]|p|div|span|br|img)(?:{_USUAL_ATTRIBUTE})*+ ?+/?+>"
 
 _UNINTERESTING = (
     rf"(?:[^<]++|{_USUAL_TAGS}"
-    rf"|<(?!(?:{_LINK}|{_BODY}|{_FRAMESET}|{_FOREIGN}|{_RAW}){_END_OF_NAME})[a-zA-Z][^{_WS}/>]*+{_ATTRIBUTES}"
+    rf"|<(?!(?:{_LINK}|{_BODY}|{_CONTEXT}|{_RAW}){_END_OF_NAME})[a-zA-Z][^{_WS}/>]*+{_ATTRIBUTES}"
     rf"|</(?!(?:{_BODY}|{_HTML}){_END_OF_NAME})[a-zA-Z][^{_WS}/>]*+{_ATTRIBUTES}"
     rf"|<!--(?!{_CONDITION}){_COMMENT_REST}|{_BOGUS_COMMENT}|{_LONE_LESS_THAN})*+"
 )
@@ -70,13 +70,12 @@ NEXT = _compile(
     rf"|(<{_BODY}{_END_OF_NAME}{_ATTRIBUTES})"  # 9
     rf"|(</{_BODY}{_END_OF_NAME}{_ATTRIBUTES})"  # 10
     rf"|(</{_HTML}{_END_OF_NAME}{_ATTRIBUTES})"  # 11
-    rf"|<({_FOREIGN}){_END_OF_NAME}{_ATTRIBUTES}"  # 12
-    rf"|(<{_FRAMESET}{_END_OF_NAME}{_ATTRIBUTES})"  # 13
-    r"|(\Z))"  # 14
+    rf"|<({_CONTEXT}){_END_OF_NAME}{_ATTRIBUTES}"  # 12
+    r"|(\Z))"  # 13
 )
 """Skips what is UNINTERESTING and matches what follows; `lastindex` says what it is. No match: it never ends."""
-LINK, CONDITIONAL_COMMENT, RAW_TEXT, BODY_START, BODY_END, HTML_END, FOREIGN, FRAMESET, AT_END = (
-    6, 7, 8, 9, 10, 11, 12, 13, 14,
+LINK, CONDITIONAL_COMMENT, RAW_TEXT, BODY_START, BODY_END, HTML_END, CONTEXT, AT_END = (
+    6, 7, 8, 9, 10, 11, 12, 13,
 )  # fmt: skip
 
 ATTRIBUTE = _compile(rf"[{_WS}/]*+([^{_WS}/>][^{_WS}/>=]*+){_CAPTURED_VALUE}")
@@ -104,11 +103,30 @@ SCRIPT_DATA_DOUBLE_ESCAPED = _compile(rf"(-->)|{_SCRIPT_END}")
 _TAG = rf"<(/?)([a-zA-Z][^{_WS}/>]*+){_ATTRIBUTES}"
 TAG_IN_HTML = _compile(rf"(?:[^<]++|{_COMMENT}|{_BOGUS_COMMENT}|{_LONE_LESS_THAN})*+{_TAG}")
 """The next tag of any name: 1 "/" for an end tag, 2 name."""
-_CDATA = r"<!\[CDATA\[(?:[^\]]++|\](?!\]>))*+\]\]>"
-TAG_IN_FOREIGN = _compile(
-    rf"(?:[^<]++|{_COMMENT}|{_CDATA}|(?!<!\[CDATA\[)(?:{_BOGUS_COMMENT})|{_LONE_LESS_THAN})*+{_TAG}"
+_CDATA = r"<!\[CDATA\[((?:[^\]]++|\](?!\]>))*+)\]\]>"
+_TOKEN = (
+    rf"((?:[^<]++|{_LONE_LESS_THAN})++)"  # 1 text
+    rf"|<!--(?={_CONDITION})({_COMMENT_REST})"  # 2
+    rf"|</([a-zA-Z][^{_WS}/>]*+){_ATTRIBUTES}"  # 3 the name of an end tag
+    rf"|<([a-zA-Z][^{_WS}/>]*+){_ATTRIBUTES}"  # 4 the name of a start tag
+    rf"|{_COMMENT}"
 )
-"""The same inside svg and math, the only places where there are CDATA sections (§13.2.5.42)."""
+TOKEN_IN_HTML = _compile(rf"{_TOKEN}|{_BOGUS_COMMENT}")
+TOKEN_IN_FOREIGN = _compile(rf"{_TOKEN}|{_CDATA}|(?!<!\[CDATA\[)(?:{_BOGUS_COMMENT})")
+"""One token; inside svg and math are the only places where there are CDATA sections (§13.2.5.42)."""
+TOKEN_TEXT, TOKEN_CONDITIONAL_COMMENT, TOKEN_END_TAG, TOKEN_START_TAG, TOKEN_CDATA = 1, 2, 3, 4, 5
+
+_QUIRKY_PUBLIC_ID = (
+    r"(?i:\+//silmaril|-//(?:as|advasoft ltd|ietf|metrius|microsoft|netscape comm\. corp\.|o'reilly and associates"
+    r"|softquad(?: software)?|spyglass|sq|sun microsystems corp\.|w3o|webtechs)//|-//w3c//dtd (?:html (?:3|experimental"
+    r"|4\.0 (?:frameset|transitional))|w3 html)|-//w3c//dtd html 4\.01 (?:frameset|transitional)//[^\"'>]*+[\"']\s*+>"
+    r"|html[\"']|-/w3c/dtd html 4\.0 transitional/en[\"'])"
+)
+STANDARDS_MODE = _compile(
+    rf"(?:\xef\xbb\xbf)?+(?:[{_WS}]++|{_COMMENT}|<\?[^>]*+>)*+<!(?i:doctype)[{_WS}]*+(?i:html)(?=[{_WS}>])"
+    rf"(?![{_WS}]*+(?i:public)[{_WS}]*+[\"']{_QUIRKY_PUBLIC_ID})"
+)
+"""A document type that does not mean quirks mode (§13.2.6.4.1): only then does a table end a paragraph."""
 
 VML_OR_LINK = _compile(
     rf"(?:[^<]++|{_BOGUS_COMMENT}|{_LONE_LESS_THAN}|<!--"

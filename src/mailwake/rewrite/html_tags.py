@@ -41,6 +41,16 @@ class Attribute(NamedTuple):
     quote: bytes
 
 
+class Tag(NamedTuple):
+    """Any tag, `start:end` from `<` to after `>`; lower-case name."""
+
+    name: bytes
+    start: int
+    name_end: int
+    end: int
+    self_closing: bool
+
+
 @dataclass(slots=True)
 class HtmlScan:
     """What one pass over a document found; offsets are -1 where there is nothing."""
@@ -55,7 +65,6 @@ class HtmlScan:
     """Before the last `</html>`."""
     unterminated: int = -1
     """Where a tag, comment or raw text starts that never ends: nothing from here on may be changed."""
-    frameset_seen: bool = False
     frameset: bool = False
     """The document is a frameset, which shows neither links nor images."""
 
