@@ -24,7 +24,10 @@ _WINDOWS_1252 = {
 
 def decode(value: str) -> str:
     """`value` as it stands between the quotes, with its character references decoded."""
-    return _REFERENCE.sub(_decoded, value) if "&" in value else value
+    ampersands = value.count("&")
+    if ampersands and ampersands == value.count("&amp;"):  # nearly all links that hold any
+        return value.replace("&amp;", "&")
+    return _REFERENCE.sub(_decoded, value) if ampersands else value
 
 
 def _decoded(match: re.Match[str]) -> str:

@@ -48,9 +48,8 @@ def find(
     if settings.track_mso and scan.conditional_comments:
         tags = merge(scan.links, conditional_links(document, scan.conditional_comments))
     for tag in tags:
-        options = NO_OPTIONS
-        if b"data-msys-" in document[tag.start : tag.end].lower():
-            options = _options(document, tag, codec, edits)
+        marks = document[tag.start : tag.end].lower().count(b"data-msys-")
+        options = _options(document, tag, codec, edits, marks) if marks else NO_OPTIONS
         if tag.href_start < 0:
             continue
         target, reason = resolve(href(document, tag, codec))
@@ -91,11 +90,14 @@ def conditional_links(document: bytes, comments: Sequence[tuple[int, int]]) -> I
             yield link_tag(match, conditional=True)
 
 
-def _options(document: bytes, tag: LinkTag, codec: str, edits: list[Edit]) -> Options:
+def _options(document: bytes, tag: LinkTag, codec: str, edits: list[Edit], at_most: int) -> Options:
     """The `data-msys-…` attributes of a tag, with the edits that remove them; the first of two of one name counts."""
     values: list[str | None] = [None, None, None, None]
     position = tag.name_end
-    while (match := html_grammar.OPTION.match(document, position, tag.end)) is not None:
+    for _ in range(at_most):
+        match = html_grammar.OPTION.match(document, position, tag.end)
+        if match is None:
+            break
         _, name, double_quoted, single_quoted, bare = match.groups()
         position = match.end()
         field = _OPTION_FIELDS[name.lower()]

@@ -72,6 +72,8 @@ def link_name(value: str | None) -> str:
     """The name of a link in events: at most 63 bytes of UTF-8, cut between characters (1-injection §4)."""
     if not value:
         return RAW_URL_NAME
+    if len(value) <= MAX_NAME_BYTES and value.isascii():
+        return value
     return value.encode("utf-8", "replace")[:MAX_NAME_BYTES].decode("utf-8", "ignore")
 
 
