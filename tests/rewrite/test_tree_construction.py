@@ -27,6 +27,8 @@ from mailwake.rewrite.tree_construction import scan_as_parser
         ("<svg><font size=1><style><a href=1></style>", []),
         ("<svg><font><style><a href=1></style>", ["1"]),
         ("<svg/><style><a href=1></style><svg><g/></svg><a href=2>", ["2"]),
+        ("<svg a=b/><style><a href=1></style></svg><svg a='b'/><style><a href=2></style>", ["1"]),
+        ("<div><svg><a href=1/></div><style><a href=2></style>", ["1/"]),
         ("<math><mi><style><a href=1></style><mglyph><style><a href=2></style>", ["2"]),
         ("<math><annotation-xml><svg><foreignObject><style><a href=1></style></svg><a href=2>", ["2"]),
         ('<math><annotation-xml encoding="TEXT/html"><style><a href=1></style><a href=2>', ["2"]),

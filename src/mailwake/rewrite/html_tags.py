@@ -101,3 +101,11 @@ def link_tag_from_attributes(document: bytes, start: int, name_end: int, end: in
         if attribute.name == b"href":
             return LinkTag(start, end, name_end, attribute.value_start, attribute.value_end, attribute.quote)
     return LinkTag(start, end, name_end, -1, -1, b"")
+
+
+def is_self_closing(document: bytes, name_end: int, end: int) -> bool:
+    """Whether a tag ends with a slash of its own; in `<a href=x/>` it belongs to the value (HTML §13.2.5.37)."""
+    if document[end - 2] != 0x2F:
+        return False
+    found = attributes(document, name_end, end)
+    return not found or found[-1].end < end - 1

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mailwake.rewrite import body_mode, foreign_content, head_modes, table_modes
 from mailwake.rewrite import html_grammar as grammar
 from mailwake.rewrite.formatting_elements import FormattingElements
-from mailwake.rewrite.html_tags import HtmlScan, Tag, attributes, link_tag_from_attributes
+from mailwake.rewrite.html_tags import HtmlScan, Tag, attributes, is_self_closing, link_tag_from_attributes
 from mailwake.rewrite.insertion_mode import OTHER, kind_of_text
 from mailwake.rewrite.open_elements import Element, OpenElements, TooMuchWork
 from mailwake.rewrite.raw_text import end_of_raw_text
@@ -100,8 +100,8 @@ class TreeConstruction:
             self._start_tag(self._tag(match, kind))
 
     def _tag(self, match: Match[bytes], group: int) -> Tag:
-        self_closing = self.document[self.position - 2] == 0x2F
-        return Tag(match[group].lower(), match.start(), match.end(group), self.position, self_closing)
+        name_end, end = match.end(group), self.position
+        return Tag(match[group].lower(), match.start(), name_end, end, is_self_closing(self.document, name_end, end))
 
     def _characters(self, characters: bytes) -> None:
         kind = kind_of_text(characters)
