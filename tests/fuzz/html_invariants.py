@@ -23,16 +23,10 @@ if TYPE_CHECKING:
     from mailwake.rewrite.html_tags import HtmlScan
 
 EXCLUDED = re.compile(
-    # The content of a template is a document of its own, into which CSS selectors do not look; we track its links,
-    # for AMP's templates hold them.
+    # The content of a template is a document of its own, into which CSS selectors do not look; its links count here.
     rb"<template"
-    # Parsers up to 2024 drop most tags inside a select; the living standard keeps them (customizable select).
-    rb"|<select"
-    # A frameset throws away what stands before it, or is thrown away itself, depending on all that came before.
-    rb"|<frameset"
     # A link means what it says after its macros are replaced, of which a parser knows nothing.
-    rb"|_double_curly\("
-    rb"|<svg|<math",
+    rb"|_double_curly\(",
     re.IGNORECASE,
 )
 # What stands in a table outside its cells is moved before the table, so the order of the tree is not that of the tags.
@@ -74,7 +68,7 @@ def check_scan(document: bytes, found: HtmlScan) -> None:
             assert behind.startswith(tag.quote)
             assert not tag.quote or tag.quote not in document[tag.href_start : tag.href_end]
         position = tag.end
-    assert found.unterminated == -1 or position <= found.unterminated <= len(document)
+    assert -1 <= found.unterminated <= len(document)
     for start, end in found.conditional_comments:
         assert document[start - 4 : start] == b"<!--"
         assert document[end - 1 : end] == b">"

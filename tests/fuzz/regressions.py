@@ -20,7 +20,10 @@ REGRESSIONS: dict[str, tuple[bytes, ...]] = {
         # A line of 999 octets before a bare line feed counted as one of 998.
         b"\n" + b"y" * 999 + b"\nhttp://e {{closing_double_curly()}}",
     ),
-    "html": (),
+    "html": (
+        body_input(b"<math><mi><a></mi><textarea><a href=>", "base64"),  # the end tag of mi closed the a
+        body_input(b"<a r data-msys-unsubscribe=f =>"),  # without it, `=` was the value of r
+    ),
     "text": (
         body_input(b"\x1bhttp://m\x1b$", "7bit", "us-ascii"),
         body_input(b"HTTP://{{closing \n_double_curly()}}", variant=b"4"),  # the check, not the code, was wrong

@@ -65,6 +65,9 @@ def test_only_the_value_changes(document: bytes, after: bytes | None) -> None:
         (b'<a data-msys-clicktrack href="http://e.com/">', b'<a href="URL0">'),
         (b'<a data-msys-linkname="n" href="mailto:x">', b'<a href="mailto:x">'),
         (b'<a data-msys-linkname="n">', b"<a>"),
+        # What stands before it must not get a value.
+        (b"<a href data-msys-linkname=n =x>", b"<a href data-msys-linkname=n =x>"),
+        (b"<a r data-msys-linkname=n /=x>", b"<a r /=x>"),
         (b'<a href="http://e.com/" data-msys-linkname=>', b'<a href="URL0">'),
         (b'<a href="http://e.com/" data-msys-linkname = >', b'<a href="URL0">'),
         (b"<a href=\"http://e.com/\" data-msys-linkname = 'n' >", b'<a href="URL0" >'),

@@ -103,6 +103,8 @@ def _options(document: bytes, tag: LinkTag, codec: str, edits: list[Edit], at_mo
         field = _OPTION_FIELDS[name.lower()]
         if values[field] is None:
             values[field] = _text(double_quoted or single_quoted or bare or b"", codec)
+        if document[position : tag.end].lstrip(b"\t\n\f\r ").startswith(b"="):
+            continue  # an attribute whose name starts with "=" would become the value of the one before
         # With white space or the tag's end behind it, the white space before the attribute goes too. Else it stays, to
         # keep its neighbours apart: `<a href=x data-msys-unsubscribe="1"/>` must not become `<a href=x/>`.
         start = match.end(1) if document[position] in _WHITE_SPACE_OR_END else match.start(2)
