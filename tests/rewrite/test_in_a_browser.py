@@ -7,6 +7,7 @@ the test's own questions are asked all the same.
 from __future__ import annotations
 
 import os
+import random
 import shutil
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,19 @@ GIF = bytes.fromhex("47494638396101000100800000ffffff00000021f90401000000002c000
 LINKS = """() => [...document.querySelectorAll("a[href], area[href]")].map(
     (element) => [element.getAttribute("href"), String(element.href?.baseVal ?? element.href)]
 )"""
+# A document of its own for each, without loading anything; links of templates count as the scanner counts them.
+PARSED = """(documents) => documents.map((text) => {
+    const links = [], images = []
+    const walk = (root) => {
+        for (const element of root.querySelectorAll("a[href], area[href], img, template")) {
+            if (element.content instanceof DocumentFragment) walk(element.content)
+            else if (element.localName === "img") images.push(element.getAttribute("src"))
+            else if (element.localName !== "template") links.push(element.getAttribute("href"))
+        }
+    }
+    walk(new DOMParser().parseFromString(text, "text/html"))
+    return [links, images]
+})"""
 TEXT = "() => document.body === null ? null : document.body.innerText"
 NORMALISED = """(urls) => urls.map((url) => { try { return new URL(url).href } catch { return "" } })"""
 
@@ -137,6 +151,41 @@ def test_corpus(
     assert wrong == {}
     assert links > 900  # the comparison compared something
     assert tracked > 300
+
+
+SOUP = (
+    *('<a href="http://e.com/%d">', "<a href=http://e.com/%d>", "<area href='http://e.com/%d'/>", "</a>") * 8,
+    *("<p>", "</p>", "<div>", "</div>", "<table>", "<tr>", "<td>", "</td>", "</table>", "<b>", "</b>", "<!--", "-->"),
+    *("<style>", "</style>", "<title>", "</title>", "<script>", "</script>", "<textarea>", "</textarea>", "<select>"),
+    *("<option>", "</select>", "<svg>", "</svg>", "<g>", "<desc>", "<math>", "<mi>", "</math>", "<![CDATA[", "]]>"),
+    *("<template>", "</template>", "<frameset>", "<frame>", "<body>", "</body>", "</html>", "<noscript>", "<li>"),
+    *("<![if x]>", "<!--[if mso]>", "<![endif]-->", "</noscript>", "text", "\r\n", '"', "'", "=", ">", "<", "/", "\0"),
+)
+
+
+def test_soup(browser: Browser, make_message: Callable[..., bytes], body_decoder: Callable[..., bytes]) -> None:
+    """Of random documents all links lead to their own URLs, nothing else does, and both images can be seen."""
+    chance = random.Random(20261126)
+    documents, copies, expected, framesets = [], [], [], 0
+    for _ in range(3000):
+        first, *others = "".join(chance.choices(SOUP, k=chance.randrange(1, 30))).split("%d")
+        document = first + "".join(f"{number}{rest}" for number, rest in enumerate(others))
+        content = make_message(document.encode(), transfer_encoding="base64")
+        plan = make_plan(content, parse(content))
+        urls = [f"http://127.0.0.1/f/{link.target.removeprefix('http://e.com/')}" for link in plan.tracked]
+        documents.append(document)
+        copies.append(copy_of(plan, urls, body_decoder).decode())
+        expected.append([INITIAL_OPEN_URL, OPEN_URL] if plan.can_open else [])
+        framesets += not plan.can_open
+    before, after = browser.ask(PARSED, documents), browser.ask(PARSED, copies)
+    wrong = []
+    for document, (old, _), (new, images), seen in zip(documents, before, after, expected, strict=True):
+        # A parser's copies of a link are one with it: each link has its own number.
+        tracked = {href.replace("http://e.com/", "http://127.0.0.1/f/") for href in old}
+        if set(found(document.encode())) != set(old) or set(new) != tracked or sorted(images) != seen:
+            wrong.append((document, old, new, images))
+    assert wrong == []
+    assert framesets > 20
 
 
 def copy_of(plan: MessagePlan, urls: list[str], body_decoder: Callable[..., bytes]) -> bytes:

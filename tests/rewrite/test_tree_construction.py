@@ -40,6 +40,8 @@ from mailwake.rewrite.tree_construction import scan_as_parser
         ("<b>\0<input type=hidden><frameset><a href=1>", []),
         ("<input><frameset><a href=1>", ["1"]),
         ("<template><a href=1></template><frameset><a href=2>", ["1"]),
+        ("<template>x<a href=1></template><p><frameset><a href=2>", ["1"]),
+        ("<p><template></template><frameset><a href=1>", ["1"]),
         # Links of a template count: a parser makes elements of them, and a sender's script may show them.
         ("<template><a href=1></template><a href=2>", ["1", "2"]),
         ("<template><tr><a href=1><td><a href=2>", ["1", "2"]),
@@ -58,6 +60,28 @@ from mailwake.rewrite.tree_construction import scan_as_parser
 )
 def test_open_elements_matter(document: str, hrefs: list[str]) -> None:
     assert sorted(found(document.encode())) == sorted(hrefs)
+
+
+@pytest.mark.parametrize(
+    ("document", "body_end", "unterminated"),
+    [
+        # An image inside an svg ends it, so that what follows would be read by other rules.
+        (b"<p><svg><g></body><![CDATA[x]]>", -1, -1),
+        (b"<p><svg><desc></body></desc></svg>", 14, -1),
+        (b"<p><svg><g></svg></body></html>", 17, -1),
+        (b"<p><svg><g><![CDATA[<a href=1>", -1, 3),
+        (b"<p><math><mi><svg><!-- <a href=1>", -1, 3),
+        # In a template no image is seen.
+        (b"<p><template><td></body>x", -1, 3),
+        (b"<p><template></template></body>", 24, -1),
+        # A raw text whose end tag never ends does not end.
+        (b"<svg></svg><title>x</title ", -1, 11),
+        (b"<b><title>x</title ", -1, 3),
+    ],
+)
+def test_where_an_image_may_stand(document: bytes, body_end: int, unterminated: int) -> None:
+    scanned = scan(document)
+    assert (scanned.body_end, scanned.unterminated) == (body_end, unterminated)
 
 
 _LINKS = ("<a href=%d>", '<a class=x href="%d" title=y>', "<a href='%d'/>", "<area href=%d>", "</a>")

@@ -205,7 +205,7 @@ def _ruby_text(tree: TreeConstruction, tag: Tag) -> None:
 def _foreign(tree: TreeConstruction, tag: Tag) -> None:
     tree.formatting.reconstruct()
     if not tag.self_closing:
-        tree.open.push(Element(tag.name, tag.name))
+        tree.open.push(Element(tag.name, tag.name, start=tag.start))
 
 
 def _body(tree: TreeConstruction, tag: Tag) -> None:

@@ -30,7 +30,7 @@ def head_start(tree: TreeConstruction, tag: Tag) -> None:
     if tag.name in _RAW_TEXT:
         tree.skip_raw_text(tag)
     elif tag.name == b"template":
-        tree.open.push(Element(tag.name))
+        tree.open.push(Element(tag.name, start=tag.start))
         tree.formatting.mark()
         tree.frameset_ok = False
         tree.mode = "template"
@@ -160,6 +160,8 @@ def _after_head_end(tree: TreeConstruction, tag: Tag) -> None:
 def _open_body(tree: TreeConstruction) -> None:
     tree.open.push(Element(b"body"))
     tree.links_before_body = len(tree.found.links)
+    # As browsers do: what a template of the head shows is not what the body shows.
+    tree.frameset_ok = True
     tree.mode = "body"
 
 

@@ -14,7 +14,7 @@ from mailwake.rewrite.tree_construction import scan_as_parser
 def scan(document: bytes) -> HtmlScan:
     """Scan `document`; never raises, linear in its length."""
     found = HtmlScan()
-    position = 0
+    position = raw_text_start = raw_text_end = 0
     next_match = grammar.NEXT.match
     while (match := next_match(document, position)) is not None:
         kind = match.lastindex
@@ -30,6 +30,7 @@ def scan(document: bytes) -> HtmlScan:
             if position < 0:
                 found.unterminated = match.start(grammar.RAW_TEXT) - 1
                 return found
+            raw_text_start, raw_text_end = match.start(grammar.RAW_TEXT) - 1, position
         elif kind == grammar.CONTEXT:
             # What follows, and perhaps what came before, depends on which elements are open.
             return scan_as_parser(document)
@@ -42,4 +43,6 @@ def scan(document: bytes) -> HtmlScan:
             found.html_end = match.start(grammar.HTML_END)
     skipped = grammar.UNINTERESTING.match(document, position)
     found.unterminated = skipped.end() if skipped else position
+    if found.unterminated == raw_text_end:  # its end tag never ends, so it does not end either
+        found.unterminated = raw_text_start
     return found

@@ -64,7 +64,7 @@ class HtmlScan:
     html_end: int = -1
     """Before the last `</html>`."""
     unterminated: int = -1
-    """Where a tag, comment or raw text starts that never ends: nothing from here on may be changed."""
+    """Where a tag, comment or raw text starts that never ends, or the svg around it: nothing new may stand behind."""
     frameset: bool = False
     """The document is a frameset, which shows neither links nor images."""
 

@@ -42,7 +42,7 @@ class TooMuchWork(Exception):  # noqa: N818 - it names an outcome, not a fault
 class Element:
     """An open element. A foreign one has its namespace in front of its name, with a space: `b"svg title"`."""
 
-    __slots__ = ("attributes", "integration", "is_open", "name", "namespace")
+    __slots__ = ("attributes", "integration", "is_open", "name", "namespace", "start")
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class Element:
         namespace: bytes = b"",
         integration: str = "",
         attributes: frozenset[tuple[bytes, bytes]] = frozenset(),
+        start: int = -1,
     ) -> None:
         self.name = namespace + b" " + name if namespace else name
         self.namespace = namespace
@@ -58,6 +59,8 @@ class Element:
         """"html" when HTML rules hold for its content, "text" when for most of it (MathML's text elements)."""
         self.attributes = attributes
         """Of a formatting element: it is what tells two of one name apart (§13.2.4.3)."""
+        self.start = start
+        """Where the tag of an `svg`, `math` or `template` stands, in which an image would do harm or not be seen."""
         self.is_open = False
 
 

@@ -45,11 +45,7 @@ _MIN_STEPS = 100_000
 def scan_as_parser(document: bytes) -> HtmlScan:
     """The same as `html_scanner.scan` for a document in which it matters which elements are open."""
     tree = TreeConstruction(document)
-    try:
-        tree.run()
-    except TooMuchWork:
-        # Nobody writes such mail but to be a nuisance; the rest of it stays as it is.
-        tree.found.unterminated = tree.position
+    tree.run()
     return tree.found
 
 
@@ -71,7 +67,18 @@ class TreeConstruction:
         self.links_before_body = 0
 
     def run(self) -> None:
-        """Read the document token by token. Raises TooMuchWork."""
+        """Read the document token by token."""
+        try:
+            self._read()
+        except TooMuchWork:
+            # Nobody writes such mail but to be a nuisance; but for the links up to here it stays as it is.
+            self.found.unterminated = self.position
+        # An image would end the svg, so that what follows is read by other rules; in a template it is not seen.
+        around = next((element.start for element in self.open.stack if element.start >= 0), -1)
+        if around >= 0 and (self.found.unterminated >= 0 or self.template_modes):
+            self.found.unterminated = around
+
+    def _read(self) -> None:
         length = len(self.document)
         while self.position < length and not self.found.frameset:
             foreign = bool(self.open.current.namespace)
@@ -120,14 +127,18 @@ class TreeConstruction:
             self.start(tag)
 
     def _end_tag(self, tag: Tag) -> None:
-        if tag.name == b"body":
-            self.found.body_end = tag.start
-        elif tag.name == b"html":
-            self.found.html_end = tag.start
+        if tag.name in (b"body", b"html") and self._image_may_stand():
+            if tag.name == b"body":
+                self.found.body_end = tag.start
+            else:
+                self.found.html_end = tag.start
         if self.open.current.namespace:
             foreign_content.end(self, tag)
         else:
             self.end(tag)
+
+    def _image_may_stand(self) -> bool:
+        return not self.template_modes and not foreign_content.holds(self.open.current, b"img")
 
     def start(self, tag: Tag) -> None:
         """Process a start tag by the rules of the current insertion mode."""
@@ -183,6 +194,6 @@ class TreeConstruction:
         end = end_of_raw_text(self.document, tag.name, tag.end)
         match = grammar.TOKEN_IN_HTML.match(self.document, end) if end >= 0 else None
         if match is None:
-            self.found.unterminated = tag.start if end < 0 else end
+            self.found.unterminated = tag.start
         else:
             self.position = match.end()
