@@ -10,7 +10,7 @@ import pytest
 from tests.rewrite.html_oracles import by_lexbor, found
 
 from mailwake.rewrite.html_scanner import scan
-from mailwake.rewrite.tree_construction import scan_as_parser
+from mailwake.rewrite.tree_construction import TreeConstruction, scan_as_parser
 
 
 @pytest.mark.parametrize(
@@ -82,6 +82,30 @@ def test_open_elements_matter(document: str, hrefs: list[str]) -> None:
 def test_where_an_image_may_stand(document: bytes, body_end: int, unterminated: int) -> None:
     scanned = scan(document)
     assert (scanned.body_end, scanned.unterminated) == (body_end, unterminated)
+
+
+@pytest.mark.parametrize(
+    ("start", "quirks"),
+    [
+        ("", True),
+        ("<!DOCTYPE html>", False),
+        ("\ufeff <!-- x --><?xml version='1.0'?><!doctype HTML >", False),
+        ("<p><!DOCTYPE html>", True),
+        ("<!DOCTYPE>", True),
+        ("<!DOCTYPE html x>", True),
+        ('<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN" "http://www.w3.org/TR/x.dtd">', False),
+        ('<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01 Transitional//EN">', True),
+        (
+            '<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01 Transitional//EN" "http://www.w3.org/TR/html4/loose.dtd">',
+            False,
+        ),
+        ('<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 3.2 Final//EN">', True),
+        ('<!DOCTYPE html SYSTEM "about:legacy-compat">', False),
+    ],
+)
+def test_quirks_mode(start: str, quirks: bool) -> None:
+    """Only in quirks mode may a table stand in a paragraph; §13.2.6.4.1."""
+    assert TreeConstruction(start.encode()).quirks is quirks
 
 
 _LINKS = ("<a href=%d>", '<a class=x href="%d" title=y>', "<a href='%d'/>", "<area href=%d>", "</a>")

@@ -122,9 +122,14 @@ _QUIRKY_PUBLIC_ID = (
     r"|4\.0 (?:frameset|transitional))|w3 html)|-//w3c//dtd html 4\.01 (?:frameset|transitional)//[^\"'>]*+[\"']\s*+>"
     r"|html[\"']|-/w3c/dtd html 4\.0 transitional/en[\"'])"
 )
+_QUOTED = r"(?:\"[^\">]*+\"|'[^'>]*+')"
+_IDENTIFIERS = (
+    rf"(?i:public)[{_WS}]*+(?![\"']{_QUIRKY_PUBLIC_ID}){_QUOTED}[{_WS}]*+(?:>|{_QUOTED})"
+    rf"|(?i:system)[{_WS}]*+(?!.http://www\.ibm\.com/data/dtd/v11/ibmxhtml1-transitional\.dtd){_QUOTED}"
+)
 STANDARDS_MODE = _compile(
-    rf"(?:\xef\xbb\xbf)?+(?:[{_WS}]++|{_COMMENT}|<\?[^>]*+>)*+<!(?i:doctype)[{_WS}]*+(?i:html)(?=[{_WS}>])"
-    rf"(?![{_WS}]*+(?i:public)[{_WS}]*+[\"']{_QUIRKY_PUBLIC_ID})"
+    rf"(?:\xef\xbb\xbf)?+(?:[{_WS}]++|{_COMMENT}|(?!<!(?i:doctype))(?:{_BOGUS_COMMENT}))*+"
+    rf"<!(?i:doctype)[{_WS}]*+(?i:html)(?:[{_WS}]*+>|[{_WS}]++(?:{_IDENTIFIERS}))"
 )
 """A document type that does not mean quirks mode (§13.2.6.4.1): only then does a table end a paragraph."""
 
