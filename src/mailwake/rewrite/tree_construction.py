@@ -2,7 +2,7 @@
 
 A tag inside `<svg>` or `<math>` means something else than outside, `<frameset>` can drop a whole body, and in a
 `<template>` a link can be ignored. Where one of these stands, the document is read by this module: as exact as a
-parser, without a tree, and some fifty times slower than the scanner.
+parser, without a tree, and some twenty times slower than the scanner.
 """
 
 from __future__ import annotations
