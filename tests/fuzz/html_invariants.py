@@ -1,7 +1,6 @@
 """What holds for any HTML document: its links are those of an HTML5 parser, before and after they are replaced.
 
-The oracle is lexbor. Documents in which it is known not to follow the living standard, or in which the standard itself
-has a link where no reader can follow it, are not compared; `EXCLUDED` says which and why.
+The oracle is lexbor. `EXCLUDED` says which documents are not compared with it, and why.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from selectolax.lexbor import LexborHTMLParser
 
-from mailwake.rewrite import html_links
+from mailwake.rewrite import html_links, open_pixel
 from mailwake.rewrite.edits import Purpose, chosen
 from mailwake.rewrite.found_links import LinkCollector
 from mailwake.rewrite.html_scanner import scan
@@ -32,6 +31,7 @@ EXCLUDED = re.compile(
 # What stands in a table outside its cells is moved before the table, so the order of the tree is not that of the tags.
 _MOVED = re.compile(rb"<table", re.IGNORECASE)
 _OUR_ATTRIBUTES = ("data-msys-linkname", "data-msys-clicktrack", "data-msys-unsubscribe", "data-msys-sublink")
+_IMAGES = (Purpose.OPEN, Purpose.INITIAL_OPEN)
 _SETTINGS = RewriteSettings(track_mso=False)
 
 
@@ -52,6 +52,18 @@ def check_html(document: bytes, codec: str) -> None:
     assert ours == theirs, (ours, theirs, numbered)
     same = rewritten(document, found, codec).decode(codec, "replace")
     assert tree(same) == tree(text), same
+    check_images(document, found, codec)
+
+
+def check_images(document: bytes, found: HtmlScan, codec: str) -> None:
+    """A parser sees each of the two images once."""
+    edits = chosen(open_pixel.body_edits(document, found, amp=False), Purpose.OPEN | Purpose.INITIAL_OPEN)
+    for edit in reversed(edits):
+        image = edit.before + b"image:%d" % edit.purpose + edit.after
+        document = document[: edit.start] + image + document[edit.end :]
+    nodes = LexborHTMLParser(document.decode(codec, "replace")).css('img[src^="image:"]')
+    assert sorted(node.attributes["src"] or "" for node in nodes) == sorted(f"image:{edit.purpose}" for edit in edits)
+    assert found.frameset or len(edits) == len(_IMAGES), document
 
 
 def check_scan(document: bytes, found: HtmlScan) -> None:

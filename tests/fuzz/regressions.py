@@ -23,6 +23,7 @@ REGRESSIONS: dict[str, tuple[bytes, ...]] = {
     "html": (
         body_input(b"<math><mi><a></mi><textarea><a href=>", "base64"),  # the end tag of mi closed the a
         body_input(b"<a r data-msys-unsubscribe=f =>"),  # without it, `=` was the value of r
+        body_input(b"<script><!--<script></script>--></script>"),  # the image stood in the script
     ),
     "text": (
         body_input(b"\x1bhttp://m\x1b$", "7bit", "us-ascii"),

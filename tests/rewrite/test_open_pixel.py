@@ -27,6 +27,8 @@ def marked(document: bytes) -> bytes:
         b"<html>^<p>x</p>~</html>",
         b"<!doctype html>\r\n<html><head><title><b></title><style>p{}</style><meta name=x></head>\r\n^<p>x</p>~\r\n",
         b"\xef\xbb\xbf<!-- x -->^<p>~",
+        b"<script>if (1 < 2) x()</script>^<p>~",
+        b"^<script><!--<script></script>--></script><p>~",
         b'<body>^<p>x</p>~<a href="http://e.com',
         b"<body>^<p>x</p>~<!-- never closed </body>",
         b"<body>^<p>x</p>~<style>p{} </body>",

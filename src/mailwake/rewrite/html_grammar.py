@@ -145,7 +145,9 @@ HEAD = _compile(
     rf"(?:\xef\xbb\xbf)?+(?:[{_WS}]++|{_COMMENT}|<![^>]*+>|<\?[^>]*+>"
     rf"|<(?:{_any_case('style')}){_END_OF_NAME}{_ATTRIBUTES}(?:[^<]++|<(?!/{_any_case('style')}))*+</{_any_case('style')}\s*+>"
     rf"|<(?:{_any_case('title')}){_END_OF_NAME}{_ATTRIBUTES}(?:[^<]++|<(?!/{_any_case('title')}))*+</{_any_case('title')}\s*+>"
-    rf"|<script{_END_OF_NAME}{_ATTRIBUTES}(?:[^<]++|<(?!/script))*+</script\s*+>"
+    rf"|<script{_END_OF_NAME}{_ATTRIBUTES}(?:[^<]++|<(?!/script|!--))*+</script\s*+>"
     rf"|</?+(?:{_HTML}|{_any_case('head')}|{_any_case('meta')}|{_any_case('link')}|{_any_case('base')}){_END_OF_NAME}{_ATTRIBUTES})*+"
 )
-"""What may stand before the body when there is no `<body>` tag: comments, the document type, the head's elements."""
+"""What may stand before the body when there is no `<body>` tag: comments, the document type, the head's elements.
+
+A script with `<!--` in it is none of them, for then its end is not the first `</script>` (§13.2.5.18)."""
