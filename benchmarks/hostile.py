@@ -26,7 +26,8 @@ SMALL_SIZE = 250_000
 """For what takes long, so that all of it takes minutes and not an hour."""
 _LONG = 0.05
 _ATTEMPTS = 6
-_ENOUGH = 0.25
+_TURNS = 3
+_ENOUGH = 0.1
 _URL = b"https://track.example.com/f/a/" + b"A" * 130
 _LINK = b'<a href="http://example.com/">'
 
@@ -164,15 +165,21 @@ def _show_row(name: str, cells: list[_Measured | None], slow: list[str]) -> None
 
 
 def _growth(work: Callable[[int], Callable[[], object]], size: int) -> tuple[float, float]:
-    """Seconds for input of this size, and the factor for twice the input; the best of all attempts."""
-    once = twice = float("inf")
+    """Seconds for input of this size, and the factor for twice the input; of several attempts the best.
+
+    Both are measured in turns within an attempt, so that they meet the machine at the same speed.
+    """
     small, large = work(size), work(2 * size)
+    best = float("inf"), float("inf")
     for _ in range(_ATTEMPTS):
-        once = min(once, seconds(small, repeat=5, enough=_ENOUGH))
-        twice = min(twice, seconds(large, repeat=5, enough=_ENOUGH))
-        if twice < AIM * once:
+        once = twice = float("inf")
+        for _ in range(_TURNS):
+            once = min(once, seconds(small, repeat=5, enough=_ENOUGH))
+            twice = min(twice, seconds(large, repeat=5, enough=_ENOUGH))
+        best = min(best, (twice / once, once))
+        if best[0] < AIM:
             break
-    return once, twice / once
+    return best[1], best[0]
 
 
 def _scanning(case: Case, size: int) -> Callable[[], object]:
