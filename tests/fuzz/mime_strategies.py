@@ -143,42 +143,49 @@ def _bodies(draw: st.DrawFn, around: Surroundings) -> Made:
     kind = draw(st.sampled_from(("html", "html", "text", "text", "amp")))
     odd = draw(st.integers(0, 3)) == 0
     label, codec = draw(st.sampled_from(ODD_CHARSETS if odd else CHARSETS))
-    written = draw(plain_texts if kind == "text" else html_documents)
-    if around.line_break == b"\n":
+    text = _octets(draw(plain_texts if kind == "text" else html_documents), codec, around.line_break)
+    content_type = draw(_content_types(kind, label))
+    encoding_lines, body = draw(_encoded(text, around.line_break))
+    claimed = label.lower() not in ("", "us-ascii") or not {0x00, 0x1B} & set(text)
+    surely = claimed and not odd
+    variant = draw(st.integers(0, 7))
+    if variant == 0 and around.depth:
+        return _leaf(draw(_attached(content_type, encoding_lines)), body, text, around, "")
+    if variant == 1 and kind == "text" and label == "us-ascii" and not around.in_digest:
+        return _leaf(encoding_lines, body, text, around, kind, surely=surely)  # a part that does not say what it is
+    if variant == 2:
+        return _leaf([content_type, *encoding_lines, content_type], body, text, around, kind, surely=surely)
+    return _leaf([content_type, *encoding_lines], body, text, around, kind, surely=surely)
+
+
+def _octets(written: str, codec: str, line_break: bytes) -> bytes:
+    if line_break == b"\n":
         # A carriage return at the very end would belong to the boundary.
         written = written.replace("\r\n", "\n").rstrip("\r")
-    text = written.encode(codec, "ignore")
+    return written.encode(codec, "ignore")
+
+
+@st.composite
+def _content_types(draw: st.DrawFn, kind: str, label: str) -> bytes:
     field = draw(st.sampled_from(BODY_TYPES[kind]))
     if label:
         field += draw(st.sampled_from(("; charset={}", ';charset="{}"', ";\t CHARSET={} (x)"))).format(label)
     if kind == "text":
         field += draw(st.sampled_from(("", "; format=flowed", "; format=flowed; delsp=yes")))
-    lines, attached = [f"Content-Type: {field}".encode()], False
-    if draw(st.integers(0, 7)) == 0 and around.depth:
-        attached = True
-        lines = draw(
-            st.sampled_from(
-                (
-                    [lines[0] + b"; name=x.html"],
-                    [lines[0], b"Content-Disposition: attachment"],
-                    [lines[0], b'Content-Disposition: inline; filename="x"'],
-                    [lines[0], b"Content-Type: text/calendar"],
-                    [lines[0], b"content-transfer-encoding: 8bit", b"Content-Transfer-Encoding: base64"],
-                )
-            )
+    return f"Content-Type: {field}".encode()
+
+
+def _attached(content_type: bytes, encoding_lines: list[bytes]) -> st.SearchStrategy[list[bytes]]:
+    """Headers of parts that readers show as attachments, or of which they think differently."""
+    return st.sampled_from(
+        (
+            [content_type + b"; name=x.html", *encoding_lines],
+            [content_type, b"Content-Disposition: attachment", *encoding_lines],
+            [*encoding_lines, content_type, b'Content-Disposition: inline; filename="x"'],
+            [content_type, b"Content-Type: text/calendar", *encoding_lines],
+            [content_type, b"content-transfer-encoding: 8bit", b"Content-Transfer-Encoding: base64"],
         )
-    elif draw(st.integers(0, 5)) == 0 and kind == "text" and not around.in_digest and label == "us-ascii":
-        lines = []  # text/plain in US-ASCII is what a part is that does not say
-    elif draw(st.integers(0, 5)) == 0:
-        lines.append(lines[0])  # says the same twice
-    field_lines, body = draw(_encoded(text, around.line_break))
-    if b"ransfer-" not in b"".join(lines):
-        lines += field_lines
-    else:
-        body = text
-    claimed = label.lower() not in ("", "us-ascii") or not {0x00, 0x1B} & set(text)
-    surely = claimed and not odd
-    return _leaf(lines, body, text, around, "" if attached else kind, surely=surely)
+    )
 
 
 @st.composite

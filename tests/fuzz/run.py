@@ -30,6 +30,8 @@ MEMORY_MEGABYTES = 1024
 STARTING_SECONDS = 60
 """A process that has not ended so long after its time is stopped."""
 REPORT_SECONDS = 10
+LONGEST_TOKEN = 64
+"""What is longer does not fit into libFuzzer's dictionaries; our own mutations put it in all the same."""
 MISSING = "atheris is not installed: pip install -e '.[dev,fuzz]' (a wheel for CPython 3.11 on Linux)"
 
 _STATUS = re.compile(r"^#(\d+)\s+\S+\s+cov: (\d+) ft: (\d+) corp: (\d+)", re.MULTILINE)
@@ -96,25 +98,29 @@ def load(name: str) -> Target:
 
 def fuzz(name: str, seconds: int, directory: Path) -> Outcome:
     """Run one target in a process of its own, and tell of its progress."""
+    log = directory / "log"
+    command = [sys.executable, "-m", "tests.fuzz.atheris_process", name, *prepared(name, directory)]
+    started = time.monotonic()
+    with log.open("wb") as output:
+        process = subprocess.Popen([*command, f"-max_total_time={seconds}"], stdout=output, stderr=subprocess.STDOUT)
+        exit_code = watched(process, name, log, started + seconds + STARTING_SECONDS)
+    return outcome_of(name, log, exit_code, time.monotonic() - started)
+
+
+def prepared(name: str, directory: Path) -> list[str]:
+    """Write what the search starts from; the arguments of libFuzzer that say so, and its limits."""
     target = load(name)
     corpus = directory / "corpus"
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate((*target.seeds, *REGRESSIONS.get(name, ()))):
         (corpus / f"seed-{number:03}").write_bytes(seed)
     dictionary = directory / "tokens"
-    dictionary.write_text("".join(f'"{quoted(token)}"\n' for token in target.tokens if len(token) <= 64))
-    command = [
-        *(sys.executable, "-m", "tests.fuzz.atheris_process", name, str(corpus)),
-        *(f"-max_total_time={seconds}", f"-timeout={INPUT_SECONDS}", f"-rss_limit_mb={MEMORY_MEGABYTES}"),
-        *(f"-dict={dictionary}", f"-artifact_prefix={directory}/", f"-max_len={target.max_length}"),
-        *("-print_final_stats=1", "-len_control=0"),
+    dictionary.write_text("".join(f'"{quoted(token)}"\n' for token in target.tokens if len(token) <= LONGEST_TOKEN))
+    return [
+        *(str(corpus), f"-dict={dictionary}", f"-artifact_prefix={directory}/", "-print_final_stats=1"),
+        *(f"-timeout={INPUT_SECONDS}", f"-rss_limit_mb={MEMORY_MEGABYTES}", f"-max_len={target.max_length}"),
+        "-len_control=0",  # long inputs from the start: messages are not short
     ]
-    log = directory / "log"
-    started = time.monotonic()
-    with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        exit_code = watched(process, name, log, started + seconds + STARTING_SECONDS)
-    return outcome_of(name, log, exit_code, time.monotonic() - started)
 
 
 def watched(process: subprocess.Popen[bytes], name: str, log: Path, deadline: float) -> int | None:

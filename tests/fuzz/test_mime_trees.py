@@ -12,7 +12,7 @@ from mailwake.rewrite.plan import make_plan
 
 
 @given(messages())
-@settings(max_examples=400)
+@settings(max_examples=300)
 def test_copies_of_any_tree(made: Made) -> None:
     plan = check_message(made.content)
     leaves = [part for part in plan.root.walk() if not part.parts]
