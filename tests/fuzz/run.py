@@ -65,6 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), help="targets at the same time")
     parser.add_argument("--directory", type=Path, help="for corpora and reproducers; kept, a new one if not given")
+    parser.add_argument("--corpus", type=Path, help="a directory of more inputs to start from")
     parser.add_argument("--input", type=Path, help="run one target over one file, without atheris")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(TARGET_NAMES)}; all if none")
     options = parser.parse_args(arguments)
@@ -81,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     directory = options.directory or Path(tempfile.mkdtemp(prefix="mailwake-fuzz-"))
     with ThreadPoolExecutor(options.jobs) as executor:
-        outcomes = list(executor.map(lambda name: fuzz(name, options.seconds, directory / name), names))
+        outcomes = list(executor.map(lambda name: fuzz(name, options.seconds, directory / name, options.corpus), names))
     print()
     for outcome in outcomes:
         print(outcome)
@@ -96,10 +97,11 @@ def load(name: str) -> Target:
     return target
 
 
-def fuzz(name: str, seconds: int, directory: Path) -> Outcome:
+def fuzz(name: str, seconds: int, directory: Path, more: Path | None) -> Outcome:
     """Run one target in a process of its own, and tell of its progress."""
     log = directory / "log"
     command = [sys.executable, "-m", "tests.fuzz.atheris_process", name, *prepared(name, directory)]
+    command += [str(more)] if more else []
     started = time.monotonic()
     with log.open("wb") as output:
         process = subprocess.Popen([*command, f"-max_total_time={seconds}"], stdout=output, stderr=subprocess.STDOUT)
