@@ -94,7 +94,7 @@ def _our_rows(files: Sequence[CorpusFile], oracle: Sequence[list[str]], snippets
     plans = [make_plan(content, parse(content)) for content in contents]
 
     def lists() -> list[list[str]]:
-        return [link_lists.ours(text.octets, text.codec) for text in working]
+        return [link_lists.found(text.octets, text.codec) for text in working]
 
     return [
         _Row("mailwake: scan", lambda: [scan(document) for document in documents]),
@@ -102,7 +102,7 @@ def _our_rows(files: Sequence[CorpusFile], oracle: Sequence[list[str]], snippets
             "mailwake: scan, values decoded",
             lists,
             files_wrong=str(sum(map(_differs, lists(), oracle))),
-            snippets_wrong=str(sum(_differs(link_lists.ours(odd.content), odd.hrefs) for odd in snippets)),
+            snippets_wrong=str(sum(_differs(link_lists.found(odd.content), odd.hrefs) for odd in snippets)),
         ),
         _Row("mailwake: MIME tree and plan", lambda: [make_plan(content, parse(content)) for content in contents]),
         _Row(

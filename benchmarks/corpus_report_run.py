@@ -94,7 +94,7 @@ class LinksReport:
         except LeftAlone as reason:
             self.not_compared.append(f"{file.name} ({reason})")
             return
-        ours = link_lists.ours(text.octets, text.codec)
+        ours = link_lists.found(text.octets, text.codec)
         self.found += len(ours)
         urls = click_urls(without_outlook)
         copy = b"".join(render(without_outlook, click_urls=urls))
@@ -192,12 +192,12 @@ def snippets_report(directory: Path) -> bool:
     report = OracleReport()
     for snippet in snippets:
         if snippet.agreed:
-            report.compare(snippet.name, link_lists.ours(snippet.content), snippet.hrefs)
+            report.compare(snippet.name, link_lists.found(snippet.content), snippet.hrefs)
     judged = [snippet for snippet in snippets if not snippet.agreed]
     print(f"odd snippets: {len(snippets)}, differences where the parsers agree: {len(report.differences)}", end="")
     differing = 0
     for snippet in judged:
-        ours = link_lists.ours(snippet.content)
+        ours = link_lists.found(snippet.content)
         differing += link_lists.without_copies(snippet.hrefs, ours) != ours
     print(f"; of {len(judged)} on which they do not agree we differ from their majority in {differing}")
     _list(report.differences)

@@ -21,7 +21,7 @@ _NAMESPACES = (
 _LINK_NAMES = frozenset(f"{{{namespace}}}{name}" for namespace in _NAMESPACES for name in ("a", "area"))
 
 
-def ours(document: bytes, codec: str = "latin-1") -> list[str]:
+def found(document: bytes, codec: str = "latin-1") -> list[str]:
     """What the scanner finds; line ends as a parser reads them."""
     hrefs = (html_links.href(document, tag, codec) for tag in scan(document).links if tag.href_start >= 0)
     return [href.replace("\r\n", "\n").replace("\r", "\n") for href in hrefs]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import html5lib
 import pytest
-from tests.rewrite.html_oracles import by_html5lib, by_lexbor
+from benchmarks.link_lists import by_html5lib, by_lexbor
 
 from mailwake.rewrite.character_references import decode
 

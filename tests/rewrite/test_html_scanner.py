@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.rewrite.html_oracles import by_html5lib, by_lexbor, found, without_copies
+from benchmarks.link_lists import by_html5lib, by_lexbor, found, without_copies
+from tests.rewrite.growth import grows_with_length
 
 from mailwake.rewrite.charsets import LeftAlone, working_text
 from mailwake.rewrite.html_scanner import scan
@@ -119,15 +119,12 @@ HOSTILE = {
 
 @pytest.mark.parametrize("piece", HOSTILE.values(), ids=HOSTILE.keys())
 def test_time_grows_with_length(piece: bytes) -> None:
-    """Four times the input must not take more than about four times the time; CPU time, best of three."""
+    assert grows_with_length(scan, b"", piece)
 
-    def cost(document: bytes) -> float:
-        times = []
-        for _ in range(3):
-            start = time.process_time()
-            scan(document)
-            times.append(time.process_time() - start)
-        return min(times)
 
-    small = piece * (100_000 // len(piece))
-    assert cost(small * 4) < 16 * max(cost(small), 0.002)
+def test_a_cost_that_grows_faster_is_noticed() -> None:
+    def copy_the_rest_again_and_again(document: bytes) -> None:
+        for position in range(0, len(document), 256):
+            document[position:].count(b"x")
+
+    assert not grows_with_length(copy_the_rest_again_and_again, b"", b"y")

@@ -13,7 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.rewrite.html_oracles import found, without_copies
+from benchmarks.link_lists import found, without_copies
 
 from mailwake.message.mime_tree import parse
 from mailwake.rewrite.charsets import working_text

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from tests.rewrite.html_oracles import by_lexbor, found
+from benchmarks.link_lists import by_lexbor, found
 
 from mailwake.rewrite.html_scanner import scan
 from mailwake.rewrite.tree_construction import TreeConstruction, scan_as_parser

@@ -32,6 +32,7 @@ _URL_AS_TEXT = re.compile(
 )
 # Comments for Word-based Outlook and for VML; `[if !mso]` hides from Outlook what others see anyway.
 _READ_BY_OUTLOOK = re.compile(rb"\[[iI][fF](?=[^\]]{0,200}\b(?i:mso|vml)\b)(?!\s++!\s*+\(?+\s*+mso\s*+\)?+\s*+\])")
+_EQUALS_NEXT = re.compile(rb"[\t\n\f\r ]*+=")
 _WHITE_SPACE_OR_END = b"\t\n\f\r >"
 
 
@@ -103,7 +104,7 @@ def _options(document: bytes, tag: LinkTag, codec: str, edits: list[Edit], at_mo
         field = _OPTION_FIELDS[name.lower()]
         if values[field] is None:
             values[field] = _text(double_quoted or single_quoted or bare or b"", codec)
-        if document[position : tag.end].lstrip(b"\t\n\f\r ").startswith(b"="):
+        if _EQUALS_NEXT.match(document, position, tag.end):
             continue  # an attribute whose name starts with "=" would become the value of the one before
         # With white space or the tag's end behind it, the white space before the attribute goes too. Else it stays, to
         # keep its neighbours apart: `<a href=x data-msys-unsubscribe="1"/>` must not become `<a href=x/>`.

@@ -10,10 +10,10 @@ from mailwake.rewrite.raw_text import end_of_raw_text
 _BLANK = re.compile(rb"(?:[\t\n\f\r ]++|<!--(?:-?>|(?:[^-]++|-(?!-!?>))*+--!?>)|<(?:!(?!--)|\?)[^>]*+>)*+")
 _HIDDEN = re.compile(
     rb"display\s*:\s*none|visibility\s*:\s*hidden|max-height\s*:\s*0(?![.\d])|max-height\s*:\s*0px"
-    rb"|opacity\s*:\s*0(?![.\d])|mso-hide\s*:\s*all",
-    re.IGNORECASE,
+    rb"|opacity\s*:\s*0(?![.\d])|mso-hide\s*:\s*all"
 )
-_NAMED = re.compile(rb"\b(?:class|id)\s*+=\s*+[\"']?+[^\"'>]{0,200}?pre-?(?:header|view)", re.IGNORECASE)
+_HIDING_WORDS = (b"none", b"hidden", b"max-height", b"opacity", b"mso-hide")
+_NAMED = re.compile(rb"\b(?:class|id)\s*+=\s*+[\"']?+[^\"'>]{0,200}?pre-?(?:header|view)")
 _VOID = frozenset(b"area base br col embed hr img input link meta param source track wbr".split())
 _RAW_TEXT = frozenset(name.encode() for name in grammar.RAW_TEXT_ELEMENTS)
 # Elements whose content follows rules of its own: nothing is looked for behind their start.
@@ -65,9 +65,10 @@ def end_of_pre_header(document: bytes, start: int) -> int:
 
 def _end_if_pre_header(document: bytes, name: bytes, name_end: int, tag_end: int) -> int:
     """Where the element of this start tag ends; 0 when it is no pre-header, -1 when nothing behind it is seen."""
-    looked_at = min(tag_end, name_end + _LONGEST_ATTRIBUTES)
-    hidden = _HIDDEN.search(document, name_end, looked_at) is not None
-    if not hidden and not _NAMED.search(document, name_end, looked_at):
+    attributes = document[name_end : min(tag_end, name_end + _LONGEST_ATTRIBUTES)].lower()
+    # A word that must be there is found much sooner than a pattern is tried everywhere.
+    hidden = any(word in attributes for word in _HIDING_WORDS) and _HIDDEN.search(attributes) is not None
+    if not hidden and not (b"pre" in attributes and _NAMED.search(attributes)):
         return 0
     end = _end_of_element(document, name, tag_end)
     if end < 0:

@@ -7,7 +7,6 @@ soft line breaks where they were; what a copy costs is the folding of its URLs.
 from __future__ import annotations
 
 import re
-from binascii import a2b_qp
 from bisect import bisect_left, bisect_right
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 _EQUALS = 0x3D
 _DASH = b"=2D"
 _BEFORE_SOFT_BREAK = MAX_ENCODED_LINE - 1
-_LONGEST_SEARCHED = 256
+_LINE_ENDS = (b"\r", b"\n", b"")
 _NOT_LITERAL = re.compile(rb"[^\t\r\n\x20-\x3c\x3e-\x7e]|\r(?!\n)|[ \t](?=\r?\n|\Z)")
 _NOT_LITERAL_IN_BINARY = re.compile(rb"[^\x21-\x3c\x3e-\x7e]")
 
@@ -143,13 +142,11 @@ class QuotedPrintableBody:
 def from_encoded(raw: bytes, edits: Sequence[Edit], line_break: bytes, codec: str | None) -> QuotedPrintableBody:
     """A body that arrived in quoted-printable; the edits are offsets into its decoded text."""
     positions = _EncodedPositions(raw)
-    located = [
-        edit._replace(
-            start=positions.start(edit.start),
-            end=positions.end(edit.end) if edit.end > edit.start else positions.start(edit.start),
-        )
-        for edit in edits
-    ]
+    located = []
+    for start, end, purpose, before, slot, after in edits:
+        encoded_start = positions.start(start)
+        encoded_end = positions.end(end) if end > start else encoded_start
+        located.append(Edit(encoded_start, encoded_end, purpose, before, slot, after))
     encoded = (
         raw[piece.start : piece.end]
         if isinstance(piece, Kept)
@@ -223,43 +220,39 @@ def _whole_escapes(line: bytes, start: int, end: int) -> int:
     return end
 
 
-def _short_pieces(line: bytes) -> list[bytes]:
-    """The line in pieces that are quick to search, none of which ends inside an escape or a soft break."""
-    pieces_of_line, start = [], 0
-    while len(line) - start > _LONGEST_SEARCHED:
-        end = _whole_escapes(line, start, start + _LONGEST_SEARCHED - 3)
-        pieces_of_line.append(line[start:end])
-        start = end
-    pieces_of_line.append(line[start:])
-    return pieces_of_line
-
-
 class _EncodedPositions:
-    """Where an offset into the decoded text stands in the encoded body."""
+    """Where an offset into the decoded text stands in the encoded body.
+
+    The body is cut at its equals signs: behind each stand two digits, which are one octet of the text, or a line break,
+    which is none of it; from there to the next one the text stands as it is.
+    """
 
     def __init__(self, raw: bytes) -> None:
-        self._lines = raw.splitlines(keepends=True) or [b""]
-        if max(map(len, self._lines)) > _LONGEST_SEARCHED:
-            self._lines = [piece for line in self._lines for piece in _short_pieces(line)]
-        self._encoded = list(accumulate(map(len, self._lines), initial=0))
-        self._decoded = list(accumulate(map(len, map(a2b_qp, self._lines)), initial=0))
+        pieces_of_raw = raw.split(b"=")
+        lengths = [len(piece) for piece in pieces_of_raw]
+        encoded = list(accumulate([length + 1 for length in lengths], initial=-1))
+        encoded[0] = 0
+        text_lengths = [length - 1 - (piece[:1] == b"\r") for length, piece in zip(lengths, pieces_of_raw, strict=True)]
+        text_lengths[0] = lengths[0]
+        self._encoded, self._raw = encoded, raw
+        self._decoded = list(accumulate(text_lengths[:-1], initial=0))
 
     def start(self, offset: int) -> int:
-        """Where a change that starts at `offset` starts: between two lines on the second one."""
-        return self._within(min(bisect_right(self._decoded, offset), len(self._lines)) - 1, offset)
+        """Where a change that starts at `offset` starts: behind a soft line break that stands there."""
+        return self._within(bisect_right(self._decoded, offset) - 1, offset)
 
     def end(self, offset: int) -> int:
-        """Where a change that ends at `offset` (over 0) ends: between two lines on the first one."""
-        return self._within(max(bisect_left(self._decoded, offset), 1) - 1, offset)
+        """Where a change that ends at `offset` (over 0) ends: before a soft line break that stands there."""
+        return self._within(bisect_left(self._decoded, offset) - 1, offset)
 
     def _within(self, index: int, offset: int) -> int:
-        line = self._lines[index]
-        left = offset - self._decoded[index]
-        position = 0
-        while left > 0:
-            escape = line.find(b"=", position)
-            if escape < 0 or escape - position >= left:
-                return self._encoded[index] + position + left
-            left -= escape - position + 1
-            position = escape + 3
-        return self._encoded[index] + position
+        equals, behind = self._encoded[index], offset - self._decoded[index]
+        if index == 0:
+            return behind
+        first = self._raw[equals + 1 : equals + 2]
+        if first not in _LINE_ENDS:
+            return equals + behind + 2 if behind else equals
+        line_break = 3 if first == b"\r" else 2
+        if equals + line_break >= len(self._raw):  # nothing stands behind the last soft line break
+            return equals
+        return equals + line_break + behind
