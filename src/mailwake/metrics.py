@@ -34,6 +34,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("messages_signed_total", "Messages to be tracked that arrived with a signature, by fate", ("fate",)),
     Metric("metadata_trimmed_total", "Messages of which some metadata did not fit max_metadata_len"),
     Metric("tags_ignored_total", "Tags over a limit", ("limit",)),
+    Metric("policy_errors_total", "Policy functions that raised, ran too long, or said nonsense", ("policy", "phase")),
+    Metric("policy_refusals_total", "Refusals by policy", ("phase",)),
     Metric("spool_entries_total", "Copies put into the spool, by reason", ("reason",)),
     Metric("spool_retries_total", "Deliveries tried from the spool, by outcome", ("outcome",)),
     Metric("tracker_requests_total", "HTTP requests to the tracker, by answer", ("answer",)),
