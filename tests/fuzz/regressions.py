@@ -24,6 +24,8 @@ REGRESSIONS: dict[str, tuple[bytes, ...]] = {
         body_input(b"<math><mi><a></mi><textarea><a href=>", "base64"),  # the end tag of mi closed the a
         body_input(b"<a r data-msys-unsubscribe=f =>"),  # without it, `=` was the value of r
         body_input(b"<script><!--<script></script>--></script>"),  # the image stood in the script
+        # A removed attribute joined two lines to one that was too long.
+        body_input(b"<a id=" + b"x" * 700 + b"\r\n data-msys-linkname=n title=" + b"y" * 700 + b">"),
     ),
     "text": (
         body_input(b"\x1bhttp://m\x1b$", "7bit", "us-ascii"),

@@ -145,6 +145,14 @@ def test_only_changed_lines_of_quoted_printable_are_folded_anew() -> None:
     assert copy == content.replace(b'"http://e.=\r\ncom/"', b'"http://t/' + b"x" * 55 + b"=\r\n" + b"x" * 45 + b'"')
 
 
+def test_lines_that_a_removed_attribute_joins_make_the_part_quoted_printable() -> None:
+    content = b"Content-Type: text/html\r\n\r\n<a id=%b\r\n data-msys-linkname=n title=%b>" % (b"x" * 700, b"y" * 700)
+    copy = b"".join(render(planned(content), clean_up=True))
+    assert max(map(len, copy.split(b"\r\n"))) == 76
+    body = quopri.decodestring(copy[copy.index(b"\r\n\r\n") + 4 :])
+    assert body == b"<a id=%b title=%b>" % (b"x" * 700, b"y" * 700)
+
+
 @pytest.mark.parametrize("encoding", [b"8bit", b"quoted-printable"])
 @pytest.mark.parametrize(
     "text",

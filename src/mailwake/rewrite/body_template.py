@@ -36,7 +36,8 @@ class PlainBody:
 
     def __init__(self, text: bytes, edits: Sequence[Edit]) -> None:
         self._template, self._slots = literals_and_slots(text, edits)
-        self._has_long_line = has_long_line(text)
+        # Edits can join lines: an attribute that is removed takes the line break before it along.
+        self._has_long_line = has_long_line(b"".join(self._template))
         self._lines = _lines_with_slots(self._template, self._slots)
         # While no value is longer than this, every line fits, and nothing more is to be computed.
         self._safe_length = min([(MAX_LINE - fixed) // len(slots) for fixed, slots in self._lines], default=MAX_LINE)
