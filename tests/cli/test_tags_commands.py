@@ -56,3 +56,35 @@ def test_the_data_directory_of_a_configuration(data: str, tmp_path: Path) -> Non
     file = tmp_path / "mailwake.toml"
     file.write_text(f'data_dir = "{data}"\nmax_tags = 1\n')
     assert run("list", "--config", str(file)).stderr == "2 known, room for 0 more (max_tags = 1)\n"
+
+
+def test_limit(data: str) -> None:
+    assert run("limit", "--data", data).stdout == "limit 100 (as max_tags says); 2 are known, room for 98 more\n"
+    assert run("limit", "--data", data, "3").stdout == (
+        "limit 3 (set with `mailwake tags limit`; max_tags says 100); 2 are known, room for 1 more\n"
+    )
+    assert run("list", "--data", data).stderr == "2 known, room for 1 more (limit 3, set with `mailwake tags limit`)\n"
+    assert json.loads(run("limit", "--data", data, "--json").stdout) == {"limit": 3, "max_tags": 100, "known": 2}
+    assert run("limit", "--data", data, "--default").stdout.startswith("limit 100 (as max_tags says)")
+    assert run("list", "--data", data).stderr == "2 known, room for 98 more (max_tags = 100)\n"
+
+
+def test_a_limit_below_the_number_known_says_what_that_means(data: str) -> None:
+    assert run("limit", "--data", data, "1").stdout == (
+        "limit 1 (set with `mailwake tags limit`; max_tags says 100); "
+        "2 are known: they stay known, and no new ones are admitted\n"
+    )
+    assert len(run("list", "--data", data).stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["100001"], "100001 cannot be the limit; give a whole number from 0 to 100000"),
+        (["5", "--default"], "a number and --default contradict each other; give one of them"),
+    ],
+)
+def test_a_limit_that_cannot_be(data: str, arguments: list[str], problem: str) -> None:
+    with pytest.raises(KnownTagsError) as caught:
+        run("limit", "--data", data, *arguments)
+    assert str(caught.value) == problem

@@ -15,7 +15,9 @@ from mailwake.control.known_tags import (
     KnownTagsError,
     free_tag,
     list_tags,
+    operator_limit,
     prepare_tags,
+    set_limit,
 )
 from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
@@ -105,6 +107,65 @@ def test_known_tags_cost_no_look_at_the_file(path: Path) -> None:
 def test_a_lower_limit_keeps_what_is_known(path: Path) -> None:
     Worker(path).admit("a", "b", "c")
     assert Worker(path, limit=1).admit("c", "a", "d") == ["c", "a"]
+
+
+def test_a_limit_in_the_file_wins_over_the_configured_one_until_it_is_taken_back(path: Path) -> None:
+    worker = Worker(path, limit=1)
+    assert worker.admit("a", "b") == ["a"]
+    set_limit(path, 2)
+    assert worker.admit("b") == [], "a higher limit is noticed at the next look, like a freed tag"
+    worker.look_again()
+    assert worker.admit("b", "c") == ["b"]
+    assert operator_limit(path) == 2
+    set_limit(path, None)
+    assert operator_limit(path) is None
+    worker.look_again()
+    assert worker.admit("c", "b", "a") == ["b", "a"], "what is known stays known"
+
+
+def test_the_limit_holds_for_all_workers_and_after_a_restart(path: Path) -> None:
+    first, second = Worker(path), Worker(path)
+    assert first.admit("a") == second.admit("a") == ["a"]
+    set_limit(path, 2)
+    assert first.admit("b") == ["b"]
+    assert second.admit("c") == [], "a lower limit holds at once, as new tags are added in a transaction that reads it"
+    assert Worker(path, limit=100).admit("c", "b") == ["b"]
+
+
+def test_a_limit_below_the_number_known_keeps_them_and_admits_no_new_ones(path: Path) -> None:
+    worker = Worker(path)
+    worker.admit("a", "b")
+    set_limit(path, 1)
+    worker.look_again()
+    assert worker.admit("a", "b", "c") == ["a", "b"]
+    assert worker.ignored("system") == 1
+    free_tag(path, "a")
+    worker.look_again()
+    assert worker.admit("c", "b") == ["b"], "one is known, and one may be"
+    set_limit(path, 0)
+    assert names(path) == ["b"]
+
+
+def test_a_limit_before_anything_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "control.sqlite3"
+    assert operator_limit(path) is None
+    set_limit(path, None)
+    assert not path.exists(), "there is nothing to take back"
+    set_limit(path, 5)
+    assert operator_limit(path) == 5
+    assert list_tags(path) == []
+    with pytest.raises(KnownTagsError, match="is no data directory"):
+        set_limit(tmp_path / "nowhere" / "control.sqlite3", 5)
+
+
+def test_a_file_of_an_earlier_version_takes_a_limit(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE known_tags (tag TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID")
+        database.execute("INSERT INTO known_tags VALUES ('a', 1.0)")
+        database.commit()
+    assert operator_limit(path) is None
+    set_limit(path, 1)
+    assert Worker(path).admit("a", "b") == ["a"]
 
 
 def test_a_locked_file_stops_no_message(path: Path) -> None:

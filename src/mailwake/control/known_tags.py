@@ -6,7 +6,7 @@ import sqlite3
 import time
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from mailwake.errors import MailwakeError
 
@@ -27,7 +27,13 @@ BUSY_TIMEOUT = 0.2
 _OPEN_ATTEMPTS = 10
 _OPEN_PAUSE = 0.01
 
-_SCHEMA = "CREATE TABLE IF NOT EXISTS known_tags (tag TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID"
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS known_tags (tag TEXT PRIMARY KEY, since REAL NOT NULL) WITHOUT ROWID",
+    # At most one row: the operator's limit, which wins over the configured one.
+    "CREATE TABLE IF NOT EXISTS known_tags_limit (one INTEGER PRIMARY KEY CHECK (one = 1), tags INTEGER NOT NULL)",
+)
+
+T = TypeVar("T")
 
 
 class KnownTagsError(MailwakeError):
@@ -48,12 +54,15 @@ class KnownTags:
     When `admit` returns, the tags it returned are in the set on disk (SQLite, WAL, synchronous=FULL), or were at the
     last look. The limit holds over all processes, as new tags are added in a transaction that counts first. Known tags
     cost nothing but a look-up in memory; the file is read again every REFRESH seconds, and written when a new tag comes
-    and there is room. A file that fails or is locked never stops a message: until the next look only the tags known so
-    far are admitted, and the others counted.
+    and there is room. `limit` is the configured size; one that the operator has put into the file wins over it, for all
+    processes. Where more tags are known than the limit allows they stay known, and no new ones come in. A file that
+    fails or is locked never stops a message: until the next look only the tags known so far are admitted, and the
+    others counted.
     """
 
     def __init__(self, path: Path, limit: int, *, clock: Clock, metrics: Metrics, log: Logger) -> None:
         self._path = path
+        self._configured_limit = limit
         self._limit = limit
         self._clock = clock
         self._log = log
@@ -98,6 +107,11 @@ class KnownTags:
 
     def _look(self, database: sqlite3.Connection) -> None:
         self._known = {tag for (tag,) in database.execute("SELECT tag FROM known_tags")}
+        self._read_limit(database)
+
+    def _read_limit(self, database: sqlite3.Connection) -> None:
+        found = _limit_of(database)
+        self._limit = self._configured_limit if found is None else found
 
     def _add(self, database: sqlite3.Connection, new: list[str]) -> None:
         now = self._clock.now()
@@ -105,6 +119,7 @@ class KnownTags:
             cursor.execute("BEGIN IMMEDIATE")
             try:
                 known = {tag for (tag,) in cursor.execute("SELECT tag FROM known_tags")}
+                self._read_limit(database)
                 room = max(0, self._limit - len(known))
                 added = [tag for tag in dict.fromkeys(new) if tag not in known][:room]
                 cursor.executemany("INSERT INTO known_tags VALUES (?, ?)", [(tag, now) for tag in added])
@@ -118,9 +133,12 @@ class KnownTags:
 
 def list_tags(path: Path) -> list[KnownTag]:
     """All known tags, the oldest first; none where the file does not exist yet. Raises KnownTagsError."""
-    return _ask(
-        path, lambda database: database.execute("SELECT tag, since FROM known_tags ORDER BY since, tag").fetchall()
-    )
+
+    def read(database: sqlite3.Connection) -> list[KnownTag]:
+        rows = database.execute("SELECT tag, since FROM known_tags ORDER BY since, tag")
+        return [KnownTag(tag, since) for tag, since in rows]
+
+    return _ask(path, read, [])
 
 
 def free_tag(path: Path, tag: str) -> bool:
@@ -128,24 +146,47 @@ def free_tag(path: Path, tag: str) -> bool:
 
     Running workers notice within REFRESH seconds; a message that carries the tag puts it back when there is room.
     """
-    return bool(
-        _ask(
-            path,
-            lambda database: database.execute(
-                "DELETE FROM known_tags WHERE tag = ? RETURNING tag, since", (tag,)
-            ).fetchall(),
-        )
-    )
+    freed = _ask(path, lambda database: database.execute("DELETE FROM known_tags WHERE tag = ?", (tag,)).rowcount, 0)
+    return freed > 0
 
 
-def _ask(path: Path, question: Callable[[sqlite3.Connection], list[tuple[str, float]]]) -> list[KnownTag]:
+def operator_limit(path: Path) -> int | None:
+    """The limit that `set_limit` has set; None where the configured one applies. Raises KnownTagsError."""
+    return _ask(path, _limit_of, None)
+
+
+def set_limit(path: Path, limit: int | None) -> None:
+    """Set how many tags may be known, over the configured number; None lets that apply again. Raises KnownTagsError.
+
+    When it returns, the limit is on disk and holds for all workers and after restarts. Workers notice a higher one
+    within REFRESH seconds, and a lower one at the next new tag. Tags that are known stay known under any limit.
+    """
+
+    def write(database: sqlite3.Connection) -> None:
+        if limit is None:
+            database.execute("DELETE FROM known_tags_limit")
+        else:
+            database.execute("INSERT OR REPLACE INTO known_tags_limit VALUES (1, ?)", (limit,))
+
+    if limit is not None and path.parent.is_dir() and not path.exists():
+        prepare_tags(path)
+    _ask(path, write, None)
+
+
+def _limit_of(database: sqlite3.Connection) -> int | None:
+    row = database.execute("SELECT tags FROM known_tags_limit").fetchone()
+    return None if row is None else int(row[0])
+
+
+def _ask(path: Path, question: Callable[[sqlite3.Connection], T], without_file: T) -> T:
+    """The answer of the file; `without_file` where there is none yet. Raises KnownTagsError."""
     if not path.exists():
         if path.parent.is_dir():
-            return []
+            return without_file
         raise KnownTagsError(f"{path.parent}: is no data directory; name the one of `mailwake serve` with --data")
     try:
         with closing(_open(path)) as database:
-            return [KnownTag(tag, since) for tag, since in question(database)]
+            return question(database)
     except (sqlite3.Error, OSError) as error:
         raise KnownTagsError(f"{path}: {error}; try again, as the user that mailwake runs as") from None
 
@@ -165,7 +206,8 @@ def _open(path: Path) -> sqlite3.Connection:
         try:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=FULL")
-            database.execute(_SCHEMA)
+            for statement in _SCHEMA:
+                database.execute(statement)
         except BaseException as error:
             database.close()
             # While another process makes the file a WAL one, SQLite says "locked" at once, without waiting.
