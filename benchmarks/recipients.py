@@ -115,12 +115,12 @@ def _costs(worker: Worker, envelope: Envelope, content: bytes) -> tuple[float, f
         return b"".join(copy(worker.preparation.prepare(session, envelope, content), 0).pieces)
 
     message = worker.preparation.prepare(session, envelope, content)
-    plan = message.plan
+    plan = message.copy_plans[0].plan
 
     def further() -> None:
         for index in range(1, RECIPIENTS):
             b"".join(copy(message, index).pieces)
-        assert message.plan is plan, "the plan was made anew"
+        assert message.copy_plans[0].plan is plan, "the plan was made anew"
 
     return (
         seconds(first, repeat=50, enough=1) * 1e6,

@@ -35,6 +35,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("metadata_trimmed_total", "Messages of which some metadata did not fit max_metadata_len"),
     Metric("tags_ignored_total", "Tags over a limit", ("limit",)),
     Metric("policy_errors_total", "Policy functions that raised, ran too long, or said nonsense", ("policy", "phase")),
+    Metric("copies_discarded_total", "Copies that policy accepted and threw away"),
     Metric("policy_refusals_total", "Refusals by policy", ("phase",)),
     Metric("spool_entries_total", "Copies put into the spool, by reason", ("reason",)),
     Metric("spool_retries_total", "Deliveries tried from the spool, by outcome", ("outcome",)),
@@ -44,6 +45,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("events_total", "Events recorded, by type", ("type",)),
     Metric("events_lost_total", "Events that could not be written to the journal: look at the disk"),
     Metric("worker_restarts_total", "Workers that died and were started again", ("role",)),
+    Metric("config_reloads_total", "Reloads of the configuration (SIGHUP): accepted, refused", ("result",)),
 )
 """Every metric that any process of mailwake exports."""
 

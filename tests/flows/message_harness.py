@@ -17,6 +17,7 @@ from mailwake.events.record import record_time
 from mailwake.events.unique_ids import UniqueIds
 from mailwake.flows.message_events import MessageEvents
 from mailwake.flows.message_flow import MessageFlow
+from mailwake.flows.message_policy import MessagePolicy
 from mailwake.flows.preparation import Preparation
 from mailwake.flows.remainder import Remainder
 from mailwake.journal.id_reservation import IdReservation
@@ -31,6 +32,7 @@ from mailwake.listener.server import Listener, ListenerSettings
 from mailwake.listener.session import Session
 from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
+from mailwake.policy.policies import ConfiguredPolicy, Policies
 from mailwake.relay.bounce_report import BounceReports
 from mailwake.relay.pool import SmartHost
 from mailwake.relay.retry import RetryLoop
@@ -82,11 +84,14 @@ class NextHop:
             tls_context=None,
             auth_requires_tls=False,
             bare_newlines="reject",
-            resolve=lambda peer: scopes.resolve("hop", peer),
+            resolve=lambda peer, pathway: scopes.resolve("hop", peer, pathway),
         )
         log = make_logger("json", "error")
         budget, clock = MemoryBudget(1 << 30), SystemClock()
-        self._listener = Listener(settings, self, Accounts({}), budget=budget, clock=clock, log=log, metrics=Metrics())
+        none = Policies([], log=log, metrics=Metrics())
+        self._listener = Listener(
+            settings, self, Accounts({}), policies=none, budget=budget, clock=clock, log=log, metrics=Metrics()
+        )
         listening = socket.socket()
         listening.bind(("127.0.0.1", self.port))
         listening.setblocking(False)
@@ -106,6 +111,7 @@ class MessageHarness:
     def __init__(self, directory: Path, overrides: dict[str, str]) -> None:
         self.directory = directory
         self.hop = NextHop()
+        self.policy_hosts: list[ConfiguredPolicy] = []
         self.metrics = Metrics()
         self.configuration = load(None, overrides, host_name="mailwake.example")
         self.codec = TokenCodec(Keyring.new(os.urandom, 0))
@@ -135,8 +141,10 @@ class MessageHarness:
         remainder = Remainder(
             self.spool, schedule, preparation, events, reports, clock=clock, log=log, metrics=self.metrics
         )
+        self.policies = Policies(self.policy_hosts, log=log, metrics=self.metrics)
+        policy = MessagePolicy(self.policies, metrics=self.metrics)
         self.flow = MessageFlow(
-            preparation, self.delivery, remainder, events, clock=clock, log=log, metrics=self.metrics
+            preparation, self.delivery, remainder, events, policy=policy, clock=clock, log=log, metrics=self.metrics
         )
         self.retries = RetryLoop(
             self.spool, self.delivery, schedule, clock, remainder.on_outcome, reports, log=log, poll_seconds=0.05

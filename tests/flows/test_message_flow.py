@@ -131,7 +131,7 @@ async def test_a_message_that_arrives_signed_is_tracked_where_the_site_says_so(b
 async def test_events_of_a_taken_message(begin: Begin) -> None:
     harness = await begin()
     session = harness.session()
-    session.context["mo_customer_id"] = "customer-42"
+    session.context.set("mo_customer_id", "customer-42")
     await harness.receive([ANN, BOB], TRACKED, session=session)
     events = harness.events()
     assert Counter(e.type for e in events) == {EventType.INJECTION: 2, EventType.DELIVERY: 2}

@@ -123,5 +123,5 @@ def test_other_settings_are_other_plans() -> None:
     maker, plain = Maker(16), Maker(0)
     for number in range(4):
         for each in (maker, plain):
-            each.session.context["smtpapi_tracking_domain"] = f"t{number % 2}.example.com"
+            each.session.context.set("smtpapi_tracking_domain", f"t{number % 2}.example.com")
         assert maker.copy(MESSAGES["8bit"]) == plain.copy(MESSAGES["8bit"])

@@ -7,7 +7,7 @@ import datetime
 import ipaddress
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,7 @@ from mailwake.listener.server import Listener, ListenerSettings
 from mailwake.listener.session import Session
 from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
+from mailwake.policy.policies import ConfiguredPolicy, Policies
 from mailwake.smtp.envelope import Envelope
 from mailwake.smtp.replies import Reply
 from mailwake.smtp.server_limits import ServerLimits
@@ -126,6 +127,7 @@ async def start() -> AsyncIterator[Start]:
         tls: ssl.SSLContext | None = None,
         transactions: int = 0,
         memory: int = 1 << 20,
+        policies: Sequence[ConfiguredPolicy] = (),
     ) -> Running:
         scopes = ScopedOptions(load(host_name="test.example"))
         limits = ListenerLimits(
@@ -146,7 +148,7 @@ async def start() -> AsyncIterator[Start]:
             tls_context=tls,
             auth_requires_tls=tls is not None,
             bare_newlines="reject",
-            resolve=lambda peer: scopes.resolve("127.0.0.1:2525", peer),
+            resolve=lambda peer, pathway: scopes.resolve("127.0.0.1:2525", peer, pathway),
         )
         receiver, clock, metrics, budget = Receiver(), ManualClock(), Metrics(), MemoryBudget(memory)
         accounts = Accounts({"acme": Account("acme", PASSWORD_HASH, "customer-42")})
@@ -154,6 +156,7 @@ async def start() -> AsyncIterator[Start]:
             settings,
             receiver,
             accounts,
+            policies=Policies(policies, log=make_logger("json", "error"), metrics=metrics),
             budget=budget,
             clock=clock,
             log=make_logger("json", "error"),

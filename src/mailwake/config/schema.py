@@ -171,6 +171,36 @@ class Keys:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PolicyFile:
+    """One policy file; several are asked in the order in which they stand here."""
+
+    file: Annotated[
+        Path,
+        Setting(
+            "The policy: Python (.py), or Lua as for Momentum (.lua).",
+            kinds.path(),
+            example='"/etc/mailwake/policy/campaigns.py"',
+        ),
+    ]
+    on_error: Annotated[
+        Literal["refuse", "continue"],
+        Setting(
+            "What follows when it fails: the client gets 451 4.3.0, or the message goes on as if it had said nothing.",
+            kinds.choice("refuse", "continue"),
+        ),
+    ] = "refuse"
+    timeout: Annotated[
+        float, Setting("How long one of its functions may take that is async.", kinds.duration(0.01, 600))
+    ] = 5
+    instruction_limit: Annotated[
+        int, Setting("Lua instructions that one call may take before it is ended.", kinds.integer(1000, 1_000_000_000))
+    ] = 1_000_000
+    memory_limit: Annotated[
+        int, Setting("Memory that a Lua script may use in each worker.", kinds.size(1 << 20, 1 << 32))
+    ] = 64 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Settings(TrackingOptions):
     """The whole configuration; what stands at its top is global."""
 
@@ -196,6 +226,13 @@ class Settings(TrackingOptions):
         ),
     ] = None
     workers: Annotated[int, Setting("SMTP worker processes; 0 means one for each CPU.", kinds.integer(0, 1024))] = 0
+    reload_drain: Annotated[
+        float,
+        Setting(
+            "How long SMTP connections are served on under their old settings after a reload.",
+            kinds.duration(0, 86400),
+        ),
+    ] = 300
     log_format: Annotated[
         Literal["auto", "human", "json"],
         Setting(
@@ -289,6 +326,10 @@ class Settings(TrackingOptions):
     accounts: Annotated[
         Mapping[str, Account], Section("A sender that may authenticate with AUTH.", key=NAME, example="shop")
     ] = field(default_factory=dict)
+    policy: Annotated[
+        tuple[PolicyFile, ...],
+        Section("A policy file; several are asked in the order in which they stand here.", numbered=True),
+    ] = ()
     tracker: Annotated[Tracker, Section("The HTTP server that answers opens and clicks.")] = field(
         default_factory=Tracker
     )

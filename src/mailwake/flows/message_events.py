@@ -53,7 +53,7 @@ class MessageEvents:
         try:
             for index, outcome in enumerate(outcomes):
                 recipient = message.envelope.recipients[index]
-                facts = message.packed_facts
+                facts = message.copy_plans[index].packed_facts
                 payloads.append(self._encode(EventType.INJECTION, injected, facts, recipient, index, None))
                 result = event_outcome(outcome, attempts=1, queued_ms=max(now - injected, 0))
                 payloads.append(self._encode(EVENT_OF[outcome.status], now, facts, recipient, index, result))

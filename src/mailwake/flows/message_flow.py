@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mailwake.clock import Clock
+    from mailwake.flows.message_policy import Judged, MessagePolicy
     from mailwake.flows.preparation import Preparation
     from mailwake.flows.prepared_message import PreparedMessage
     from mailwake.listener.session import Session
@@ -37,6 +38,7 @@ RELAY_SECONDS = 240.0
 NO_UNIQUE_ID = Reply(421, "4.3.3", "[internal] smtpapi unable to generate unique transmission id")
 """The refusal of a message that can have no transmission id (1-injection §3)."""
 
+_DISCARDED = Reply(250, "2.0.0", "OK")
 _NOT_IN_TIME = Reply(451, "4.4.7", "The next hop is too slow for so many recipients, try again later")
 _NO_SPOOL = Reply(452, "4.3.1", "Insufficient system storage, try again later")
 _DEFERRED = Reply(451, "4.3.0", "The next hop did not take the message, try again later")
@@ -52,10 +54,12 @@ class MessageFlow:
         remainder: Remainder,
         events: MessageEvents,
         *,
+        policy: MessagePolicy,
         clock: Clock,
         log: Logger,
         metrics: Metrics,
     ) -> None:
+        self._policy = policy
         self._preparation = preparation
         self._delivery = delivery
         self._remainder = remainder
@@ -69,7 +73,12 @@ class MessageFlow:
         """Relay the message and answer for it; a refusal leaves no event and nothing relayed."""
         began = self._clock.monotonic()
         try:
-            message = self._preparation.prepare(session, envelope, content)
+            judged = await self._policy.judge(session, envelope, content)
+            if judged is not None and judged.discarded:
+                self._discarded(session, envelope, judged)
+                if not judged.recipients:
+                    return _DISCARDED
+            message = self._preparation.prepare(session, envelope, content, judged)
         except Refusal as refusal:
             self._refused(session, envelope, content, refusal.reply, refusal.log, "refused")
             return refusal.reply
@@ -132,7 +141,7 @@ class MessageFlow:
         self._log.warning(
             "message refused",
             peer=session.peer_address,
-            customer=session.context.get("mo_customer_id", ""),
+            customer=session.context.get("mo_customer_id") or "",
             sender=envelope.sender,
             recipients=len(envelope.recipients),
             size=len(content),
@@ -140,21 +149,32 @@ class MessageFlow:
             reason=reason,
         )
 
+    def _discarded(self, session: Session, envelope: Envelope, judged: Judged) -> None:
+        self._metrics.counter("copies_discarded_total").inc(len(judged.discarded))
+        for address, reason in judged.discarded:
+            self._log.info(
+                "copy discarded by policy",
+                peer=session.peer_address,
+                sender=envelope.sender,
+                recipient=address,
+                reason=reason,
+            )
+
     def _log_message(
         self, session: Session, message: PreparedMessage, outcomes: list[Outcome], reply: Reply, began: float
     ) -> None:
-        first = outcomes[0]
+        first, plan = outcomes[0], message.copy_plans[0]
         self._log.info(
             "message",
             transmission=message.transmission_id,
             peer=session.peer_address,
-            customer=message.settings.customer_id.value or "",
-            campaign=message.settings.campaign_id.value or "",
+            customer=plan.settings.customer_id.value or "",
+            campaign=plan.settings.campaign_id.value or "",
             sender=message.envelope.sender,
             recipients=len(outcomes),
-            size=len(message.content),
-            links=message.tracked_links,
-            signed=", ".join(message.signed_by),
+            size=len(plan.content),
+            links=plan.tracked_links,
+            signed=", ".join(plan.signed_by),
             next_hop=first.next_hop,
             outcome=first.status.value if len({o.status for o in outcomes}) == 1 else "mixed",
             next_hop_reply=str(first.reply),

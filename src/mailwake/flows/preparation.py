@@ -6,28 +6,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mailwake.config.scopes import Sourced
 from mailwake.events.record import MessageFacts, pack_facts
 from mailwake.flows.plan_cache import PlanCache
-from mailwake.flows.prepared_message import PreparedMessage
+from mailwake.flows.prepared_message import CopyPlan, PreparedMessage
 from mailwake.flows.trace_header import MAX_RECEIVED, received_field
 from mailwake.flows.tracked_copy import copy_urls, link_contexts, render_copy
 from mailwake.links.token import ContextTooLong
 from mailwake.message.headers import fields, find
 from mailwake.message.msys_header import read_msys_header
 from mailwake.message.summary import Summary, domain_of, summarise
-from mailwake.policy.precedence import EngagementLimits, EngagementSettings, resolve
+from mailwake.policy.context import Context
+from mailwake.policy.message_view import header_end as header_end_of
+from mailwake.policy.precedence import CONTEXT_VARIABLES, EngagementLimits, EngagementSettings, resolve
 from mailwake.relay.delivery import Copy
 from mailwake.rewrite.signatures import signed_by
 from mailwake.smtp.replies import Refusal, Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mailwake.clock import Clock
     from mailwake.events.unique_ids import UniqueIds
+    from mailwake.flows.message_policy import Judged
     from mailwake.flows.plan_cache import Planned
     from mailwake.links.token import TokenCodec
     from mailwake.listener.session import Session
@@ -56,6 +59,18 @@ class PreparationSettings:
     limits: EngagementLimits
 
 
+class _Common(NamedTuple):
+    """What all copies of a message share."""
+
+    session: Session
+    sender: str
+    transmission_id: int
+    now: float
+
+
+_NOTHING = Context()
+
+
 class Preparation:
     """Prepares messages and makes their copies; one object serves one worker."""
 
@@ -80,18 +95,53 @@ class Preparation:
         self._metrics = metrics
         self._tracked = metrics.counter("links_tracked_total")
 
-    def prepare(self, session: Session, envelope: Envelope, content: bytes) -> PreparedMessage:
-        """Decide everything; Refusal for a message that is not taken, UniqueIdError when it can have no id."""
+    def prepare(
+        self, session: Session, envelope: Envelope, content: bytes, judged: Judged | None = None
+    ) -> PreparedMessage:
+        """Decide everything; Refusal for a message that is not taken, UniqueIdError when it can have no id.
+
+        `judged` is what policy said; the message goes to those whose copy policy did not throw away.
+        """
         now = self._clock.now()
-        transmission_id = self._ids.next()
-        header_end = _header_end(content)
+        common = _Common(session, envelope.sender, self._ids.next(), now)
+        if judged is None:
+            plans: list[CopyPlan] = [self._copy_plan(common, content, session.context.over(_NOTHING))] * len(
+                envelope.recipients
+            )
+        else:
+            envelope = replace(envelope, recipients=[each.address for each in judged.recipients])
+            plans = self._copy_plans(common, judged)
+        return PreparedMessage(
+            transmission_id=common.transmission_id,
+            sent=now,
+            envelope=envelope,
+            received=self._received(session, common.transmission_id, now),
+            copy_plans=plans,
+        )
+
+    def _copy_plans(self, common: _Common, judged: Judged) -> list[CopyPlan]:
+        """A plan for each recipient; those with the same variables and the same content share one."""
+        made: dict[tuple[object, ...], CopyPlan] = {}
+        plans = []
+        for each in judged.recipients:
+            variables = each.context.over(common.session.context)
+            key = (each.content, *map(variables.get, CONTEXT_VARIABLES))
+            plan = made.get(key)
+            if plan is None:
+                plan = made[key] = self._copy_plan(common, each.content, variables)
+            plans.append(plan)
+        return plans
+
+    def _copy_plan(self, common: _Common, content: bytes, variables: Mapping[str, str]) -> CopyPlan:
+        header_end = header_end_of(content)
         header_fields = fields(content, 0, header_end)
         summary = summarise(content, header_fields)
         if summary.received_count >= MAX_RECEIVED:
             raise Refusal(_LOOP, f"{summary.received_count} Received fields")
         ours = find(header_fields, HEADER_NAME)
         header = read_msys_header([content[f.value_start : f.value_end] for f in ours])
-        settings = resolve(session.context, header, session.options, self._settings.limits, self._admit_tags)
+        options = common.session.options_for(variables.get("pathway"))
+        settings = resolve(variables, header, options, self._settings.limits, self._admit_tags)
         self._count(settings)
         removed = [(field.start, field.end) for field in ours]
         tracking = settings.open_tracking.value or settings.click_tracking.value
@@ -99,20 +149,15 @@ class Preparation:
         if signatures:
             settings = self._signed(settings)
         planned = self._plan(content, header_end, header_fields, removed, settings) if tracking else None
-        return PreparedMessage(
-            transmission_id=transmission_id,
-            sent=now,
-            envelope=envelope,
+        return CopyPlan(
             content=content,
             body_start=_body_start(content, header_end),
-            received=self._received(session, transmission_id, now),
             removed=removed,
-            summary=summary,
             settings=settings,
             planned=planned,
             signed_by=signatures,
             packed_facts=pack_facts(
-                self._facts(session, envelope, content, transmission_id, now, summary, settings, planned)
+                self._facts(common, content, summary, settings, planned, options.pathway.value or "")
             ),
         )
 
@@ -128,19 +173,20 @@ class Preparation:
         )
 
     def _pieces(self, message: PreparedMessage, index: int, recipient: str) -> Sequence[bytes]:
-        planned = message.planned
+        plan = message.copy_plans[index]
+        planned = plan.planned
         if planned is not None:
             try:
                 contexts = link_contexts(
-                    message.settings,
+                    plan.settings,
                     transmission_id=message.transmission_id,
                     recipient_index=index,
                     recipient=recipient,
                     sent=int(message.sent),
                     metadata_in_clicks=self._settings.include_metadata_in_clicks,
                 )
-                urls = copy_urls(planned.plan, planned.recipes, message.settings, self._codec, contexts)
-                pieces = render_copy(planned.plan, urls, message.settings)
+                urls = copy_urls(planned.plan, planned.recipes, plan.settings, self._codec, contexts)
+                pieces = render_copy(planned.plan, urls, plan.settings)
             except ContextTooLong as error:
                 self._leave_alone("context too long for links", error)
             except Exception as error:  # a defect of ours must not hold up mail: it leaves untracked
@@ -150,9 +196,9 @@ class Preparation:
                 if planned.head is None:
                     return [message.received, *pieces]
                 pieces[0] = pieces[0][planned.head :]
-                header = _without(message.content[: message.body_start], message.removed)
+                header = _without(plan.content[: plan.body_start], plan.removed)
                 return [message.received, *header, *pieces]
-        return [message.received, *_without(message.content, message.removed)]
+        return [message.received, *_without(plan.content, plan.removed)]
 
     def _plan(
         self,
@@ -214,42 +260,32 @@ class Preparation:
 
     def _facts(
         self,
-        session: Session,
-        envelope: Envelope,
+        common: _Common,
         content: bytes,
-        transmission_id: int,
-        now: float,
         summary: Summary,
         settings: EngagementSettings,
         planned: Planned | None,
+        pathway: str,
     ) -> MessageFacts:
         return MessageFacts(
-            transmission_id=transmission_id,
-            injection_time=int(now * 1000),
+            transmission_id=common.transmission_id,
+            injection_time=int(common.now * 1000),
             msg_size=len(content),
             customer_id=settings.customer_id.value or "",
             campaign_id=settings.campaign_id.value or "",
             tags=settings.tags.value,
             metadata=settings.metadata_text,
             friendly_from=summary.friendly_from,
-            msg_from=envelope.sender,
-            sending_domain=summary.sending_domain or domain_of(envelope.sender),
+            msg_from=common.sender,
+            sending_domain=summary.sending_domain or domain_of(common.sender),
             subject=summary.subject,
             open_tracking=settings.open_tracking.value,
             click_tracking=settings.click_tracking.value,
             initial_pixel=settings.open_tracking.value and settings.initial_open.value,
             amp_enabled=planned is not None and any(part.kind == "amp" for part in planned.plan.parts),
             node_name=self._settings.node_name,
-            pathway=session.options.pathway.value or "",
+            pathway=pathway,
         )
-
-
-def _header_end(content: bytes) -> int:
-    """The end of the last header field's line; a message may consist of header fields alone (RFC 5322 §3.5)."""
-    if content.startswith(b"\r\n"):
-        return 0
-    blank = content.find(b"\r\n\r\n")
-    return blank + 2 if blank >= 0 else len(content)
 
 
 def _body_start(content: bytes, header_end: int) -> int:

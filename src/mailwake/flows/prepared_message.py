@@ -11,25 +11,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mailwake.flows.plan_cache import Planned
-    from mailwake.message.summary import Summary
     from mailwake.policy.precedence import EngagementSettings
     from mailwake.rewrite.plan import MessagePlan
     from mailwake.smtp.envelope import Envelope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PreparedMessage:
-    """One message, decided: what its copies share."""
+class CopyPlan:
+    """What is decided about a recipient's copy; recipients about whom policy said the same share one."""
 
-    transmission_id: int
-    sent: float
-    envelope: Envelope
     content: bytes
+    """The message, with the header as policy left it."""
     body_start: int
-    received: bytes
     removed: Sequence[tuple[int, int]]
     """Spans of the fields that never leave."""
-    summary: Summary
     settings: EngagementSettings
     planned: Planned | None
     """None when nothing is tracked."""
@@ -44,8 +39,20 @@ class PreparedMessage:
 
     @property
     def tracked_links(self) -> int:
-        """How many links lead over the tracker in each copy."""
+        """How many links lead over the tracker."""
         return len(self.planned.plan.tracked) if self.planned and self.settings.click_tracking.value else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedMessage:
+    """One message, decided: what its copies share, and the plan of each."""
+
+    transmission_id: int
+    sent: float
+    envelope: Envelope
+    received: bytes
+    copy_plans: Sequence[CopyPlan]
+    """One for each recipient of the envelope."""
 
     def message_id(self, index: int) -> str:
         """The id of the copy for the recipient with this index."""

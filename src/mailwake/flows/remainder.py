@@ -100,5 +100,5 @@ class Remainder:
             first_reply=str(outcome.reply),
             queued_at=now,
             next_attempt=next_attempt,
-            event_facts=message.packed_facts,
+            event_facts=message.copy_plans[index].packed_facts,
         )

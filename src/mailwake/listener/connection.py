@@ -127,6 +127,8 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, event: Event, reply: Reply) -> None:
         self._protocol.reply(reply)
+        if self.conversation.session.disconnecting:
+            self._protocol.hang_up()
         if isinstance(event, StartTLS) and self._protocol.state is State.TLS:  # not if plaintext came behind it
             self._flush()
             if self._transport is not None:

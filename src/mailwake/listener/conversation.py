@@ -6,12 +6,18 @@ knows a transport, so tests hold conversations without sockets.
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING
 
+from mailwake.policy.context import Context
+from mailwake.policy.message_view import Message
+from mailwake.policy.phases import Phase
+from mailwake.policy.validation import Question, ValidationContext
 from mailwake.smtp.replies import Reply
 from mailwake.smtp.server_events import (
     Authenticate,
     Connected,
+    DataStart,
     Hello,
     MailFrom,
     MessageData,
@@ -28,10 +34,13 @@ if TYPE_CHECKING:
     from mailwake.listener.session import MessageReceiver, Session
     from mailwake.logs import Logger
     from mailwake.metrics import Metrics
+    from mailwake.policy.policies import Policies
+    from mailwake.smtp.envelope import Envelope
     from mailwake.smtp.server_events import Event
 
 _SENDER_OK = Reply(250, "2.1.0", "Sender ok")
 _RECIPIENT_OK = Reply(250, "2.1.5", "Recipient ok")
+_GO_AHEAD = Reply(250, "2.0.0", "Go ahead")  # the protocol says 354 where this accepts
 _READY_FOR_TLS = Reply(220, "2.0.0", "Ready to start TLS")
 _BYE = Reply(221, "2.0.0", "Bye")
 _AUTHENTICATED = Reply(235, "2.7.0", "Authentication successful")
@@ -55,10 +64,12 @@ class Conversation:
         auth_failures: int,
         transactions: int,
         budget: MemoryBudget,
+        policies: Policies,
         log: Logger,
         metrics: Metrics,
     ) -> None:
         self.session = session
+        self._policies = policies
         self._receiver = receiver
         self._accounts = accounts
         self._greeting = Reply(220, "", greeting)
@@ -73,17 +84,23 @@ class Conversation:
         """The answer to what the protocol asks."""
         match event:
             case MailFrom():
-                return self._mail()
+                return self._mail(event)
             case RcptTo():
-                return self._rcpt()
+                return self._rcpt(event)
+            case DataStart():
+                self.session.data_phase_done = True
+                return self._asked(Phase.DATA, _GO_AHEAD, envelope=event.envelope)
             case MessageData():
                 self.session.message_count += 1
+                self.session.context.set("connection_message_count", str(self.session.message_count))
                 return self._receiver.receive(self.session, event.envelope, event.content)
             case Connected():
-                return self._greeting
+                self._learn(receiving_ip=self.session.listener.rpartition(":")[0], remote_ip=self.session.peer_address)
+                return self._asked(Phase.CONNECT, self._greeting)
             case Hello():
                 self.session.hello_domain, self.session.extended = event.domain, event.extended
-                return self._hello
+                self._learn(ehlo_string=event.domain, ehlo_domain=event.domain)
+                return self._asked(Phase.EHLO, self._hello, event.domain)
             case Authenticate():
                 return self._authenticate(event)
             case StartTLS():
@@ -91,24 +108,69 @@ class Conversation:
             case Quit():
                 return _BYE
 
+    def _learn(self, **facts: str) -> None:
+        """Set predefined connection variables (3-policy, Phases)."""
+        for name, value in facts.items():
+            self.session.context.set(name, value)
+
+    def _asked(
+        self, phase: Phase, accepting: Reply, argument: str = "", envelope: Envelope | None = None, recipient: str = ""
+    ) -> Reply | Awaitable[Reply]:
+        """The accepting reply, or policy's refusal."""
+        if not self._policies.has(phase):
+            return accepting
+        session = self.session
+        message_context = None if envelope is None else session.message_context
+        context = ValidationContext(session.context, message_context)
+        message = None if envelope is None else self._view(envelope, recipient)
+        answer = self._policies.ask(Question(phase, context, session.accept(), message, argument))
+        if inspect.isawaitable(answer):
+            return self._asked_later(answer, context, accepting, phase)
+        return self._settled(answer, context, accepting, phase)
+
+    async def _asked_later(
+        self, answer: Awaitable[Reply | None], context: ValidationContext, accepting: Reply, phase: Phase
+    ) -> Reply:
+        return self._settled(await answer, context, accepting, phase)
+
+    def _settled(self, refusal: Reply | None, context: ValidationContext, accepting: Reply, phase: Phase) -> Reply:
+        if context.disconnecting:
+            self.session.disconnecting = True
+        if refusal is None:
+            return accepting
+        self._metrics.counter("policy_refusals_total", phase).inc()
+        self._log.info("refused by policy", phase=str(phase), peer=self.session.peer_address, reply=str(refusal))
+        return refusal
+
+    def _view(self, envelope: Envelope, recipient: str) -> Message:
+        return Message(
+            sender=envelope.sender,
+            recipients=envelope.recipients,
+            recipient=recipient,
+            peer=f"{self.session.peer_address}:{self.session.peer_port}",
+            listener=self.session.listener,
+        )
+
     def tls_established(self) -> None:
         """Forget what was said in clear (RFC 3207 §4.2)."""
         self.session.tls = True
         self.session.hello_domain, self.session.extended = "", False
 
-    def _mail(self) -> Reply:
+    def _mail(self, event: MailFrom) -> Reply | Awaitable[Reply]:
         if self._transactions and self.session.message_count >= self._transactions:
             return _TOO_MANY_MESSAGES
         if self._budget.full:
             self._metrics.counter("messages_total", "no memory").inc()
             return _TOO_MUCH_IN_HAND
-        return _SENDER_OK
+        self.session.message_context = Context()
+        self.session.data_phase_done = False
+        return self._asked(Phase.MAILFROM, _SENDER_OK, event.envelope.sender, event.envelope)
 
-    def _rcpt(self) -> Reply:
+    def _rcpt(self, event: RcptTo) -> Reply | Awaitable[Reply]:
         # Never an open relay: the place to say so is RCPT, where the relaying is asked for (RFC 5321 §3.6.2).
-        if self.session.account or self.session.trusted_network:
-            return _RECIPIENT_OK
-        return _RELAY_DENIED
+        if not (self.session.account or self.session.trusted_network):
+            return _RELAY_DENIED
+        return self._asked(Phase.RCPTTO, _RECIPIENT_OK, event.recipient, event.envelope, event.recipient)
 
     async def _authenticate(self, event: Authenticate) -> Reply:
         account = await self._accounts.check(event.username, event.password)
@@ -116,8 +178,12 @@ class Conversation:
             self._metrics.counter("smtp_auth_total", "refused").inc()
             self._log.warning("AUTH refused", peer=self.session.peer_address, account=event.username[:64])
             self._auth_failures_left -= 1
+            self._learn(auth_user=event.username, auth_status="fail")
             return _BAD_CREDENTIALS if self._auth_failures_left > 0 else _TOO_MANY_FAILURES
-        self._metrics.counter("smtp_auth_total", "accepted").inc()
-        self.session.account = account.name
-        self.session.context["mo_customer_id"] = account.customer_id
-        return _AUTHENTICATED
+        self._learn(auth_user=account.name, auth_status="pass", mo_customer_id=account.customer_id)
+        answer = self._asked(Phase.AUTH, _AUTHENTICATED, account.name)
+        reply = await answer if inspect.isawaitable(answer) else answer
+        self._metrics.counter("smtp_auth_total", "accepted" if reply.is_positive else "refused").inc()
+        if reply.is_positive:
+            self.session.account = account.name
+        return reply

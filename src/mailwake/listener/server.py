@@ -1,4 +1,4 @@
-"""A listener: accepts connections on one socket, keeps count of them, sweeps the silent ones, stops in order."""
+"""A listener: accepts connections on one address, keeps count of them, sweeps the silent ones, stops in order."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 from mailwake.listener.connection import Connection
 from mailwake.listener.conversation import Conversation
 from mailwake.listener.session import Session
+from mailwake.policy.phases import Phase
 from mailwake.smtp.replies import Reply
 from mailwake.smtp.server_protocol import ServerProtocol
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from mailwake.listener.session import MessageReceiver
     from mailwake.logs import Logger
     from mailwake.metrics import Metrics
+    from mailwake.policy.policies import Policies
     from mailwake.smtp.data_body import BareNewlines
 
 SWEEP_SECONDS = 1.0
@@ -39,7 +41,7 @@ _TOO_MANY = Reply(421, "4.3.2", "Too many connections, try again later")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerSettings:
-    """What a listener is made of; `resolve` gives the tracking options for a peer's address."""
+    """What a listener is made of; `resolve` gives the tracking options for a peer's address and a pathway, or None."""
 
     name: str
     hostname: str
@@ -49,11 +51,11 @@ class ListenerSettings:
     tls_context: ssl.SSLContext | None
     auth_requires_tls: bool
     bare_newlines: BareNewlines
-    resolve: Callable[[str], ResolvedOptions]
+    resolve: Callable[[str, str | None], ResolvedOptions]
 
 
 class Listener:
-    """Serves SMTP on one listening socket."""
+    """Serves SMTP on one address, which may have several listening sockets."""
 
     def __init__(
         self,
@@ -61,6 +63,7 @@ class Listener:
         receiver: MessageReceiver,
         accounts: Accounts,
         *,
+        policies: Policies,
         budget: MemoryBudget,
         clock: Clock,
         log: Logger,
@@ -69,28 +72,42 @@ class Listener:
         self._settings = settings
         self._receiver = receiver
         self._accounts = accounts
+        self._policies = policies
         self._budget = budget
         self._clock = clock
         self._log = log
         self._metrics = metrics
         self._connections: set[Connection] = set()
         self._trusted: dict[str, bool] = {}
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
+        self._arriving = 0
         self._sweeper: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Event | None = None
         self._accepted = metrics.counter("smtp_connections_total")
         self._open = metrics.counter("smtp_connections")
 
     async def start(self, listening: socket.socket) -> None:
-        """Begin to accept connections."""
+        """Begin to accept connections on a socket; may be called for several."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(self._make_connection, sock=listening)
-        self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep)
+        self._servers.append(await loop.create_server(self._make_connection, sock=listening))
+        if self._sweeper is None:
+            self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    async def drain(self) -> None:
+        """Accept no more, serve the connections there are as ever, and return when the last one has ended.
+
+        Connections not accepted yet stay in the sockets' queues, for whoever else holds those sockets.
+        """
+        await asyncio.sleep(0)  # what the loop has been told of, it accepts first: nobody else may hold the socket
+        self._close_servers()
+        await asyncio.sleep(0)
+        if self._connections or self._arriving:
+            self._emptied = asyncio.Event()
+            await self._emptied.wait()
 
     async def stop(self, grace: float) -> None:
         """Accept no more, let messages in hand finish for at most `grace` seconds, then drop what is left."""
-        if self._server is not None:
-            self._server.close()
+        self._close_servers()
         for connection in list(self._connections):
             connection.stop()
         if self._connections:
@@ -103,11 +120,17 @@ class Listener:
         if self._sweeper is not None:
             self._sweeper.cancel()
 
+    def _close_servers(self) -> None:
+        for server in self._servers:
+            server.close()
+
     def _make_connection(self) -> asyncio.Protocol:
+        self._arriving += 1
         return _Arrival(self)
 
     def admit(self, transport: asyncio.Transport) -> None:
         """Give a new transport its connection, or turn it away."""
+        self._arriving -= 1
         peer = transport.get_extra_info("peername") or ("", 0)
         if len(self._connections) >= self._settings.limits.connections:
             self._metrics.counter("smtp_connections_refused_total", "too many").inc()
@@ -127,7 +150,8 @@ class Listener:
             listener=settings.name,
             peer_address=address,
             peer_port=port,
-            options=settings.resolve(address),
+            options=settings.resolve(address, None),
+            resolve=lambda pathway: settings.resolve(address, pathway),
             trusted_network=self._is_trusted(address),
         )
         conversation = Conversation(
@@ -138,6 +162,7 @@ class Listener:
             auth_failures=settings.limits.auth_failures,
             transactions=settings.limits.transactions,
             budget=self._budget,
+            policies=self._policies,
             log=self._log,
             metrics=self._metrics,
         )
@@ -148,6 +173,7 @@ class Listener:
             auth_mechanisms=("PLAIN", "LOGIN") if self._accounts else (),
             auth_requires_tls=settings.auth_requires_tls,
             chunking=True,
+            asks_at_data=self._policies.has(Phase.DATA),
             bare_newlines=settings.bare_newlines,
         )
         return Connection(
@@ -165,7 +191,7 @@ class Listener:
         if connection in self._connections:
             self._connections.discard(connection)
             self._open.inc(-1)
-        if not self._connections and self._emptied is not None:
+        if not self._connections and not self._arriving and self._emptied is not None:
             self._emptied.set()
 
     def _is_trusted(self, address: str) -> bool:

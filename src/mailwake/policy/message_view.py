@@ -45,6 +45,8 @@ class Message:
         """The address it came in by."""
         self.discarded = ""
         """Why policy threw it away, "" when it did not."""
+        self.changed = False
+        """Whether policy has changed the header."""
         split = header_end(content)
         self._header, self._body = content[:split], content[split:]
 
@@ -84,6 +86,7 @@ class Message:
             raise ValueError(f"{name!r} is no name of a header field")
         if "\r" in value or "\n" in value or "\0" in value:
             raise ValueError(f"the value of {name} has a line break or NUL in it")
+        self.changed = True
         field = f"{name}: {value}\r\n".encode("utf-8", "surrogateescape")
         if mode in ("replace", "delete"):
             self._remove(name.encode())

@@ -19,6 +19,21 @@ if TYPE_CHECKING:
 LONGEST_TAG = 255
 """Characters; a longer tag is ignored as one over the limit is, for every link and event of the message carries it."""
 
+CONTEXT_VARIABLES = (
+    "smtpapi_open_tracking",
+    "smtpapi_click_tracking",
+    "smtpapi_open_tracking_scheme",
+    "smtpapi_click_tracking_scheme",
+    "smtpapi_tracking_domain",
+    "smtpapi_tracking_link_expiry",
+    "smtpapi_campaign_id",
+    "smtpapi_metadata",
+    "smtpapi_tags",
+    "mo_customer_id",
+    "pathway",
+)
+"""Every context variable that decides about a copy; recipients for whom these are the same are treated alike."""
+
 _BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
 _SCHEMES = ("http", "https")
 _NO_HEADER = MsysHeader()

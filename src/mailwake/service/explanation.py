@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from mailwake.config.load import Configuration
-    from mailwake.flows.prepared_message import PreparedMessage
+    from mailwake.flows.prepared_message import CopyPlan
     from mailwake.policy.precedence import EngagementSettings
     from mailwake.rewrite.plan import PlannedLink
 
@@ -56,7 +56,8 @@ def explain_message(
     scopes = ScopedOptions(configuration)
     name = listener or scopes.listeners[0]
     session = Session(name, peer, 0, scopes.resolve(name, peer, context.get("pathway")), trusted_network=True)
-    session.context.update(context)
+    for variable, value in context.items():
+        session.context.set(variable, value, "the command line")
     session.hello_domain, session.extended = "explain.invalid", True
     clock = SystemClock()
     preparation = Preparation(
@@ -69,22 +70,24 @@ def explain_message(
         metrics=Metrics(),
     )
     message = preparation.prepare(session, Envelope(sender, [recipient]), content)
-    plan = message.plan
+    copy_plan = message.copy_plans[0]
+    plan = copy_plan.plan
     return Explanation(
-        _settings(message.settings),
-        _links(message),
+        _settings(copy_plan.settings),
+        _links(copy_plan),
         plan.skipped_parts if plan is not None else (),
         b"".join(preparation.copy(message, 0).pieces),
-        message.signed_by if configuration.settings.on_signed == "track" else (),
+        copy_plan.signed_by if configuration.settings.on_signed == "track" else (),
     )
 
 
-def _links(message: PreparedMessage) -> Sequence[PlannedLink]:
-    if message.plan is None:
+def _links(copy_plan: CopyPlan) -> Sequence[PlannedLink]:
+    if copy_plan.plan is None:
         return ()
-    if message.settings.click_tracking.value:
-        return message.plan.links
-    return [replace(link, tracked=False, reason=link.reason or "click tracking is off") for link in message.plan.links]
+    links = copy_plan.plan.links
+    if copy_plan.settings.click_tracking.value:
+        return links
+    return [replace(link, tracked=False, reason=link.reason or "click tracking is off") for link in links]
 
 
 def _settings(settings: EngagementSettings) -> list[tuple[str, Any, str]]:

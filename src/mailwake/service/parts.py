@@ -12,10 +12,13 @@ from mailwake.listener.accounts import Account, Accounts
 from mailwake.listener.limits import ListenerLimits
 from mailwake.listener.server import ListenerSettings
 from mailwake.listener.tls import server_context
+from mailwake.logs import make_logger
+from mailwake.metrics import Metrics
 from mailwake.policy.precedence import EngagementLimits
 from mailwake.relay.settings import RelaySettings
 from mailwake.rewrite.settings import RewriteSettings
 from mailwake.service.addresses import parse_address
+from mailwake.service.policy_files import load_policies
 from mailwake.smtp.server_limits import ServerLimits
 
 if TYPE_CHECKING:
@@ -126,6 +129,7 @@ def preparation_settings(settings: Settings) -> PreparationSettings:
 def check_parts(settings: Settings, *, demo: bool) -> None:
     """Make once what every worker will make: what cannot be made is said before anything is started."""
     _tls_context(settings.esmtp_listener)
+    load_policies(settings, log=make_logger("json", "error"), metrics=Metrics())
     if not demo:
         relay_settings(settings)
 
@@ -151,8 +155,8 @@ def _tls_context(listener: EsmtpListener) -> ssl.SSLContext | None:
     return server_context(certificate, listener.tls_key or certificate) if certificate else None
 
 
-def _resolver(name: str, scopes: ScopedOptions) -> Callable[[str], ResolvedOptions]:
-    return lambda peer: scopes.resolve(name, peer)
+def _resolver(name: str, scopes: ScopedOptions) -> Callable[[str, str | None], ResolvedOptions]:
+    return lambda peer, pathway: scopes.resolve(name, peer, pathway)
 
 
 def _limits(listener: EsmtpListener) -> ListenerLimits:

@@ -10,6 +10,7 @@ from mailwake.config.scopes import ScopedOptions
 from mailwake.control.known_tags import KnownTags
 from mailwake.flows.message_events import MessageEvents
 from mailwake.flows.message_flow import MessageFlow
+from mailwake.flows.message_policy import MessagePolicy
 from mailwake.flows.preparation import Preparation
 from mailwake.flows.remainder import Remainder
 from mailwake.links.token import TokenCodec
@@ -20,6 +21,7 @@ from mailwake.relay.maildir import MaildirDelivery
 from mailwake.relay.pool import SmartHost
 from mailwake.relay.retry import RetryLoop
 from mailwake.relay.schedule import RetrySchedule
+from mailwake.service.life_line import first_of
 from mailwake.service.parts import (
     KeySource,
     accounts_of,
@@ -27,9 +29,12 @@ from mailwake.service.parts import (
     preparation_settings,
     relay_settings,
 )
+from mailwake.service.policy_files import load_policies
 from mailwake.spool.sqlite_spool import SqliteSpool
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mailwake.relay.delivery import Delivery
     from mailwake.service.worker_main import Worker
 
@@ -61,7 +66,9 @@ async def run_smtp_worker(worker: Worker) -> None:
     schedule = RetrySchedule(settings.spool.retry_schedule, settings.spool.expiry)
     reports = BounceReports(settings.esmtp_listener.hostname)
     remainder = Remainder(spool, schedule, preparation, events, reports, clock=clock, log=log, metrics=metrics)
-    flow = MessageFlow(preparation, delivery, remainder, events, clock=clock, log=log, metrics=metrics)
+    policies = load_policies(settings, log=log, metrics=metrics)
+    policy = MessagePolicy(policies, metrics=metrics)
+    flow = MessageFlow(preparation, delivery, remainder, events, policy=policy, clock=clock, log=log, metrics=metrics)
     retries = RetryLoop(
         spool,
         delivery,
@@ -74,23 +81,37 @@ async def run_smtp_worker(worker: Worker) -> None:
     )
     scopes, accounts = ScopedOptions(worker.configuration), accounts_of(settings)
     budget = MemoryBudget(settings.esmtp_listener.max_memory)
-    listeners = []
-    for name, listening in worker.sockets.items():
+    listeners: dict[str, Listener] = {}
+    for name in dict.fromkeys(name for name, _ in worker.sockets):
         made = listener_settings(name, settings.esmtp_listener, scopes)
-        listener = Listener(made, flow, accounts, budget=budget, clock=clock, log=log, metrics=metrics)
-        await listener.start(listening)
-        listeners.append(listener)
-    retries.start()
-    watching = asyncio.create_task(_follow_keys(keys, codec))
-    worker.report(ready=True)
-    await worker.stop.wait()
-    watching.cancel()
-    await asyncio.gather(*(listener.stop(GRACE_SECONDS) for listener in listeners))
+        listeners[name] = Listener(made, flow, accounts, policies=policies, budget=budget, clock=clock, log=log, metrics=metrics)
+    if await worker.may_serve():
+        for name, listening in worker.sockets:
+            await listeners[name].start(listening)
+        retries.start()
+        watching = asyncio.create_task(_follow_keys(keys, codec))
+        worker.report(ready=True)
+        await first_of(worker.told.stop, worker.told.drain)
+        if not worker.told.stop.is_set():
+            await _drain(worker, list(listeners.values()), retries)
+        watching.cancel()
+    await asyncio.gather(*(listener.stop(GRACE_SECONDS) for listener in listeners.values()))
     await retries.stop()
     await delivery.close()
     accounts.close()
     tags.close()
     spool.close()
+
+
+async def _drain(worker: Worker, listeners: Sequence[Listener], retries: RetryLoop) -> None:
+    """Serve the clients there are, but no new ones and no copies from the spool; until they have left, or time is up."""
+    seconds = worker.told.drain_seconds
+    # Begun copies are finished; what becomes due from now on is tried by workers with the new settings.
+    retiring = asyncio.create_task(retries.stop(seconds))
+    leaving = asyncio.gather(retiring, *(listener.drain() for listener in listeners))
+    left = asyncio.Event()
+    leaving.add_done_callback(lambda _: left.set())
+    await first_of(left, worker.told.stop, timeout=seconds)
 
 
 def _delivery(worker: Worker) -> Delivery:

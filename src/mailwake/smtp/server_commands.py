@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from mailwake.smtp import server_replies as replies
 from mailwake.smtp.chunked_body import ChunkedBody
 from mailwake.smtp.commands import parse_bdat, parse_command, parse_hello, parse_mail, parse_rcpt
-from mailwake.smtp.data_body import DataBody, too_big
+from mailwake.smtp.data_body import too_big
 from mailwake.smtp.replies import Refusal, Reply
 from mailwake.smtp.sasl import MECHANISMS, Exchange, decode_response
-from mailwake.smtp.server_events import Authenticate, Hello, MailFrom, Quit, RcptTo, StartTLS
+from mailwake.smtp.server_events import Authenticate, DataStart, Hello, MailFrom, Quit, RcptTo, StartTLS
 from mailwake.smtp.server_session import Session
 from mailwake.smtp.states import TRANSITIONS, State, Verb, out_of_sequence
 
@@ -65,9 +65,11 @@ def _rcpt(session: Session, argument: str) -> None:
 
 def _data(session: Session, argument: str) -> None:
     _want_no_argument(argument)
-    session.body = DataBody(session.rules)
-    session.say(replies.START_INPUT)
-    session.state = State.DATA
+    if session.options.asks_at_data:
+        assert session.envelope is not None
+        session.pending = DataStart(session.envelope)
+    else:
+        session.begin_data()
 
 
 def _bdat(session: Session, argument: str) -> None:

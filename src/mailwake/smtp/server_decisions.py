@@ -10,6 +10,7 @@ from mailwake.smtp.replies import Reply
 from mailwake.smtp.server_events import (
     Authenticate,
     Connected,
+    DataStart,
     Event,
     Hello,
     MailFrom,
@@ -76,6 +77,13 @@ def _rcpt(session: Session, event: RcptTo, reply: Reply) -> None:
     session.say(reply)
 
 
+def _data_start(session: Session, event: DataStart, reply: Reply) -> None:
+    if reply.is_positive:
+        session.begin_data()
+    else:
+        session.say(reply)
+
+
 def _message(session: Session, event: MessageData, reply: Reply) -> None:
     session.say(reply)
     session.reset()
@@ -97,6 +105,7 @@ _DECISIONS: Mapping[type[Event], Callable[[Session, Any, Reply], None]] = {
     Authenticate: _authenticate,
     MailFrom: _mail,
     RcptTo: _rcpt,
+    DataStart: _data_start,
     MessageData: _message,
     Quit: _quit,
 }

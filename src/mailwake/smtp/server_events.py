@@ -56,6 +56,13 @@ class RcptTo:
 
 
 @dataclass(frozen=True, slots=True)
+class DataStart:
+    """DATA, where the server asked to be asked: an accepting reply is followed by 354 and the message."""
+
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True)
 class MessageData:
     """A whole message; an accepting reply takes responsibility for it (RFC 5321 §6.1)."""
 
@@ -69,4 +76,4 @@ class Quit:
     """The client says good-bye; whatever the reply, the connection ends."""
 
 
-Event: TypeAlias = Connected | Hello | StartTLS | Authenticate | MailFrom | RcptTo | MessageData | Quit
+Event: TypeAlias = Connected | Hello | StartTLS | Authenticate | MailFrom | RcptTo | DataStart | MessageData | Quit

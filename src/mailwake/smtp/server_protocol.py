@@ -20,6 +20,7 @@ from mailwake.smtp.server_decisions import settle
 from mailwake.smtp.server_events import (
     Authenticate,
     Connected,
+    DataStart,
     Event,
     Hello,
     MailFrom,
@@ -36,6 +37,7 @@ from mailwake.smtp.states import State
 __all__ = [
     "Authenticate",
     "Connected",
+    "DataStart",
     "Event",
     "Hello",
     "MailFrom",
@@ -63,13 +65,19 @@ class ServerProtocol:
         auth_mechanisms: Sequence[str] = (),
         auth_requires_tls: bool = True,
         chunking: bool = False,
+        asks_at_data: bool = False,
         bare_newlines: BareNewlines = "reject",
         tls: bool = False,
     ) -> None:
-        """`tls` says that the connection is encrypted from its beginning; `chunking` offers BDAT (RFC 3030)."""
+        """`tls` says that the connection is encrypted from its beginning; `chunking` offers BDAT (RFC 3030).
+
+        `asks_at_data`: DATA is an event of its own, before the message comes. BDAT has no such moment.
+        """
         if unknown := set(auth_mechanisms) - set(MECHANISMS):
             raise ValueError(f"unknown AUTH mechanisms: {', '.join(sorted(unknown))}")
-        options = SessionOptions(hostname, limits, starttls, tuple(auth_mechanisms), auth_requires_tls, chunking)
+        options = SessionOptions(
+            hostname, limits, starttls, tuple(auth_mechanisms), auth_requires_tls, chunking, asks_at_data
+        )
         self._session = Session(options, ContentRules(limits.message_size, limits.text_line, bare_newlines), tls)
         self._eof = False
 
@@ -122,6 +130,11 @@ class ServerProtocol:
         """End the session unasked, with a reply such as 421 4.4.2 at a timeout; a pending event is given up."""
         if self._session.state is not State.CLOSING:
             self._session.close(reply)
+
+    def hang_up(self) -> None:
+        """End the session after the replies that were given; nothing more is said."""
+        if self._session.state is not State.CLOSING:
+            self._session.finish()
 
     def data_to_send(self) -> bytes:
         """All replies that were not taken yet, for one write."""

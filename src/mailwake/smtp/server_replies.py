@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mailwake.smtp.replies import Reply
-from mailwake.smtp.server_events import Authenticate, Event, MailFrom, MessageData, Quit, RcptTo, StartTLS
+from mailwake.smtp.server_events import Authenticate, DataStart, Event, MailFrom, MessageData, Quit, RcptTo, StartTLS
 from mailwake.smtp.states import Verb
 
 OK = Reply(250, "2.0.0", "Ok")
@@ -38,6 +38,7 @@ CUSTOMARY: Mapping[type[Event], Reply] = {
     Authenticate: Reply(235, "2.7.0", "Authentication succeeded"),
     MailFrom: Reply(250, "2.1.0", "Ok"),
     RcptTo: Reply(250, "2.1.5", "Ok"),
+    DataStart: OK,
     MessageData: OK,
     Quit: Reply(221, "2.0.0", "Bye"),
 }

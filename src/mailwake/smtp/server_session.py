@@ -26,6 +26,8 @@ class SessionOptions:
     auth_mechanisms: tuple[str, ...]
     auth_requires_tls: bool
     chunking: bool
+    asks_at_data: bool = False
+    """Whether DATA is put to the server before the message is asked for."""
 
 
 @dataclass(slots=True)
@@ -69,6 +71,12 @@ class Session:
         """Say it, and nothing after it."""
         self.say(reply)
         self.finish()
+
+    def begin_data(self) -> None:
+        """Ask for the message (RFC 5321 §4.1.1.4)."""
+        self.body = DataBody(self.rules)
+        self.say(replies.START_INPUT)
+        self.state = State.DATA
 
     def reset(self) -> None:
         """Forget the transaction (RFC 5321 §4.1.1.5)."""
