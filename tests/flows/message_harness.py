@@ -161,6 +161,7 @@ class MessageHarness:
         scopes = ScopedOptions(self.configuration)
         listener = scopes.listeners[0]
         session = Session(listener, "192.0.2.7", 4711, scopes.resolve(listener, "192.0.2.7"), trusted_network=True)
+        session.resolve = lambda pathway: scopes.resolve(listener, "192.0.2.7", pathway)
         session.hello_domain, session.extended = "client.example", True
         return session
 

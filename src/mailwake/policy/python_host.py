@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import importlib.util
 import inspect
 import sys
 import traceback
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mailwake.policy.phases import PHASES, Phase
@@ -15,7 +15,6 @@ from mailwake.policy.verdict import PolicyError
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-    from types import ModuleType
 
     from mailwake.policy.validation import Question
 
@@ -56,12 +55,13 @@ class PythonPolicy:
 
 
 def _loaded(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"mailwake_policy_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise PolicyError(f"{path}: is no Python module; name a file that ends in .py")
-    module = importlib.util.module_from_spec(spec)
+    # Compiled anew each time: Python's own cache goes by whole seconds, and a reload may come sooner after an edit.
+    module = ModuleType(f"mailwake_policy_{path.stem}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # as dataclasses in it expect
     try:
-        spec.loader.exec_module(module)
+        code = compile(path.read_bytes(), str(path), "exec")
+        exec(code, vars(module))  # noqa: S102  # it is the operator's own program
     except FileNotFoundError:
         raise PolicyError(f"{path}: there is no such policy file; name one that exists") from None
     except SyntaxError as error:
@@ -83,7 +83,7 @@ def _functions(path: Path, module: ModuleType) -> dict[Phase, Callable[..., Any]
         try:
             phase = Phase(name)
         except ValueError:
-            near = difflib.get_close_matches(name, list(Phase), 1)
+            near = difflib.get_close_matches(name, list(Phase), 1, 0.8)
             advice = f"; did you mean {near[0]}?" if near else f"; the phases are {', '.join(Phase)}"
             raise PolicyError(f"{path}: {name} is no phase{advice}") from None
         _check_arguments(path, name, value, PHASES[phase].arguments)
