@@ -57,6 +57,55 @@ async def test_stopping_finishes_what_is_in_hand_and_closes_what_is_idle(serve: 
         idle_writer.close()
 
 
+async def test_a_draining_server_leaves_new_connections_in_the_queue_and_answers_the_open_ones() -> None:
+    app = Gated()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        stop, drain = asyncio.Event(), asyncio.Event()
+        limits = HttpLimits(header_timeout=1)
+        serving = asyncio.create_task(serve_tracker(listening, app, stop=stop, drain=drain, limits=limits))  # type: ignore[arg-type]
+        async with asyncio.timeout(20):
+            reader, writer = await asyncio.open_connection(*listening.getsockname())
+            writer.write(NOW)
+            assert b"connection: close" not in (await reader.readuntil(b"done")).lower()
+            drain.set()
+            while not reader.at_eof():
+                writer.write(NOW)
+                answer = await reader.readuntil(b"done")
+                if b"connection: close" in answer.lower():
+                    assert await reader.read() == b""
+            later_reader, later_writer = await asyncio.open_connection(*listening.getsockname())
+            later_writer.write(NOW)
+            await serving
+            accepted, _ = await asyncio.to_thread(listening.accept)
+            assert accepted.recv(100) == NOW
+            accepted.sendall(b"from the queue")
+            accepted.close()
+            assert await later_reader.read() == b"from the queue"
+            writer.close()
+            later_writer.close()
+
+
+async def test_a_draining_server_finishes_a_request_in_hand_however_long_it_takes() -> None:
+    app = Gated()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        drain = asyncio.Event()
+        limits = HttpLimits(header_timeout=0.1)
+        serving = asyncio.create_task(
+            serve_tracker(listening, app, stop=asyncio.Event(), drain=drain, limits=limits)  # type: ignore[arg-type]
+        )
+        async with asyncio.timeout(20):
+            reader, writer = await asyncio.open_connection(*listening.getsockname())
+            writer.write(GET)
+            await app.arrived.wait()
+            drain.set()
+            done, _ = await asyncio.wait({serving}, timeout=1.5)
+            assert not done
+            app.gate.set()
+            assert (await reader.read()).endswith(b"done")
+            await serving
+            writer.close()
+
+
 async def test_a_request_that_never_ends_is_given_up_after_the_grace() -> None:
     app = Gated()
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -11,6 +11,7 @@ from mailwake.config.load import load
 from mailwake.config.overrides import parse_assignments
 from mailwake.errors import SettingError
 from mailwake.service.run import run_service
+from mailwake.service.serve_request import ServeRequest
 
 
 def serve(
@@ -56,5 +57,8 @@ def serve(
     override("relay.next_hop", next_hop, "--next-hop")
     if role not in ("all", "smtp", "tracker"):
         raise SettingError(f"--role: {role!r} is none of all, smtp, tracker")
-    configuration = load(config, overrides, flags=flags)
-    run_service(configuration, smtp=smtp, tracker=tracker, role=role, demo=demo)
+    run_service(
+        ServeRequest(
+            read=lambda: load(config, overrides, flags=flags), smtp=smtp, tracker=tracker, role=role, demo=demo
+        )
+    )

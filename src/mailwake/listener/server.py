@@ -102,7 +102,7 @@ class Listener:
         self._close_servers()
         await asyncio.sleep(0)
         if self._connections or self._arriving:
-            self._emptied = asyncio.Event()
+            self._emptied = self._emptied or asyncio.Event()
             await self._emptied.wait()
 
     async def stop(self, grace: float) -> None:
@@ -111,7 +111,7 @@ class Listener:
         for connection in list(self._connections):
             connection.stop()
         if self._connections:
-            self._emptied = asyncio.Event()
+            self._emptied = self._emptied or asyncio.Event()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._emptied.wait(), grace)
         for connection in list(self._connections):

@@ -37,9 +37,8 @@ def parse_address(text: str, setting: str) -> Address:
 
 
 def bind_shared(address: Address, count: int, setting: str) -> list[socket.socket]:
-    """`count` listening sockets on one address, among which the kernel spreads connections (SO_REUSEPORT).
+    """`count` sockets on one address, among which the kernel spreads connections (SO_REUSEPORT) once they listen.
 
-    The supervisor keeps them open: while a worker is restarted its connections wait in its socket's queue.
     Raises StartupError, one line that says what to do, when the address is taken or not ours.
     """
     try:
@@ -49,11 +48,22 @@ def bind_shared(address: Address, count: int, setting: str) -> list[socket.socke
     family, target = info[0], info[4]
     if address.port:
         _check_free(family, target, address, setting)
-    sockets: list[socket.socket] = []
-    for _ in range(count):
-        sockets.append(_listen(family, target, address, setting))
-        target = sockets[0].getsockname()  # with port 0 the first bind decides the port of all
-    return sockets
+    first = _bound_socket(family, target, address, setting)
+    return [first, *bind_more(first, count - 1, setting)]  # with port 0 the first bind decides the port of all
+
+
+def bind_more(like: socket.socket, count: int, setting: str) -> list[socket.socket]:
+    """`count` further sockets on the address of one from `bind_shared`."""
+    address = bound_address(like)
+    return [_bound_socket(like.family, like.getsockname(), address, setting) for _ in range(count)]
+
+
+def listen(bound: socket.socket, setting: str) -> None:
+    """Have the kernel take connections for it: from now on they wait in its queue until somebody accepts them."""
+    try:
+        bound.listen(BACKLOG)
+    except OSError as error:
+        raise _explain(error, bound_address(bound), setting) from None
 
 
 def _check_free(family: int, target: Any, address: Address, setting: str) -> None:
@@ -67,7 +77,7 @@ def _check_free(family: int, target: Any, address: Address, setting: str) -> Non
             raise _explain(error, address, setting) from None
 
 
-def _listen(family: int, target: Any, address: Address, setting: str) -> socket.socket:
+def _bound_socket(family: int, target: Any, address: Address, setting: str) -> socket.socket:
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -75,7 +85,6 @@ def _listen(family: int, target: Any, address: Address, setting: str) -> socket.
         if family == socket.AF_INET6:
             listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listening.bind(target)
-        listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
         raise _explain(error, address, setting) from None

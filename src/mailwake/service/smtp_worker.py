@@ -84,7 +84,9 @@ async def run_smtp_worker(worker: Worker) -> None:
     listeners: dict[str, Listener] = {}
     for name in dict.fromkeys(name for name, _ in worker.sockets):
         made = listener_settings(name, settings.esmtp_listener, scopes)
-        listeners[name] = Listener(made, flow, accounts, policies=policies, budget=budget, clock=clock, log=log, metrics=metrics)
+        listeners[name] = Listener(
+            made, flow, accounts, policies=policies, budget=budget, clock=clock, log=log, metrics=metrics
+        )
     if await worker.may_serve():
         for name, listening in worker.sockets:
             await listeners[name].start(listening)
@@ -104,14 +106,14 @@ async def run_smtp_worker(worker: Worker) -> None:
 
 
 async def _drain(worker: Worker, listeners: Sequence[Listener], retries: RetryLoop) -> None:
-    """Serve the clients there are, but no new ones and no copies from the spool; until they have left, or time is up."""
+    """Serve the clients there are, but no new ones and nothing from the spool; until they have left, or time is up."""
     seconds = worker.told.drain_seconds
     # Begun copies are finished; what becomes due from now on is tried by workers with the new settings.
     retiring = asyncio.create_task(retries.stop(seconds))
     leaving = asyncio.gather(retiring, *(listener.drain() for listener in listeners))
     left = asyncio.Event()
     leaving.add_done_callback(lambda _: left.set())
-    await first_of(left, worker.told.stop, timeout=seconds)
+    await first_of(left, worker.told.stop, seconds=seconds)
 
 
 def _delivery(worker: Worker) -> Delivery:

@@ -1,74 +1,105 @@
-"""The parent of all workers: starts them, starts those that die again, adds up what they count, stops them in order."""
+"""The parent of all workers: it keeps one generation of them in force, changes it on SIGHUP, and ends all in order."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections import defaultdict
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-from mailwake.metrics import METRICS
-from mailwake.service.worker_process import WorkerProcess
+from mailwake.errors import MailwakeError, StartupError
+from mailwake.service.generation import Generation, Stage
+from mailwake.service.life_line import first_of
+from mailwake.service.tally import Tally
+from mailwake.service.worker_orders import ROLE_NUMBERS
 
 if TYPE_CHECKING:
-    import socket
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from mailwake.logs import Logger
+    from mailwake.service.generation import WorkerOrder
+    from mailwake.service.tally import Totals
 
-RESTART_PAUSES = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
-"""Seconds before a worker is started again, by how often in a row it has died before it served."""
+GENERATIONS = 4
+"""Generations of workers that may be alive at once: one in force, one that is being made ready, two that drain."""
 
-GIVE_UP_AFTER = 10
-"""Deaths in a row before readiness after which the service stops: something is wrong that a restart does not mend."""
-
-_GAUGES = frozenset(metric.name for metric in METRICS if metric.gauge)
+READY_SECONDS = 60.0
+"""How long new workers may take to get ready before a reload counts as failed."""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerOrder:
-    """A worker to keep alive: its role (`smtp`, `tracker`), its name, its orders and the sockets it inherits."""
+class Change(Protocol):
+    """A configuration that was read anew and found right, about to be put in force."""
 
-    role: str
-    name: str
-    orders: bytes
-    sockets: Sequence[socket.socket] = field(default=())
+    log: Logger
+    """The logger that its settings ask for."""
+    drain_seconds: float
+    facts: Mapping[str, Any]
+    """What differs from the one in force, for the log."""
+
+    @property
+    def workers(self) -> Mapping[str, int]:
+        """How many workers it wants, by role."""
+        ...
+
+    def orders(self, numbers: Mapping[str, Sequence[int]]) -> list[WorkerOrder]:
+        """Its workers, with these numbers by role."""
+        ...
+
+    def begin(self) -> None:
+        """Have new sockets listen; StartupError when that fails. New workers serve next."""
+        ...
+
+    def accept(self) -> None:
+        """Take it as the configuration in force from now on."""
+        ...
+
+    def refuse(self) -> None:
+        """Let go of what it had taken: it will not be used."""
+        ...
+
+
+class Reloader(Protocol):
+    """Where the supervisor gets a new configuration from."""
+
+    async def read(self) -> Change:
+        """Read and check it, completely; MailwakeError, one line, for whatever keeps it from being used."""
+        ...
 
 
 class Supervisor:
-    """Keeps the ordered workers running until `stop()`; `health()` and `totals()` are for the health port."""
+    """Keeps the ordered workers running until `stop()`; `health()` and `totals()` are for the health port.
 
-    def __init__(self, orders: Sequence[WorkerOrder], log: Logger, *, grace: float = 30.0) -> None:
-        self._totals: dict[tuple[str, tuple[str, ...]], float] = {}
-        self._orders = orders
+    `reloader` is asked for another configuration on SIGHUP. At most GENERATIONS of workers are alive at once; before
+    there would be more, the oldest that drains is hastened to its end.
+    """
+
+    def __init__(self, orders: Sequence[WorkerOrder], log: Logger, reloader: Reloader, *, grace: float = 30.0) -> None:
         self._log = log
+        self._reloader = reloader
         self._grace = grace
-        self._workers: dict[str, WorkerProcess] = {}
-        self._of_the_dead: defaultdict[tuple[str, tuple[str, ...]], float] = defaultdict(float)
+        self._tally = Tally()
         self._stopping = asyncio.Event()
         self._all_ready = asyncio.Event()
+        self._hung_up = asyncio.Event()
         self._failed = False
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._current = self._generation(orders, Stage.FORCE)
+        self._alive = [self._current]  # the oldest first
 
     def health(self) -> tuple[bool, dict[str, Any]]:
-        """Whether every worker serves, and each worker's state by name."""
-        states = {
-            order.name: "serving" if (w := self._workers.get(order.name)) and w.ready else "starting"
-            for order in self._orders
-        }
-        healthy = not self._stopping.is_set() and all(state == "serving" for state in states.values())
+        """Whether every worker of the configuration in force serves, and each living worker's state by name."""
+        healthy = not self._stopping.is_set() and self._current.ready
+        states: dict[str, str] = {}
+        for generation in list(self._alive):
+            states |= generation.states()
         return healthy, {"status": "ok" if healthy else "degraded", "workers": states}
 
-    def totals(self) -> dict[tuple[str, tuple[str, ...]], float]:
+    def totals(self) -> Totals:
         """The counters of all workers, living and dead, added up; not changed afterwards."""
-        return self._totals
+        return self._tally.totals
 
     async def wait_ready(self) -> None:
         """Return when every worker has been serving at the same time, or when the service stops."""
-        waiting = [asyncio.ensure_future(event.wait()) for event in (self._all_ready, self._stopping)]
-        _, pending = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        for task in pending:
-            task.cancel()
+        await first_of(self._all_ready, self._stopping)
 
     def stop(self) -> None:
         """Begin a graceful end."""
@@ -79,63 +110,109 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        loop.add_signal_handler(signal.SIGHUP, self._refuse_reload)
-        keepers = [asyncio.create_task(self._keep(order), name=order.name) for order in self._orders]
+        loop.add_signal_handler(signal.SIGHUP, self._hung_up.set)
+        self._current.start()
+        reloading = asyncio.create_task(self._reload_when_hung_up())
         await self._stopping.wait()
-        self._log.info("stopping", workers=len(self._workers))
-        for worker in self._workers.values():
-            worker.stop()
-        _, late = await asyncio.wait(keepers, timeout=self._grace) if keepers else (None, set())
-        for worker in self._workers.values() if late else ():
-            self._log.warning("worker did not stop in time and was killed", worker=worker.name, seconds=self._grace)
-            worker.kill()
-        await asyncio.gather(*keepers)
+        reloading.cancel()
+        self._log.info("stopping", workers=sum(len(generation.states()) for generation in self._alive))
+        for generation in self._alive:
+            generation.stop()
+        await asyncio.gather(*(generation.end(self._grace) for generation in list(self._alive)))
+        await asyncio.gather(reloading, *self._retiring, return_exceptions=True)
         return not self._failed
 
-    def _refuse_reload(self) -> None:
-        self._log.warning("SIGHUP: this release cannot reload its configuration; restart it instead")
+    def _generation(self, orders: Sequence[WorkerOrder], stage: Stage) -> Generation:
+        return Generation(
+            orders, stage, self._tally, self._log, on_report=self._note_readiness, on_hopeless=self._give_up
+        )
 
-    async def _keep(self, order: WorkerOrder) -> None:
-        failures = 0
-        while not self._stopping.is_set():
-            worker = WorkerProcess(order.name, order.orders, [s.fileno() for s in order.sockets], self._add_up)
-            self._workers[order.name] = worker
-            status = await worker.run()
-            served = worker.has_served
-            self._bury(worker)
-            if self._stopping.is_set():
-                return
-            failures = 0 if served else failures + 1
-            self._mourn(order, status, failures)
-            if failures >= GIVE_UP_AFTER:
-                self._failed = True
-                self.stop()
-                return
-            await self._pause(RESTART_PAUSES[min(failures, len(RESTART_PAUSES) - 1)])
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._stopping.wait(), seconds)
-        except TimeoutError:
-            return
-
-    def _mourn(self, order: WorkerOrder, status: int, failures: int) -> None:
-        self._of_the_dead["worker_restarts_total", (order.role,)] += 1
-        cause = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-        self._log.error("worker died and is started again", worker=order.name, cause=cause, failures_in_a_row=failures)
-        self._add_up()
-
-    def _bury(self, worker: WorkerProcess) -> None:
-        for key, value in worker.counters.items():
-            if key[0] not in _GAUGES:
-                self._of_the_dead[key] += value
-        worker.counters = {}
-
-    def _add_up(self) -> None:
-        totals: defaultdict[tuple[str, tuple[str, ...]], float] = defaultdict(float, self._of_the_dead)
-        for worker in self._workers.values():
-            for key, value in worker.counters.items():
-                totals[key] += value
-        self._totals = dict(totals)  # a new object each time: the health thread may be reading the last one
-        if all((w := self._workers.get(order.name)) and w.ready for order in self._orders):
+    def _note_readiness(self) -> None:
+        if self._current.ready:
             self._all_ready.set()
+
+    def _give_up(self) -> None:
+        self._failed = True
+        self.stop()
+
+    # --- reload
+
+    async def _reload_when_hung_up(self) -> None:
+        await self.wait_ready()
+        while True:
+            await self._hung_up.wait()
+            self._hung_up.clear()  # a SIGHUP from now on asks for another reload after this one
+            try:
+                change = await self._reloader.read()
+                await self._put_in_force(change)
+            except MailwakeError as error:
+                self._refuse(str(error))
+            except Exception as error:  # a reload that fails by a mistake of ours must not end a running service
+                self._refuse(f"{type(error).__name__}: {error}", exc_info=True)
+
+    def _refuse(self, error: str, **facts: Any) -> None:
+        self._tally.count("config_reloads_total", "refused")
+        self._log.error("configuration not reloaded, the running one stays in force", error=error, **facts)
+
+    async def _put_in_force(self, change: Change) -> None:
+        try:
+            numbers = await self._make_room(change.workers)
+            generation = self._generation(change.orders(numbers), Stage.TRIAL)
+            self._alive.append(generation)
+            try:
+                await self._bring_up(generation, change)
+            except BaseException:
+                # Those that serve already have clients, who are no less welcome for what became of the others.
+                self._retire(generation, change.drain_seconds)
+                raise
+        except BaseException:
+            change.refuse()
+            raise
+        self._adopt(generation, change)
+
+    async def _bring_up(self, generation: Generation, change: Change) -> None:
+        generation.start()
+        await generation.prepare(READY_SECONDS)
+        change.begin()
+        await generation.serve(READY_SECONDS)
+
+    def _adopt(self, generation: Generation, change: Change) -> None:
+        former, self._current = self._current, generation
+        generation.stage = Stage.FORCE
+        self._log = change.log
+        change.accept()
+        self._retire(former, change.drain_seconds)
+        self._tally.count("config_reloads_total", "accepted")
+        self._log.info("configuration reloaded", **change.facts)
+
+    def _retire(self, generation: Generation, seconds: float) -> None:
+        generation.drain(seconds)
+        task = asyncio.create_task(self._see_off(generation, seconds + self._grace))
+        self._retiring.add(task)
+        task.add_done_callback(self._retiring.discard)
+
+    async def _see_off(self, generation: Generation, seconds: float) -> None:
+        await generation.end(seconds)
+        self._alive.remove(generation)
+        self._log.info("workers of a former configuration have ended", workers=[o.name for o in generation.orders])
+
+    async def _make_room(self, wanted: Mapping[str, int]) -> dict[str, list[int]]:
+        """Numbers for new workers that no living one has; hastens the oldest drain until there are enough."""
+        while True:
+            free = {role: self._free_numbers(role) for role in wanted}
+            scarce = next((role for role in wanted if len(free[role]) < wanted[role]), None)
+            if scarce is None and len(self._alive) < GENERATIONS:
+                return {role: free[role][:count] for role, count in wanted.items()}
+            draining = [generation for generation in self._alive if generation is not self._current]
+            if not draining:
+                raise StartupError(
+                    f"workers: {wanted[str(scarce)]} new {scarce} workers beside the running ones are more than "
+                    f"{ROLE_NUMBERS[str(scarce)]}; restart mailwake instead"
+                )
+            draining[0].hasten()
+            await draining[0].ended.wait()
+            await asyncio.sleep(0)  # the task that saw it off takes it from the list
+
+    def _free_numbers(self, role: str) -> list[int]:
+        taken = {order.number for generation in self._alive for order in generation.orders if order.role == role}
+        return [number for number in range(ROLE_NUMBERS[role]) if number not in taken]

@@ -14,7 +14,7 @@ from mailwake.tracker.granian_server import HttpLimits, serve_tracker
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from ipaddress import IPv4Network, IPv6Network
     from pathlib import Path
 
@@ -37,6 +37,9 @@ async def run_tracker_worker(
     clock: Clock,
     log: Logger,
     stop: asyncio.Event,
+    drain: asyncio.Event | None = None,
+    may_serve: Callable[[], Awaitable[bool]] | None = None,
+    on_serving: Callable[[], None] | None = None,
     read_keyring: Callable[[], Keyring] | None = None,
     trusted_proxies: Sequence[IPv4Network | IPv6Network] = (),
     app_links_directory: Path | None = None,
@@ -45,6 +48,8 @@ async def run_tracker_worker(
 ) -> None:
     """Answer HTTP on the listening `sockets` until `stop` is set and the requests in hand are answered.
 
+    `drain` ends it, too, but only when every client has had its last answer (see `serve_tracker`). `may_serve` is
+    awaited once everything is made; when it says no, nothing is served. `on_serving` is called when serving begins.
     `max_requests_per_address` is requests a minute, 0 for no limit. The caller owns sockets and journal, and closes the
     journal afterwards. Raises StartupError when HTTP cannot be served.
     """
@@ -52,7 +57,11 @@ async def run_tracker_worker(
     flow = ClickFlow(codec, ids, journal, facts, metrics, clock, log, read_keyring=read_keyring)
     rate = AddressRate(max_requests_per_address, facts, clock) if max_requests_per_address else None
     app = TrackerApp(flow, AppLinks(app_links_directory), metrics, log, rate=rate)
-    servers = [asyncio.create_task(serve_tracker(sock, app, stop=stop, limits=limits)) for sock in sockets]
+    if may_serve is not None and not await may_serve():
+        return
+    servers = [asyncio.create_task(serve_tracker(s, app, stop=stop, drain=drain, limits=limits)) for s in sockets]
+    if on_serving is not None:
+        on_serving()
     try:
         await asyncio.gather(*servers)
     finally:

@@ -1,17 +1,16 @@
 """The main program of a worker: reads its orders, becomes an SMTP or a tracker worker, reports, ends in order.
 
-It ends when told to (SIGTERM) and when the supervisor is gone (its standard input closes).
+It serves when told to, ends when told to (SIGTERM, or `drain` and its clients have left), and ends when the supervisor
+is gone (its standard input closes).
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import signal
 import socket
 import sys
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
 from mailwake.service.data_directory import DataDirectory
 from mailwake.service.id_marks import IdMarks
+from mailwake.service.life_line import LifeLine, Told
 from mailwake.service.worker_orders import decode_orders
 from mailwake.service.worker_process import Report
 
@@ -41,7 +41,8 @@ REPORT_SECONDS = 1.0
 class Worker:
     """What every worker has, whatever its role; the roles add the rest."""
 
-    def __init__(self, orders: WorkerOrders) -> None:
+    def __init__(self, orders: WorkerOrders, life_line: LifeLine) -> None:
+        self._life_line = life_line
         self.orders = orders
         self.configuration = orders.read_configuration()
         self.settings = self.configuration.settings
@@ -49,28 +50,33 @@ class Worker:
         self.metrics = Metrics()
         self.clock = SystemClock()
         self.data = DataDirectory(Path(orders.data_dir))
-        self.stop = asyncio.Event()
-        self.sockets = {name: socket.socket(fileno=descriptor) for name, descriptor in orders.listen.items()}
+        self.told = Told()
+        self.sockets = [(name, socket.socket(fileno=descriptor)) for name, descriptor in orders.listen]
         self._marks = IdMarks(self.data.ids, self.settings.node_id or 0, orders.slot, self.clock, self.log)
         self.ids = self._marks.ids
         rest = MESSAGE_JOURNAL_REST if orders.role == "smtp" else 0.0
         self.journal = JournalWriter(self.data.journal, orders.name, rest_seconds=rest)
 
-    def report(self, *, ready: bool = False) -> None:
-        """Tell the supervisor where the counters stand."""
-        report = Report(ready=ready, counters=self.metrics.snapshot())
+    def report(self, *, prepared: bool = False, ready: bool = False) -> None:
+        """Tell the supervisor how far this worker is, and where the counters stand."""
+        report = Report(prepared=prepared, ready=ready, counters=self.metrics.snapshot())
         try:
             sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
             sys.stdout.buffer.flush()
         except OSError:  # nobody listens any more
-            self.stop.set()
+            self.told.stop.set()
+
+    async def may_serve(self) -> bool:
+        """Say that everything is made, and wait to be told to serve; False when there will be no serving."""
+        self.report(prepared=True)
+        return await self.told.may_serve()
 
     async def run(self) -> None:
         """Serve until told to stop."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self.stop.set)
+        loop.add_signal_handler(signal.SIGTERM, self.told.stop.set)
         loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C reaches the group; the supervisor decides
-        _watch_life_line(loop, self.stop)
+        self._life_line.watch(loop, self.told.hear)
         _calm_garbage_collector()
         regular = [
             asyncio.create_task(self._report_regularly()),
@@ -95,16 +101,18 @@ class Worker:
         from mailwake.service.tracker_worker import run_tracker_worker
 
         keys = KeySource(self.settings.keys, self.data, self.clock)
-        self.report(ready=True)
         await run_tracker_worker(
-            list(self.sockets.values()),
+            [listening for _, listening in self.sockets],
             codec=TokenCodec(keys.load()),
             ids=self.ids,
             journal=self.journal,
             metrics=self.metrics,
             clock=self.clock,
             log=self.log,
-            stop=self.stop,
+            stop=self.told.stop,
+            drain=self.told.drain,
+            may_serve=self.may_serve,
+            on_serving=lambda: self.report(ready=True),
             read_keyring=keys.load,
             trusted_proxies=self.settings.tracker.trusted_proxies,
             app_links_directory=self.settings.tracker.app_links_directory,
@@ -125,18 +133,11 @@ def _calm_garbage_collector() -> None:
     gc.set_threshold(20_000, 20, 100)
 
 
-def _watch_life_line(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
-    def watch() -> None:
-        while os.read(0, 1):  # not sys.stdin: a thread inside its lock would trouble the interpreter's end
-            pass
-        loop.call_soon_threadsafe(stop.set)
-
-    threading.Thread(target=watch, name="life line", daemon=True).start()
-
-
 def main() -> None:
     """Read the orders from standard input and be that worker."""
-    line = sys.stdin.buffer.readline()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that hangs up tells the whole group; it is not for us
+    life_line = LifeLine()
+    line = life_line.read_line()
     if not line:
         return
     orders = decode_orders(line)
@@ -144,7 +145,7 @@ def main() -> None:
     try:
 
         async def become() -> None:
-            await Worker(orders).run()
+            await Worker(orders, life_line).run()
 
         uvloop.run(become())
     except MailwakeError as error:

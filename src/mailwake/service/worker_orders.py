@@ -18,8 +18,15 @@ TRACKER_SLOTS = 63
 """Slots of tracker workers: 64 to 126; 127 is kept for a collector."""
 
 
+ROLE_NUMBERS = {"smtp": SMTP_SLOTS, "tracker": TRACKER_SLOTS}
+"""How many numbers there are for workers of each role, over all generations that are alive."""
+
+
 class WorkerOrders(msgspec.Struct, frozen=True):
-    """A worker's role and number, the inherited sockets by the name of their listener, and the configuration.
+    """A worker's role and number, the inherited sockets, each with its listener's name, and the configuration.
+
+    No two workers that are alive at the same time have the same role and number, whatever their configurations: the
+    slot of unique ids and the name hang on it.
 
     The configuration travels as it was read, so that a file that was changed meanwhile cannot keep a worker from
     being restarted. It is pickled: both ends are the same program, joined by a pipe of their own.
@@ -27,7 +34,7 @@ class WorkerOrders(msgspec.Struct, frozen=True):
 
     role: str
     number: int
-    listen: dict[str, int]
+    listen: list[tuple[str, int]]
     data_dir: str
     demo: bool
     configuration: str

@@ -1,8 +1,9 @@
 """One worker as the supervisor sees it: a child process, its life line, and what it reports.
 
-The child's standard input carries its orders (one line) and then stays open: when it closes, the supervisor is gone
-and the worker ends by itself. The child's standard output carries reports, one JSON object a line: `{"ready": true}`
-once it serves, then its counters every second.
+The child's standard input carries its orders (one line), then what it is told later, a line each, and stays open:
+when it closes, the supervisor is gone and the worker ends by itself. Its standard output carries reports, one JSON
+object a line: `{"prepared": true}` when all is made and it only waits to be told `serve`, `{"ready": true}` once it
+serves, and its counters every second. `drain SECONDS` tells it to accept no more and to end when its clients have left.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ REPORT_LIMIT = 1 << 20
 
 
 class Report(msgspec.Struct, omit_defaults=True):
-    """What a worker tells its supervisor: that it serves, and its counters as (name, labels, value)."""
+    """What a worker tells its supervisor: how far it is, and its counters as (name, labels, value)."""
 
+    prepared: bool = False
     ready: bool = False
     counters: list[tuple[str, tuple[str, ...], float]] = []
 
@@ -37,10 +39,12 @@ class WorkerProcess:
 
     def __init__(self, name: str, orders: bytes, descriptors: Sequence[int], on_report: Callable[[], None]) -> None:
         self.name = name
+        self.prepared = False
         self.ready = False
         self.has_served = False
         self.counters: dict[tuple[str, tuple[str, ...]], float] = {}
-        self._orders = orders
+        self._untold = [orders]
+        self._signal_due: signal.Signals | None = None
         self._descriptors = tuple(descriptors)
         self._on_report = on_report
         self._process: asyncio.subprocess.Process | None = None
@@ -64,11 +68,11 @@ class WorkerProcess:
             pass_fds=self._descriptors,
             limit=REPORT_LIMIT,
         )
-        assert self._process.stdin is not None
-        self._process.stdin.write(self._orders + b"\n")
+        if self._signal_due is not None:
+            self._signal(self._signal_due)
+        for line in self._untold:
+            self.tell(line)
         try:
-            with contextlib.suppress(ConnectionError):
-                await self._process.stdin.drain()
             await self._read_reports()
             return await self._process.wait()
         finally:
@@ -80,9 +84,25 @@ class WorkerProcess:
         while line := await self._process.stdout.readline():
             with contextlib.suppress(msgspec.MsgspecError):  # a stray print in the child is no reason to lose it
                 report = _decode_report(line)
+                self.prepared = self.prepared or report.prepared
                 self.ready = self.has_served = self.ready or report.ready
                 self.counters.update({(name, labels): value for name, labels, value in report.counters})
                 self._on_report()
+
+    def tell(self, line: bytes) -> None:
+        """Write a line to its standard input, now or as soon as it has one."""
+        if self._process is None:
+            self._untold.append(line)
+        elif self._process.stdin is not None and not self._process.stdin.is_closing():
+            self._process.stdin.write(line + b"\n")
+
+    def serve(self) -> None:
+        """Let it accept connections, once it is prepared."""
+        self.tell(b"serve")
+
+    def drain(self, seconds: float) -> None:
+        """Have it accept no more and end when its clients have left, or after so many seconds."""
+        self.tell(b"drain %f" % seconds)
 
     def stop(self) -> None:
         """Ask for a graceful end: finish what is in hand, take nothing new."""
@@ -92,7 +112,9 @@ class WorkerProcess:
         """End it at once."""
         self._signal(signal.SIGKILL)
 
-    def _signal(self, number: int) -> None:
-        if self._process is not None and self._process.returncode is None:
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is None:
+            self._signal_due = number  # it is being started at this moment
+        elif self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.send_signal(number)

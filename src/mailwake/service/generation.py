@@ -1,0 +1,206 @@
+"""The workers of one configuration: made ready beside those of the last one, kept alive, and let go in the end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from mailwake.errors import StartupError
+from mailwake.service.life_line import first_of
+from mailwake.service.worker_process import WorkerProcess
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Sequence
+
+    from mailwake.logs import Logger
+    from mailwake.service.tally import Tally
+
+RESTART_PAUSES = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
+"""Seconds before a worker is started again, by how often in a row it has died before it served."""
+
+GIVE_UP_AFTER = 10
+"""Deaths in a row before readiness after which the service stops: something is wrong that a restart does not mend."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOrder:
+    """A worker to keep alive: role (`smtp`, `tracker`), number among the role's workers, orders, inherited sockets."""
+
+    role: str
+    number: int
+    orders: bytes
+    sockets: Sequence[socket.socket] = field(default=())
+
+    @property
+    def name(self) -> str:
+        """The worker's name; no two living workers share one."""
+        return f"{self.role}-{self.number}"
+
+
+class Stage(Enum):
+    """Where a generation is; a worker that dies is started again in FORCE only."""
+
+    TRIAL = "trial"
+    """It is being made ready while another serves: the first death fails it."""
+    FORCE = "force"
+    DRAINING = "draining"
+    """It takes nothing new and ends when its clients have left."""
+    ENDING = "ending"
+
+
+class Generation:
+    """The workers for `orders`; `start()` them, then `drain()` or `stop()` them; `ended` is set when none is left."""
+
+    def __init__(
+        self,
+        orders: Sequence[WorkerOrder],
+        stage: Stage,
+        tally: Tally,
+        log: Logger,
+        *,
+        on_report: Callable[[], None],
+        on_hopeless: Callable[[], None],
+    ) -> None:
+        self.orders = orders
+        self.stage = stage
+        self.ended = asyncio.Event()
+        self._tally = tally
+        self._log = log
+        self._on_report = on_report
+        self._on_hopeless = on_hopeless
+        self._workers: dict[str, WorkerProcess] = {}
+        self._changed = asyncio.Event()
+        self._leaving = asyncio.Event()
+        self._serving = False
+        self._failure = ""
+
+    def __repr__(self) -> str:
+        return f"<Generation {self.stage.value} {list(self._workers.values())}>"
+
+    @property
+    def ready(self) -> bool:
+        """Whether every worker serves."""
+        return all((w := self._workers.get(order.name)) and w.ready for order in self.orders)
+
+    def states(self) -> dict[str, str]:
+        """Each worker's state by name, for people."""
+        if self.stage in (Stage.DRAINING, Stage.ENDING):
+            return dict.fromkeys(list(self._workers), "draining")
+        return {
+            order.name: "serving" if (w := self._workers.get(order.name)) and w.ready else "starting"
+            for order in self.orders
+        }
+
+    def start(self) -> None:
+        """Start every worker; a generation in force serves as soon as it can."""
+        self._serving = self.stage is Stage.FORCE
+        self._keeping = asyncio.create_task(self._keep_all())
+
+    async def prepare(self, patience: float) -> None:
+        """Return when every worker has made all it needs; StartupError says which one could not, or not in time."""
+        await self._reach(lambda worker: worker.prepared, "get ready", patience)
+
+    async def serve(self, patience: float) -> None:
+        """Have every worker accept connections, and return when all of them do; StartupError as for `prepare`."""
+        self._serving = True
+        for worker in self._workers.values():
+            worker.serve()
+        await self._reach(lambda worker: worker.ready, "serve", patience)
+
+    async def _reach(self, goal: Callable[[WorkerProcess], bool], what: str, patience: float) -> None:
+        deadline = asyncio.get_running_loop().time() + patience
+        while not self._failure:
+            late = [o.name for o in self.orders if not ((w := self._workers.get(o.name)) and goal(w))]
+            if not late:
+                return
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                self._failure = f"worker {late[0]} did not {what} within {patience:g} seconds"
+                break
+            self._changed.clear()
+            await first_of(self._changed, seconds=left)
+        raise StartupError(self._failure)
+
+    def drain(self, seconds: float) -> None:
+        """Take nothing new; each worker ends when its clients have left, after `seconds` at the latest."""
+        self.stage = Stage.DRAINING
+        self._leaving.set()
+        for worker in self._workers.values():
+            worker.drain(seconds)
+
+    def hasten(self) -> None:
+        """End a drain early: SMTP clients between messages get 421; those of a tracker are soon gone by themselves."""
+        for order in self.orders:
+            if order.role == "smtp" and order.name in self._workers:
+                self._workers[order.name].stop()
+
+    def stop(self) -> None:
+        """Begin a graceful end: messages and requests in hand are finished, everybody else has to go."""
+        self.stage = Stage.ENDING
+        self._leaving.set()
+        for worker in self._workers.values():
+            worker.stop()
+
+    async def end(self, grace: float) -> None:
+        """Return when every worker has ended, by force after `grace` seconds; `drain` or `stop` comes first."""
+        await first_of(self.ended, seconds=grace)
+        for worker in self._workers.values() if not self.ended.is_set() else ():
+            self._log.warning("worker did not stop in time and was killed", worker=worker.name, seconds=grace)
+            worker.kill()
+        await self._keeping
+
+    async def _keep_all(self) -> None:
+        await asyncio.gather(*(self._keep(order) for order in self.orders))
+        self.ended.set()
+
+    async def _keep(self, order: WorkerOrder) -> None:
+        failures = 0
+        while not self._leaving.is_set():
+            worker, status = await self._live(order)
+            if self.stage is not Stage.FORCE:
+                self._note_end(order, status)
+                return
+            failures = 0 if worker.has_served else failures + 1
+            self._mourn(order, status, failures)
+            if failures >= GIVE_UP_AFTER:
+                self._on_hopeless()
+                return
+            await first_of(self._leaving, seconds=RESTART_PAUSES[min(failures, len(RESTART_PAUSES) - 1)])
+
+    async def _live(self, order: WorkerOrder) -> tuple[WorkerProcess, int]:
+        worker = WorkerProcess(order.name, order.orders, [s.fileno() for s in order.sockets], self._report)
+        self._workers[order.name] = worker
+        self._tally.enrol(worker)
+        if self._serving:
+            worker.serve()
+        try:
+            return worker, await worker.run()
+        finally:
+            del self._workers[order.name]
+            self._tally.bury(worker)
+
+    def _report(self) -> None:
+        self._tally.add_up()
+        self._changed.set()
+        self._on_report()
+
+    def _note_end(self, order: WorkerOrder, status: int) -> None:
+        if self.stage is Stage.TRIAL:
+            self._failure = f"worker {order.name} ended with {_cause(status)} before it served; its own line says why"
+            self._changed.set()
+        elif status and self.stage is Stage.DRAINING:
+            self._log.error("worker died while it drained", worker=order.name, cause=_cause(status))
+
+    def _mourn(self, order: WorkerOrder, status: int, failures: int) -> None:
+        self._tally.count("worker_restarts_total", order.role)
+        self._log.error(
+            "worker died and is started again", worker=order.name, cause=_cause(status), failures_in_a_row=failures
+        )
+
+
+def _cause(status: int) -> str:
+    return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"

@@ -1,0 +1,123 @@
+"""What `mailwake serve` was asked to do: the same at the start and at every reload, only the file may differ."""
+
+from __future__ import annotations
+
+import base64
+import os
+import pickle
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mailwake.config.scope_settings import Listen
+from mailwake.errors import StartupError
+from mailwake.links.keyring_file import KeyringFile
+from mailwake.service.generation import WorkerOrder
+from mailwake.service.parts import check_parts
+from mailwake.service.worker_orders import ROLE_NUMBERS, WorkerOrders
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from mailwake.config.load import Configuration
+    from mailwake.config.schema import Settings
+    from mailwake.service.data_directory import DataDirectory
+    from mailwake.service.ports import Bound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeRequest:
+    """`read` reads the configuration, command line included; `smtp` and `tracker` replace the configured addresses.
+
+    A listen scope of the same address keeps its options. `role` is all, smtp or tracker.
+    """
+
+    read: Callable[[], Configuration]
+    smtp: Sequence[str] | None
+    tracker: Sequence[str] | None
+    role: str
+    demo: bool
+
+    def configuration(self) -> Configuration:
+        """The configuration as it is now, checked with the files it names; MailwakeError, one line, when it is not right.
+
+        What is left to check needs the data directory (`complete`) and the network (`Ports.bind`).
+        """
+        configuration = self.read()
+        settings = self._with_flags(configuration.settings)
+        if self.role != "tracker" and not self.demo and settings.relay.next_hop is None:
+            raise StartupError(
+                "no next hop: name the mail server that takes the copies (--next-hop HOST:PORT, or relay.next_hop in "
+                "the configuration), or try mailwake without one: mailwake serve --demo"
+            )
+        if self.role != "tracker":
+            check_parts(settings, demo=self.demo)
+        if any(count > ROLE_NUMBERS[role] for role, count in worker_counts(settings).items()):
+            limits = " and ".join(f"{most} {role}" for role, most in ROLE_NUMBERS.items())
+            raise StartupError(f"workers: at most {limits} workers fit one node")
+        return replace(configuration, settings=settings)
+
+    def addresses(self, settings: Settings) -> list[tuple[str, list[str], int]]:
+        """For each role its addresses, none if it is not served, and how many workers share them."""
+        counts = worker_counts(settings)
+        smtp = [] if self.role == "tracker" else list(settings.esmtp_listener.listen)
+        tracker = [] if self.role == "smtp" else list(dict.fromkeys(settings.tracker.listen))
+        return [("smtp", smtp, counts["smtp"]), ("tracker", tracker, counts["tracker"])]
+
+    def workers(self, settings: Settings) -> dict[str, int]:
+        """How many workers are wanted, by role."""
+        return {role: count if addresses else 0 for role, addresses, count in self.addresses(settings)}
+
+    def orders(
+        self,
+        configuration: Configuration,
+        bound: Bound,
+        data: DataDirectory,
+        numbers: Mapping[str, Sequence[int]],
+    ) -> list[WorkerOrder]:
+        """The orders for workers with these numbers by role."""
+        pickled = base64.b64encode(pickle.dumps(configuration)).decode()
+        made = []
+        for role, of_role in numbers.items():
+            for index, number in enumerate(of_role):
+                sockets = bound.of_worker(role, index, len(of_role))
+                orders = WorkerOrders(
+                    role=role,
+                    number=number,
+                    listen=[(name, each.fileno()) for name, each in sockets],
+                    data_dir=str(data.path),
+                    demo=self.demo,
+                    configuration=pickled,
+                )
+                made.append(WorkerOrder(role, number, orders.encode(), [each for _, each in sockets]))
+        return made
+
+    def _with_flags(self, settings: Settings) -> Settings:
+        if self.smtp:
+            configured = settings.esmtp_listener.listen
+            listen = {address: configured.get(address, Listen()) for address in self.smtp}
+            settings = replace(settings, esmtp_listener=replace(settings.esmtp_listener, listen=listen))
+        if self.tracker:
+            settings = replace(settings, tracker=replace(settings.tracker, listen=tuple(self.tracker)))
+        return settings
+
+
+def worker_counts(settings: Settings) -> dict[str, int]:
+    """The workers of each role; as many as there are CPUs, where the settings leave it open."""
+    workers = settings.workers or os.cpu_count() or 1
+    return {"smtp": workers, "tracker": settings.tracker.workers or workers}
+
+
+def complete(configuration: Configuration, data: DataDirectory) -> Configuration:
+    """The configuration with what the data directory adds; makes keys where there are none yet."""
+    settings = configuration.settings
+    if not settings.keys.secrets:
+        KeyringFile(data.keys).load_or_create()
+    return replace(configuration, settings=replace(settings, node_id=data.node_id(settings.node_id)))
+
+
+def with_real_ports(configuration: Configuration, bound: Bound) -> Configuration:
+    """The configuration with port 0 replaced by what the system chose, so that scopes find their listener."""
+    listener = configuration.settings.esmtp_listener
+    listen = {real: listener.listen[address] for address, real in bound.names("smtp").items()}
+    listener = replace(listener, listen=listen or listener.listen)
+    return replace(configuration, settings=replace(configuration.settings, esmtp_listener=listener))

@@ -1,0 +1,50 @@
+"""What all workers have counted, the living and the dead, added up: totals never go back when a worker ends."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from mailwake.metrics import METRICS
+
+if TYPE_CHECKING:
+    from mailwake.service.worker_process import WorkerProcess
+
+Totals = dict[tuple[str, tuple[str, ...]], float]
+
+_GAUGES = frozenset(metric.name for metric in METRICS if metric.gauge)
+
+
+class Tally:
+    """The sums over all workers that were ever enrolled, and what the supervisor counts itself."""
+
+    def __init__(self) -> None:
+        self.totals: Totals = {}
+        """Name and labels → value; always a new object, never changed: another thread may be reading the last one."""
+        self._settled: defaultdict[tuple[str, tuple[str, ...]], float] = defaultdict(float)
+        self._living: list[WorkerProcess] = []
+
+    def enrol(self, worker: WorkerProcess) -> None:
+        """Count this worker's reports from now on."""
+        self._living.append(worker)
+
+    def bury(self, worker: WorkerProcess) -> None:
+        """Keep what a worker that has ended had counted; what it showed as a gauge is gone with it."""
+        self._living.remove(worker)
+        for key, value in worker.counters.items():
+            if key[0] not in _GAUGES:
+                self._settled[key] += value
+        self.add_up()
+
+    def count(self, name: str, *labels: str) -> None:
+        """Add one to a counter of the supervisor's own."""
+        self._settled[name, labels] += 1
+        self.add_up()
+
+    def add_up(self) -> None:
+        """Make `totals` anew."""
+        totals = defaultdict(float, self._settled)
+        for worker in self._living:
+            for key, value in worker.counters.items():
+                totals[key] += value
+        self.totals = dict(totals)
