@@ -26,8 +26,9 @@ def test_each_setting_names_the_source_that_decided_it(tmp_path: Path) -> None:
     status, said = _explain(str(EXAMPLE), "--json", "--config", str(configuration), "--peer", "10.1.2.3", *context)
     assert status == 0
     settings = json.loads(said)["settings"]
-    assert settings["campaign_id"] == {"value": "policy", "source": "context smtpapi_campaign_id"}
-    assert settings["customer_id"] == {"value": "42", "source": "context mo_customer_id"}
+    by_hand = "set by the command line"
+    assert settings["campaign_id"] == {"value": "policy", "source": f"context smtpapi_campaign_id, {by_hand}"}
+    assert settings["customer_id"] == {"value": "42", "source": f"context mo_customer_id, {by_hand}"}
     assert settings["tags"] == {"value": ["news", "demo"], "source": "X-MSYS-API tags"}
     assert settings["tracking_domain"]["value"] == "t.global.example"
     assert "mailwake.toml:1" in settings["tracking_domain"]["source"]
@@ -151,3 +152,45 @@ def test_links_are_not_called_tracked_where_clicks_are_off(tmp_path: Path) -> No
     links = json.loads(said)["links"]
     assert {link["reason"] for link in links} == {"click tracking is off"}
     assert not any(link["tracked"] for link in links)
+
+
+POLICY = """
+from mailwake.policy import CONT, refuse
+def validate_auth(user, accept, context):
+    context.connection.set("mo_customer_id", "customer of " + user)
+def validate_mailfrom(sender, accept, context):
+    if sender == "spam@shop.example":
+        return refuse(550, "5.7.1 not from you")
+def validate_data_spool_each_rcpt(message, accept, context):
+    context.set("smtpapi_campaign_id", "for " + message.rcptto)
+    if "sink" in message.rcptto:
+        message.discard("a sink")
+"""
+
+
+def test_policies_are_really_asked_and_named(tmp_path: Path) -> None:
+    (tmp_path / "policy.py").write_text(POLICY)
+    (tmp_path / "mailwake.toml").write_text(f'[[policy]]\nfile = "{tmp_path}/policy.py"\n')
+    configured = ("--config", str(tmp_path / "mailwake.toml"))
+    status, said = _explain(str(EXAMPLE), "--json", *configured, "--account", "acme")
+    assert status == 0
+    settings = json.loads(said)["settings"]
+    campaign = {"value": "for bob@example.org", "source": "context smtpapi_campaign_id, set by policy.py:9"}
+    assert settings["campaign_id"] == campaign
+    assert settings["customer_id"] == {
+        "value": "customer of acme",
+        "source": "context mo_customer_id, set by policy.py:4",
+    }
+    status, said = _explain(str(EXAMPLE), *configured, "--sender", "spam@shop.example")
+    assert status == 1
+    assert said == "refused: 550 5.7.1 not from you\nbecause: policy in validate_mailfrom: 550 5.7.1 not from you\n"
+    done = CliRunner().invoke(make_app(), ["explain", str(EXAMPLE), *configured, "--rcpt", "sink@example.org"])
+    assert "because: policy takes the message and throws it away: a sink" in done.output
+
+
+def test_a_policy_that_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "mailwake.toml").write_text(f'[[policy]]\nfile = "{tmp_path}/absent.py"\n')
+    done = CliRunner().invoke(
+        make_app(), ["explain", str(EXAMPLE), "--rcpt", "a@b.example", "--config", str(tmp_path / "mailwake.toml")]
+    )
+    assert "there is no such policy file" in str(done.exception)

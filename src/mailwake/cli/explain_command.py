@@ -18,7 +18,7 @@ from mailwake.config.load import load
 from mailwake.config.overrides import parse_assignments
 from mailwake.errors import MailwakeError
 from mailwake.rewrite.plan import SIGNED_ON_ARRIVAL
-from mailwake.service.explanation import Explanation, explain_message
+from mailwake.service.explanation import Client, Explanation, explain_message
 from mailwake.smtp.replies import Refusal
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ def explain(
     listener: Annotated[
         str | None, typer.Option(help="The listener it would come in by.", show_default="the first")
     ] = None,
+    account: Annotated[
+        str, typer.Option(help="The account that the client authenticated as.", show_default="none")
+    ] = "",
     context: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="A context variable that policy would set; may be repeated."),
@@ -51,15 +54,15 @@ def explain(
     content, converted = _read(file)
     configuration = load(config, parse_assignments(set_ or []))
     try:
-        found = explain_message(
-            configuration,
-            content,
+        client = Client(
             sender=sender,
             recipient=rcpt,
             peer=peer,
             listener=listener,
+            account=account,
             context=parse_assignments(context or []),
         )
+        found = explain_message(configuration, content, client)
     except Refusal as refusal:
         if json_:
             typer.echo(json.dumps({"refused": str(refusal.reply), "reason": refusal.log}))

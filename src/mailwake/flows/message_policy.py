@@ -42,10 +42,9 @@ class Judged(NamedTuple):
 class MessagePolicy:
     """Asks policy about messages that have come; without policies it costs nothing."""
 
-    def __init__(self, policies: Policies, *, metrics: Metrics, tracing: bool = False) -> None:
+    def __init__(self, policies: Policies, *, metrics: Metrics) -> None:
         self._policies = policies
         self._metrics = metrics
-        self._tracing = tracing
         self._once = tuple(phase for phase in (Phase.DATA, Phase.DATA_SPOOL) if policies.has(phase))
         self._each = policies.has(Phase.EACH_RCPT)
 
@@ -83,7 +82,7 @@ class MessagePolicy:
         return Judged(kept, discarded)
 
     async def _ask(self, phase: Phase, session: Session, context: Context, message: Message) -> None:
-        validation = ValidationContext(session.context, context, tracing=self._tracing)
+        validation = ValidationContext(session.context, context, tracing=session.tracing)
         answer = self._policies.ask(Question(phase, validation, session.accept(), message))
         reply: Reply | None = await answer if inspect.isawaitable(answer) else answer
         if validation.disconnecting:

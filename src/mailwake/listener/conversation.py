@@ -121,7 +121,7 @@ class Conversation:
             return accepting
         session = self.session
         message_context = None if envelope is None else session.message_context
-        context = ValidationContext(session.context, message_context)
+        context = ValidationContext(session.context, message_context, tracing=session.tracing)
         message = None if envelope is None else self._view(envelope, recipient)
         answer = self._policies.ask(Question(phase, context, session.accept(), message, argument))
         if inspect.isawaitable(answer):
@@ -180,10 +180,15 @@ class Conversation:
             self._auth_failures_left -= 1
             self._learn(auth_user=event.username, auth_status="fail")
             return _BAD_CREDENTIALS if self._auth_failures_left > 0 else _TOO_MANY_FAILURES
-        self._learn(auth_user=account.name, auth_status="pass", mo_customer_id=account.customer_id)
-        answer = self._asked(Phase.AUTH, _AUTHENTICATED, account.name)
-        reply = await answer if inspect.isawaitable(answer) else answer
+        reply = await self.log_in(account.name, account.customer_id)
         self._metrics.counter("smtp_auth_total", "accepted" if reply.is_positive else "refused").inc()
+        return reply
+
+    async def log_in(self, account: str, customer_id: str) -> Reply:
+        """Take the client for this account, unless policy refuses it."""
+        self._learn(auth_user=account, auth_status="pass", mo_customer_id=customer_id)
+        answer = self._asked(Phase.AUTH, _AUTHENTICATED, account)
+        reply = await answer if inspect.isawaitable(answer) else answer
         if reply.is_positive:
-            self.session.account = account.name
+            self.session.account = account
         return reply

@@ -40,6 +40,8 @@ class Session:
     """Gives the options for another pathway; None where there is but one."""
     data_phase_done: bool = False
     """Whether policy was asked at DATA; at BDAT it cannot be."""
+    tracing: bool = False
+    """Whether it is noted which line of which policy sets a variable."""
     disconnecting: bool = False
     """Whether policy wants the connection closed after its refusal."""
 

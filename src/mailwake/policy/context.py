@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mailwake.errors import MailwakeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 MOST_VARIABLES = 10_000
 """In one context; a policy that sets more is in a loop."""
@@ -22,12 +22,14 @@ class ContextFull(MailwakeError):  # noqa: N818 - it names a state
 class Context:
     """One set of context variables: a connection's, or a message's copied for each recipient (3-policy, Phases)."""
 
-    __slots__ = ("_size", "_sources", "_variables")
+    __slots__ = ("_size", "_sources", "_variables", "origin")
 
     def __init__(self, variables: Mapping[str, str] | None = None) -> None:
         self._variables: dict[str, str] = {}
         self._sources: dict[str, str] = {}
         self._size = 0
+        self.origin: Callable[[], str] | None = None
+        """Says which line of which policy is running, where that is noted for each variable."""
         for name, value in (variables or {}).items():
             self.set(name, value)
 
@@ -47,8 +49,8 @@ class Context:
             self._check_room(name, value)
         self._size = size
         self._variables[name] = value
-        if source:
-            self._sources[name] = source
+        if source or self.origin is not None:
+            self._sources[name] = source or (self.origin() if self.origin is not None else "")
 
     def _check_room(self, name: str, value: str) -> None:
         # What was counted includes values that were written over; here it is counted anew.

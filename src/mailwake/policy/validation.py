@@ -45,8 +45,18 @@ class ValidationContext:
         self.disconnecting = False
         """Whether the connection is to be closed after it."""
         self.tracing = tracing
-        self.origin: Callable[[], str] | None = None
-        """Says which line of which policy is running; the policy's host sets it where sources are recorded."""
+        """Whether it is noted which line of which policy sets a variable: then the policy's host sets `origin`."""
+
+    @property
+    def origin(self) -> Callable[[], str] | None:
+        """Says which line of which policy is running."""
+        return self.connection.origin
+
+    @origin.setter
+    def origin(self, origin: Callable[[], str] | None) -> None:
+        self.connection.origin = origin
+        if self.message is not None:
+            self.message.origin = origin
 
     def get(self, name: str) -> str | None:
         """The message's variable, else the connection's, else None."""
@@ -58,8 +68,8 @@ class ValidationContext:
         self.set_in(self.connection if self.message is None else self.message, name, value)
 
     def set_in(self, context: Context, name: str, value: str) -> None:
-        """Set a variable in one of the two contexts, noting who does where that is wanted."""
-        context.set(name, value, self.origin() if self.tracing and self.origin is not None else "")
+        """Set a variable in one of the two contexts."""
+        context.set(name, value)
 
     def set_code(self, code: int, text: str = "") -> None:
         """Refuse with this code (4xx, 5xx) and text, which may begin with an enhanced code; 2xx takes a refusal back.

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import os
+import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from mailwake.clock import SystemClock
-from mailwake.config.scopes import ScopedOptions
-from mailwake.events.unique_ids import UniqueIds
-from mailwake.flows.preparation import Preparation
-from mailwake.links.keyring import Keyring
-from mailwake.links.token import TokenCodec
-from mailwake.listener.session import Session
-from mailwake.logs import make_logger
-from mailwake.metrics import Metrics
-from mailwake.service.parts import preparation_settings
-from mailwake.smtp.envelope import Envelope
+from mailwake.service.rehearsal import Client, Rehearsed, rehearse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from mailwake.config.load import Configuration
     from mailwake.flows.prepared_message import CopyPlan
+    from mailwake.policy.context import Context
     from mailwake.policy.precedence import EngagementSettings
     from mailwake.rewrite.plan import PlannedLink
+
+__all__ = ["Client", "Explanation", "explain_message"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,46 +32,28 @@ class Explanation:
     """Signatures that the message arrives with and that the changes to it make fail."""
 
 
-def explain_message(
-    configuration: Configuration,
-    content: bytes,
-    *,
-    sender: str,
-    recipient: str,
-    peer: str,
-    listener: str | None,
-    context: Mapping[str, str],
-) -> Explanation:
-    """Prepare one recipient's copy as the service would, with keys of the moment; Refusal as the service would.
+def explain_message(configuration: Configuration, content: bytes, client: Client) -> Explanation:
+    """Prepare one recipient's copy as the service would; Refusal as the service would.
 
     All tags count as known: the system-wide set belongs to the running service.
     """
-    scopes = ScopedOptions(configuration)
-    name = listener or scopes.listeners[0]
-    session = Session(name, peer, 0, scopes.resolve(name, peer, context.get("pathway")), trusted_network=True)
-    for variable, value in context.items():
-        session.context.set(variable, value, "the command line")
-    session.hello_domain, session.extended = "explain.invalid", True
-    clock = SystemClock()
-    preparation = Preparation(
-        preparation_settings(configuration.settings),
-        ids=UniqueIds(0, 0, clock.now, lambda mark: None),
-        codec=TokenCodec(Keyring.new(os.urandom, 0)),
-        admit_tags=list,
-        clock=clock,
-        log=make_logger("auto", "error"),
-        metrics=Metrics(),
-    )
-    message = preparation.prepare(session, Envelope(sender, [recipient]), content)
-    copy_plan = message.copy_plans[0]
+    rehearsed = asyncio.run(rehearse(configuration, content, client))
+    copy_plan = rehearsed.message.copy_plans[0]
     plan = copy_plan.plan
     return Explanation(
-        _settings(copy_plan.settings),
+        _settings(copy_plan.settings, _contexts(rehearsed)),
         _links(copy_plan),
         plan.skipped_parts if plan is not None else (),
-        b"".join(preparation.copy(message, 0).pieces),
+        b"".join(rehearsed.preparation.copy(rehearsed.message, 0).pieces),
         copy_plan.signed_by if configuration.settings.on_signed == "track" else (),
     )
+
+
+def _contexts(rehearsed: Rehearsed) -> Sequence[Context]:
+    """The recipient's variables and the connection's, in the order in which they count."""
+    judged = rehearsed.judged
+    of_message = judged.recipients[0].context if judged is not None else rehearsed.session.message_context
+    return of_message, rehearsed.session.context
 
 
 def _links(copy_plan: CopyPlan) -> Sequence[PlannedLink]:
@@ -90,7 +65,7 @@ def _links(copy_plan: CopyPlan) -> Sequence[PlannedLink]:
     return [replace(link, tracked=False, reason=link.reason or "click tracking is off") for link in links]
 
 
-def _settings(settings: EngagementSettings) -> list[tuple[str, Any, str]]:
+def _settings(settings: EngagementSettings, contexts: Sequence[Context]) -> list[tuple[str, Any, str]]:
     named = (
         ("open_tracking", settings.open_tracking),
         ("initial_open", settings.initial_open),
@@ -104,4 +79,15 @@ def _settings(settings: EngagementSettings) -> list[tuple[str, Any, str]]:
         ("tags", settings.tags),
         ("customer_id", settings.customer_id),
     )
-    return [(name, sourced.value, sourced.source) for name, sourced in named]
+    return [(name, sourced.value, _with_setter(sourced.source, contexts)) for name, sourced in named]
+
+
+def _with_setter(source: str, contexts: Sequence[Context]) -> str:
+    """The source, and for a context variable who set it."""
+    kind, _, variable = source.partition(" ")
+    if kind == "context":
+        for context in contexts:
+            if variable in context:
+                setter = context.source(variable)
+                return f"{source}, set by {setter}" if setter else source
+    return source
