@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from mailwake.cli.config_commands import app
 from mailwake.errors import SettingError
@@ -98,3 +98,98 @@ def test_example_and_reference_are_printed() -> None:
         encoding="utf-8"
     )
     assert run("reference").startswith("# Settings\n")
+
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "momentum"
+
+
+def import_(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["import", *arguments], catch_exceptions=False, env={"EC_CONF_SEARCH_PATH": ""})
+
+
+def test_import_prints_the_configuration_and_reports_what_it_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(GOLDEN)
+    result = import_("ecelerity.conf")
+    assert result.exit_code == 0
+    assert result.stdout == (GOLDEN / "mailwake.toml").read_text(encoding="utf-8")
+    assert result.stderr == (GOLDEN / "report.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("listener", "peer", "pathway", "expected"),
+    [
+        # listen :25 has nothing of its own; its peer names the pathway in the group; the listener has the rest
+        ("0.0.0.0:25", "10.1.9.9", None, {
+            "open_tracking_enabled": False, "click_tracking_enabled": True, "open_tracking_scheme": "http",
+            "click_tracking_scheme": "https", "tracking_domain": "news.example.com:8443",
+            "tracking_link_expiry": 2592000, "pathway": "news",
+        }),
+        # the listener's peer, for clients that the listen scope's does not hold
+        ("0.0.0.0:25", "10.2.0.1", None, {
+            "open_tracking_enabled": True, "click_tracking_enabled": False, "click_tracking_scheme": "http",
+            "tracking_domain": "t.example.com",
+        }),
+        ("[::]:25", "2001:db8::1", None, {"open_tracking_enabled": True, "click_tracking_enabled": False}),
+        ("127.0.0.1:2525", "127.0.0.1", None, {"open_tracking_scheme": "https", "pathway": "orders"}),
+        ("127.0.0.1:2525", "127.0.0.1", "news", {"open_tracking_enabled": False, "click_tracking_scheme": "https"}),
+    ],
+)  # fmt: skip
+def test_what_applies_after_an_import_is_what_applied_in_momentum(
+    tmp_path: Path, listener: str, peer: str, pathway: str | None, expected: dict[str, object]
+) -> None:
+    output = str(tmp_path / "mailwake.toml")
+    assert import_(str(GOLDEN / "ecelerity.conf"), "--output", output).exit_code == 0
+    policy = ["--pathway", pathway] if pathway is not None else []
+    shown = json.loads(run("show", "--config", output, "--listener", listener, "--peer", peer, *policy, "--json"))
+    assert {name: shown["options"][name]["value"] for name in expected} == expected
+
+
+def test_import_writes_a_file_and_overwrites_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("ecelerity.conf").write_text('include "more.conf" open_tracking_enabled = true')
+    Path("more.conf").write_text("click_tracking_enabled = true")
+    result = import_("ecelerity.conf", "--output", "mailwake.toml")
+    assert result.stdout.startswith("mailwake.toml: written; ")
+    assert run("check", "mailwake.toml") == "mailwake.toml: no problems found\n"
+    with pytest.raises(SettingError, match=r"^mailwake\.toml: is there already; name another file, or overwrite it"):
+        import_("ecelerity.conf", "--output", "mailwake.toml")
+    Path("ecelerity.conf").write_text('include "more.conf" open_tracking_enabled = false')
+    import_("ecelerity.conf", "--output", "mailwake.toml", "--force")
+    assert "open_tracking_enabled = false" in Path("mailwake.toml").read_text()
+    with pytest.raises(SettingError, match=r"more\.conf: is one of the files that are converted"):
+        import_("ecelerity.conf", "--output", "more.conf", "--force")
+    with pytest.raises(SettingError, match=r"x/y\.toml: cannot be written: No such file or directory"):
+        import_("ecelerity.conf", "--output", "x/y.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("ESMTP_Listener {\n", "e.conf:2: expected } for the { of ESMTP_Listener of line 1, but the file ends"),
+        ('include "no.conf"', "e.conf:1: includes 'no.conf', which is not there; bring the file, or pass over it with"),
+        ("include e.conf", "e.conf:1: includes e.conf, from which it is included itself"),
+        ("Domain a { x = 1 }", "e.conf: nothing in it is for mailwake: no listener, no pathway, no tracking option"),
+        ("a {" * 1000, "e.conf:1: more than 50 brackets are open inside each other"),
+    ],
+)
+def test_import_of_what_cannot_be_converted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, problem: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("e.conf").write_text(text)
+    with pytest.raises(SettingError) as caught:
+        import_("e.conf")
+    assert str(caught.value).startswith(problem)
+    assert "\n" not in str(caught.value)
+
+
+def test_import_looks_in_the_search_path_and_passes_over_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("e.conf").write_text('include "global.conf"\ninclude "no.conf"')
+    Path("global").mkdir()
+    Path("global/global.conf").write_text("open_tracking_enabled = true")
+    result = import_("e.conf", "--search-path", "nowhere:global", "--skip-missing")
+    assert "open_tracking_enabled = true  # global/global.conf:1\n" in result.stdout
+    assert '  e.conf:2: include "no.conf": it is not there and was passed over\n' in result.stderr

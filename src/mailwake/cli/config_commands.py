@@ -1,10 +1,12 @@
-"""`mailwake config`: which settings apply and why, is a file right, what can be set at all."""
+"""`mailwake config`: which settings apply and why, is a file right, what can be set at all, what Momentum had."""
 
 from __future__ import annotations
 
 import json
+import os
 from difflib import get_close_matches
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import typer
@@ -12,13 +14,15 @@ import typer
 from mailwake.config.describe import example_toml, settings_reference
 from mailwake.config.fields import Setting, fields_of
 from mailwake.config.load import ConfigurationError, load
+from mailwake.config.momentum_files import SEARCH_PATH, read_momentum
+from mailwake.config.momentum_import import convert
 from mailwake.config.networks import parse_client
 from mailwake.config.overrides import parse_assignments
 from mailwake.config.scope_settings import TrackingOptions
 from mailwake.config.scopes import ResolvedOptions, ScopedOptions, Sourced
 from mailwake.errors import SettingError
 
-app = typer.Typer(help="Show, check and explain the configuration.", no_args_is_help=True)
+app = typer.Typer(help="Show, check, explain and convert the configuration.", no_args_is_help=True)
 
 
 @app.command()
@@ -72,6 +76,66 @@ def example() -> None:
 def reference() -> None:
     """Print the reference of all settings, in Markdown."""
     typer.echo(settings_reference(), nl=False)
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="Momentum's configuration, ecelerity.conf; its includes are followed.")],
+    output: Annotated[Path | None, typer.Option(help="The file to write.", show_default="standard output")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
+    skip_missing: Annotated[
+        bool, typer.Option("--skip-missing", help="Pass over included files that are not there.")
+    ] = False,
+    search_path: Annotated[
+        str,
+        typer.Option(
+            envvar="EC_CONF_SEARCH_PATH",
+            metavar="DIR:DIR…",
+            help="Where included files are looked for that do not lie beside the file that includes them.",
+        ),
+    ] = SEARCH_PATH,
+) -> None:
+    """Convert the tracking options of a Momentum configuration, with listeners, peers and pathways.
+
+    What is left out, and what to do about it, is said on standard error. The result is checked as `config check` does.
+    """
+    directories = [Path(directory) for directory in search_path.split(os.pathsep) if directory]
+    found = read_momentum(file, search_path=directories, skip_missing=skip_missing)
+    result = convert(found)
+    _check_converted(result.toml)
+    if result.size and output is not None:
+        _write(output, result.toml, found.files, force=force)
+    elif result.size:
+        typer.echo(result.toml, nl=False)
+    for line in result.report.lines():
+        typer.echo(line, err=True)
+    if not result.size:
+        raise SettingError(f"{file}: nothing in it is for mailwake: no listener, no pathway, no tracking option")
+    if output is not None:
+        typer.echo(f"{output}: written; `mailwake config show --config {output}` says which options apply to whom")
+
+
+def _check_converted(toml: str) -> None:
+    with TemporaryDirectory(prefix="mailwake-") as directory:
+        file = Path(directory) / "mailwake.toml"
+        file.write_text(toml, encoding="utf-8")
+        try:
+            load(file)
+        except ConfigurationError as error:
+            problem = str(error).replace(f"{file}", "line")
+            raise SettingError(f"the result is not right, please report it: {problem}") from None
+
+
+def _write(output: Path, toml: str, sources: list[Path], *, force: bool) -> None:
+    if output.exists() and any(output.samefile(source) for source in sources):
+        raise SettingError(f"{output}: is one of the files that are converted; name another")
+    try:
+        with output.open("w" if force else "x", encoding="utf-8") as stream:
+            stream.write(toml)
+    except FileExistsError:
+        raise SettingError(f"{output}: is there already; name another file, or overwrite it with --force") from None
+    except OSError as error:
+        raise SettingError(f"{output}: cannot be written: {error.strerror}") from None
 
 
 def _listener(scoped: ScopedOptions, wanted: str | None) -> str:
