@@ -17,6 +17,8 @@ REGRESSIONS: dict[str, tuple[bytes, ...]] = {
         b"\n\x1bhttp://m\x1b$",
         # A soft line break put the text `--b--` on a line of its own, where it was the last boundary.
         b"Content-Type: multipart/mixed; boundary=b\n\n--b\n\nhttp://c\n" + b"x" * 75 + b"--b--\n--b--\n",
+        # A control character in a host with others beyond ASCII reached the target, and so the Location field.
+        b"Content-Type:text/html\n\n<a href=http://\x17:\xfe>",
         # A line of 999 octets before a bare line feed counted as one of 998.
         b"\n" + b"y" * 999 + b"\nhttp://e {{closing_double_curly()}}",
     ),

@@ -133,7 +133,7 @@ def _ascii_host(host_and_port: str) -> str:
 
 def _ascii_label(label: str) -> str | None:
     if label.isascii():
-        return label
+        return None if _UNSAFE.search(label) else label
     mapped = unicodedata.normalize("NFKC", _IGNORED_IN_HOST.sub("", unicodedata.normalize("NFKC", label).lower()))
     if mapped.isascii():
         return mapped if _HOST_LABEL.fullmatch(mapped) else None
