@@ -17,7 +17,7 @@ from mailwake.rewrite.link_target import link_name, resolve, sub_path
         ("http://münchen.de/straße?q=ö#é", "http://xn--mnchen-3ya.de/stra%C3%9Fe?q=%C3%B6#%C3%A9"),
         ("http://straße.de", "http://xn--strae-oqa.de"),
         # A control character must not come into a `Location` field: such a host is no name, as it was none before.
-        ("http://straße.\x1b", "http://stra%C3%9Fe.%1B"),
+        ("http://straße.\x1b/", "http://stra%C3%9Fe.%1B/"),
         ("http://\x17:þ/", "http://%17:%C3%BE/"),
         ("http://MÜNCHEN.de:8080/", "http://xn--mnchen-3ya.de:8080/"),
         ("http://例え。jp/パス", "http://xn--r8jz45g.jp/%E3%83%91%E3%82%B9"),
