@@ -8,8 +8,12 @@ from mailwake.policy.policies import ConfiguredPolicy, Policies
 from mailwake.policy.python_host import PythonPolicy
 from mailwake.policy.verdict import PolicyError
 
+INSTRUCTIONS, MEMORY = 1_000_000, 64 << 20
+
 if TYPE_CHECKING:
-    from mailwake.config.schema import PolicyFile, Settings
+    from pathlib import Path
+
+    from mailwake.config.schema import Settings
     from mailwake.logs import Logger
     from mailwake.metrics import Metrics
     from mailwake.policy.policies import PolicyHost
@@ -17,12 +21,22 @@ if TYPE_CHECKING:
 
 def load_policies(settings: Settings, *, log: Logger, metrics: Metrics) -> Policies:
     """The policies in their order. Raises PolicyError, one line, for a file that cannot be used."""
-    configured = [ConfiguredPolicy(_host(each, log), each.on_error, each.timeout) for each in settings.policy]
+    configured = [
+        ConfiguredPolicy(
+            load_policy(each.file, log=log, instruction_limit=each.instruction_limit, memory_limit=each.memory_limit),
+            each.on_error,
+            each.timeout,
+        )
+        for each in settings.policy
+    ]
     return Policies(configured, log=log, metrics=metrics)
 
 
-def _host(policy: PolicyFile, log: Logger) -> PolicyHost:
-    suffix = policy.file.suffix.lower()
+def load_policy(
+    file: Path, *, log: Logger, instruction_limit: int = INSTRUCTIONS, memory_limit: int = MEMORY
+) -> PolicyHost:
+    """One policy by the ending of its name; PolicyError, one line, when it cannot be used. The limits are Lua's."""
+    suffix = file.suffix.lower()
     if suffix == ".py":
-        return PythonPolicy(policy.file)
-    raise PolicyError(f"{policy.file}: is no policy; name a file that ends in .py or .lua")
+        return PythonPolicy(file)
+    raise PolicyError(f"{file}: is no policy; name a file that ends in .py or .lua")

@@ -49,7 +49,11 @@ class ConfigurationChange:
         settings = configuration.settings
         self.log = make_logger(settings.log_format, settings.log_level)
         self.drain_seconds = settings.reload_drain
-        self.facts: Mapping[str, Any] = {"changed": changed_settings(reloader.in_force.settings, settings)}
+        self.facts: Mapping[str, Any] = {
+            "changed": changed_settings(reloader.in_force.settings, settings),
+            "smtp": list(bound.names("smtp").values()),
+            "tracker": list(bound.names("tracker").values()),
+        }
         self._reloader = reloader
         self._configuration = configuration
         self._bound = bound

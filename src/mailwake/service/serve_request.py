@@ -38,7 +38,7 @@ class ServeRequest:
     demo: bool
 
     def configuration(self) -> Configuration:
-        """The configuration as it is now, checked with the files it names; MailwakeError, one line, when it is not right.
+        """The configuration as it is now, checked with the files it names; MailwakeError, one line, if it is wrong.
 
         What is left to check needs the data directory (`complete`) and the network (`Ports.bind`).
         """
