@@ -91,7 +91,9 @@ def import_(
         typer.Option(
             envvar="EC_CONF_SEARCH_PATH",
             metavar="DIR:DIR…",
-            help="Where included files are looked for that do not lie beside the file that includes them.",
+            help="Where to look for included files that do not lie beside the file that includes them; also taken "
+            "from EC_CONF_SEARCH_PATH.",
+            show_envvar=False,
         ),
     ] = SEARCH_PATH,
 ) -> None:
@@ -102,15 +104,15 @@ def import_(
     directories = [Path(directory) for directory in search_path.split(os.pathsep) if directory]
     found = read_momentum(file, search_path=directories, skip_missing=skip_missing)
     result = convert(found)
-    _check_converted(result.toml)
-    if result.size and output is not None:
-        _write(output, result.toml, found.files, force=force)
-    elif result.size:
-        typer.echo(result.toml, nl=False)
-    for line in result.report.lines():
-        typer.echo(line, err=True)
     if not result.size:
         raise SettingError(f"{file}: nothing in it is for mailwake: no listener, no pathway, no tracking option")
+    _check_converted(result.toml)
+    if output is None:
+        typer.echo(result.toml, nl=False)
+    else:
+        _write(output, result.toml, found.files, force=force)
+    for line in result.report.lines():
+        typer.echo(line, err=True)
     if output is not None:
         typer.echo(f"{output}: written; `mailwake config show --config {output}` says which options apply to whom")
 

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from mailwake.config.toml_lines import Path
 
 _ACCOUNTS = "senders who authenticate are [accounts.NAME] here: `mailwake account hash` hashes the password of each"
-_POLICY = "scripts are not converted; run them as mailwake's policy, where the smtpapi_ variables have the same names"
+_LUA = "try it with `mailwake policy check` and name it as file in [[policy]]"
+_SIEVE = "policy is Python or Lua here: write what touches tracking anew (`mailwake policy new`)"
+_SCRIPTLET = "scriptlet"
+_BUILT_IN = "msys."
+"""How the names of scripts begin that are parts of Momentum itself."""
 
 _OPTION_ADVICE = {
     "banner_hostname": "set esmtp_listener.hostname if the greeting shall have this name",
@@ -30,8 +34,7 @@ _OPTION_ADVICE = {
 _STANZA_ADVICE = {
     "auth_ds": _ACCOUNTS,
     "http_listener": "mail over HTTP is not taken in; where the tracker listens is said by tracker.listen",
-    "scriptlet": _POLICY,
-    "sieve": _POLICY,
+    "sieve": _SIEVE,
 }
 
 _MSG_GEN = "in msg_gen it is about mail made over HTTP only; set {} if mail over SMTP shall have it"
@@ -85,9 +88,17 @@ class ImportReport:
         name = scope.name.lower()
         if name in _STANZA_ADVICE:
             self.leave(scope.place, scope.title, _STANZA_ADVICE[name])
-        else:
+        elif name != _SCRIPTLET or not self._leave_scripts(scope):
             self.stanzas[self._spelled(scope.name)] += scope.count
         self._leave_tracking(scope)
+
+    def _leave_scripts(self, scope: Scope) -> bool:
+        """Note the Lua scripts of a `scriptlet` stanza that are no parts of Momentum; whether there are any."""
+        found = [(script, script.options["source"]) for script in scope.named("script") if "source" in script.options]
+        own = [(script, source) for script, source in found if not str(source.value).startswith(_BUILT_IN)]
+        for script, source in own:
+            self.leave(source.place, f"{script.title}, {shown(source.value)}", _LUA)
+        return bool(own)
 
     def _leave_tracking(self, scope: Scope) -> None:
         for name, given in scope.options.items():
