@@ -108,6 +108,16 @@ GROUPS = "Pathway_Group a { Pathway p {} }\nPathway_Group b { Pathway p { open_t
         (GROUPS, '2: Pathway "p": it is in group "a" already', "can be in one only"),
         ("ESMTP_Listener { AuthPlainParameters [ uri = x ] }", "1: AuthPlainParameters: ", "`mailwake account hash`"),
         ("scriptlet s { script a { source = msys.b }\nscript c { source = /d.lua } }", "2: script ", "in [[policy]]"),
+        (
+            "ESMTP_Listener { Proxy_Protocol = true }",
+            '1: Proxy_Protocol = "true": set proxy_protocol',
+            "proxy_networks",
+        ),
+        (
+            "ESMTP_Listener { SMTP_Extensions = ( PIPELINING XCLIENT XREMOTEIP ) }",
+            "1: SMTP_Extensions = ( PIPELINING XCLIENT XREMOTEIP ): who has XCLIENT and XREMOTEIP can pretend",
+            "set smtp_extensions in the peers that need it",
+        ),
         ("sieve { }", "1: sieve: policy is Python or Lua here", "`mailwake policy new`"),
         ("auth_ds { }", "1: auth_ds: senders who authenticate are [accounts.NAME] here", "`mailwake account hash`"),
         ("Gateway = 10.0.0.1", '1: Gateway = "10.0.0.1": mailwake hands all mail to one server', "set relay.next_hop"),
@@ -129,6 +139,7 @@ def test_what_is_left_out_says_what_to_do(momentum: str, beginning: str, advice:
 def test_what_has_nothing_to_do_with_tracking_is_counted() -> None:
     result = converted(
         'Domain a {} domain "b" {} Binding "c" { Domain "d" {} } x = 1 ESMTP_Listener { Listen :1 { y = 1 } }'
+        "ESMTP_Listener { Proxy_Protocol = false SMTP_Extensions = ( PIPELINING ) }"
         "scriptlet s { script boot { source = msys.boot } }"
     )
     assert list(result.report.lines())[:6] == [
@@ -137,7 +148,7 @@ def test_what_has_nothing_to_do_with_tracking_is_counted() -> None:
         "  Domain: 2 stanzas",
         "  scriptlet: 1 stanza",
         "  options at the top: x",
-        "  options in listen: y",
+        "  options in esmtp_listener: Proxy_Protocol, SMTP_Extensions",
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mailwake.config.fields import fields_of
-from mailwake.config.momentum_values import shown
+from mailwake.config.momentum_values import is_true, shown
 from mailwake.config.scope_settings import TrackingOptions
 from mailwake.config.toml_lines import join_name
 
@@ -36,6 +36,12 @@ _STANZA_ADVICE = {
     "http_listener": "mail over HTTP is not taken in; where the tracker listens is said by tracker.listen",
     "sieve": _SIEVE,
 }
+
+_TRUSTED = frozenset({"XCLIENT", "XREMOTEIP", "XSETCONTEXT", "XDUMPCONTEXT"})
+_TRUSTED_ADVICE = (
+    "who has {} can pretend to be anybody: set smtp_extensions in the peers that need it, and nowhere else"
+)
+_PROXY_ADVICE = 'set proxy_protocol = "required" for the address, and the load balancers as its proxy_networks'
 
 _MSG_GEN = "in msg_gen it is about mail made over HTTP only; set {} if mail over SMTP shall have it"
 _MISPLACED = "Momentum reads it in listeners, pathways and peers only; set it in one of these if it shall apply"
@@ -70,8 +76,8 @@ class ImportReport:
             self.leave(given.place, f"{given.name} = {shown(given.value)}", _MSG_GEN.format("tracking_domain"))
         elif name.startswith("auth") and name.endswith("parameters"):
             self.leave(given.place, given.name, _ACCOUNTS)
-        elif name in _OPTION_ADVICE:
-            self.leave(given.place, f"{given.name} = {shown(given.value)}", _OPTION_ADVICE[name])
+        elif advice := _advice(given):
+            self.leave(given.place, f"{given.name} = {shown(given.value)}", advice)
         elif name != "context" or not self._leave_context(given):
             self.options.setdefault(scope.name.lower(), Counter())[self._spelled(given.name)] += 1
 
@@ -127,6 +133,17 @@ class ImportReport:
         if self.notes:
             yield "Before `mailwake serve`:"
             yield from (f"  {note}" for note in self.notes)
+
+
+def _advice(given: Given) -> str:
+    """What to do about an option by itself, whatever its scope; nothing for most."""
+    name = given.name.lower()
+    if name == "smtp_extensions" and isinstance(given.value, list):
+        trusted = [word for word in given.value if isinstance(word, str) and word.upper() in _TRUSTED]
+        return _TRUSTED_ADVICE.format(" and ".join(trusted)) if trusted else ""
+    if name == "proxy_protocol":
+        return _PROXY_ADVICE if is_true(given) else ""
+    return _OPTION_ADVICE.get(name, "")
 
 
 def _title(scope: Scope, given: Given) -> str:
