@@ -88,7 +88,8 @@ class Reloaded(Mailwake):
         """SIGHUP, and the line that says what came of it."""
         before = len(self.said(ACCEPTED, REFUSED))
         self.hang_up()
-        return wait_until(lambda: self.said(ACCEPTED, REFUSED)[before:], "the reload's outcome is logged")[0]
+        wait_until(lambda: len(self.said(ACCEPTED, REFUSED)) > before, "the reload's outcome is logged")
+        return self.said(ACCEPTED, REFUSED)[before]
 
     @property
     def healthy(self) -> bool:
@@ -274,6 +275,11 @@ class HealthWatch:
             time.sleep(0.02)
 
 
+def _wait_for_more(growing: list[str], what: str) -> None:
+    enough = len(growing) + 20
+    wait_until(lambda: len(growing) >= enough, what)
+
+
 def test_ten_reloads_under_load_lose_and_double_nothing_and_turn_nobody_away(
     service: Reloaded, start_sink: Callable[..., Sink]
 ) -> None:
@@ -289,11 +295,10 @@ def test_ten_reloads_under_load_lose_and_double_nothing_and_turn_nobody_away(
     try:
         with HealthWatch(service) as watch:
             for number in range(1, 11):
-                sent, clicked = len(senders.accepted), len(clicks.ledger.redirected)
                 service.write(f"tracking_domain = 'n{number}.example'\nworkers = {1 + number % 3}")
                 assert service.reload()["event"] == ACCEPTED
-                wait_until(lambda sent=sent: len(senders.accepted) > sent + 20, "messages are accepted")
-                wait_until(lambda n=clicked: len(clicks.ledger.redirected) > n + 20, "clicks are redirected")
+                _wait_for_more(senders.accepted, "messages are accepted")
+                _wait_for_more(clicks.ledger.redirected, "clicks are redirected")
     finally:
         senders.stop()
         clicks.stop()
@@ -332,6 +337,38 @@ def test_clients_of_several_former_configurations_are_served_until_a_fifth_one_c
         assert clients[0].getreply()[0] == 421
         for number, client in enumerate(clients[1:], 1):
             _send(client, f"again{number}@d.example")
+
+
+def test_a_second_sighup_during_a_reload_asks_for_another_one(
+    service: Reloaded, start_sink: Callable[..., Sink]
+) -> None:
+    sink = start_sink()
+    service.arguments = ("--workers", "1", "--next-hop", sink.address)
+    service.write("tracking_domain = 'n0.example'")
+    service.start()
+    service.write("tracking_domain = 'n1.example'")
+    _in_mid_reload(service)
+    service.write("tracking_domain = 'n2.example'")
+    service.hang_up()
+    first, second = wait_until(lambda: len(found := service.said(ACCEPTED, REFUSED)) == 2 and found, "two reloads")
+    assert (first["event"], first["changed"]) == (ACCEPTED, ["tracking_domain"])
+    assert (second["event"], second["changed"]) == (ACCEPTED, ["tracking_domain"])
+    with service.client() as client:
+        _send(client, "c@d.example")
+    assert _domains(sink) == {"c@d.example": "n2.example"}
+
+
+def test_a_sighup_to_a_worker_is_none_of_its_business(service: Reloaded) -> None:
+    service.arguments = ("--workers", "1", "--demo")
+    service.write("")
+    service.start()
+    workers = service.worker_pids()
+    with service.client() as client:
+        for pid in workers:
+            os.kill(pid, signal.SIGHUP)
+        _send(client, "c@d.example")
+    assert service.reload()["event"] == ACCEPTED
+    assert service.metric("mailwake_worker_restarts_total") == 0
 
 
 def test_the_drain_ends_with_421_between_messages_and_never_in_one(

@@ -198,21 +198,21 @@ class Supervisor:
 
     async def _make_room(self, wanted: Mapping[str, int]) -> dict[str, list[int]]:
         """Numbers for new workers that no living one has; hastens the oldest drain until there are enough."""
-        while True:
-            free = {role: self._free_numbers(role) for role in wanted}
-            scarce = next((role for role in wanted if len(free[role]) < wanted[role]), None)
-            if scarce is None and len(self._alive) < GENERATIONS:
-                return {role: free[role][:count] for role, count in wanted.items()}
-            draining = [generation for generation in self._alive if generation is not self._current]
-            if not draining:
+        for role, count in wanted.items():
+            if count > len(self._free_numbers(role, [self._current])):
                 raise StartupError(
-                    f"workers: {wanted[str(scarce)]} new {scarce} workers beside the running ones are more than "
-                    f"{ROLE_NUMBERS[str(scarce)]}; restart mailwake instead"
+                    f"workers: {count} new {role} workers beside the running ones are more than {ROLE_NUMBERS[role]}; "
+                    "restart mailwake instead"
                 )
-            draining[0].hasten()
-            await draining[0].ended.wait()
+        while True:
+            free = {role: self._free_numbers(role, self._alive) for role in wanted}
+            if len(self._alive) < GENERATIONS and all(len(free[role]) >= count for role, count in wanted.items()):
+                return {role: free[role][:count] for role, count in wanted.items()}
+            oldest = next(generation for generation in self._alive if generation is not self._current)
+            oldest.hasten()
+            await oldest.ended.wait()
             await asyncio.sleep(0)  # the task that saw it off takes it from the list
 
-    def _free_numbers(self, role: str) -> list[int]:
-        taken = {order.number for generation in self._alive for order in generation.orders if order.role == role}
+    def _free_numbers(self, role: str, living: Sequence[Generation]) -> list[int]:
+        taken = {order.number for generation in living for order in generation.orders if order.role == role}
         return [number for number in range(ROLE_NUMBERS[role]) if number not in taken]
