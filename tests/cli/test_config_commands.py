@@ -48,6 +48,7 @@ def test_show_says_which_value_applies_and_which_scope_it_came_from(file: str) -
         "  tracking_domain         track.example.com  global, mailwake.toml:1\n"
         "  tracking_link_expiry    30d                pathway news, mailwake.toml:11\n"
         "  pathway                 news               peer 10.0.0.0/8 in listen 127.0.0.1:2525, mailwake.toml:8\n"
+        "  smtp_extensions         []                 default\n"
     )
 
 
@@ -57,6 +58,12 @@ def test_show_as_json(file: str) -> None:
     assert shown["peer"] == "127.0.0.1"
     assert shown["options"]["tracking_link_expiry"] == {"value": 2592000, "source": "pathway news, mailwake.toml:11"}
     assert shown["options"]["pathway"] == {"value": "news", "source": "context pathway"}
+
+
+def test_show_says_who_is_trusted_and_why(file: str) -> None:
+    trusted = '["XCLIENT","XSETCONTEXT"]'
+    shown = run("show", "--config", file, "--set", f"esmtp_listener.smtp_extensions={trusted}")
+    assert '  smtp_extensions         ["XCLIENT", "XSETCONTEXT"]  esmtp_listener, command line\n' in shown
 
 
 def test_show_without_a_file() -> None:

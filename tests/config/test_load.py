@@ -177,6 +177,10 @@ def test_a_key_that_is_not_random_is_refused(write: Path) -> None:
         ),
         ("[esmtp_listener]\ntls_key = 'k'", "mailwake.toml:2: esmtp_listener.tls_key: is set without tls_certificate"),
         ("[esmtp_listener]\nauth_requires_tls = 'yes'", "mailwake.toml:2: esmtp_listener.auth_requires_tls: is"),
+        (
+            "[esmtp_listener.listen.'127.0.0.1:25']\nproxy_protocol = 'required'",
+            'mailwake.toml:2: esmtp_listener.listen."127.0.0.1:25".proxy_protocol: is "required", but',
+        ),
         ("[relay]\nusername = 'u'", "mailwake.toml:2: relay.username: is set without a password"),
         ("[relay]\npassword = 'p'", "mailwake.toml:2: relay.password: is set without username"),
         ("[relay]\nnext_hop = ':25'", "mailwake.toml:2: relay.next_hop: has no host"),

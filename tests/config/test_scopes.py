@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mailwake.config.load import load
+from mailwake.config.load import ConfigurationError, load
 from mailwake.config.scopes import ScopedOptions
 
 LISTEN = "127.0.0.1:2525"
@@ -169,3 +169,35 @@ def test_listeners_are_found_by_any_spelling(tmp_path: Path) -> None:
     assert options.listeners == ["[::1]:25"]
     assert options.find_listener("[::1]:025") == "[::1]:25"
     assert options.find_listener("[::2]:25") is None
+
+
+# --- what a client's address alone decides
+
+
+@pytest.mark.parametrize("first", range(6))
+def test_the_most_specific_scope_says_who_is_trusted(tmp_path: Path, first: int) -> None:
+    by_address = [scope for scope in SCOPES if scope[0].startswith("[esmtp_listener")]
+    names = ["XCLIENT", "XREMOTEIP", "XSETCONTEXT", "XDUMPCONTEXT", "XCLIENT", "XREMOTEIP"]
+    tables = [f'{header}\nsmtp_extensions = ["{names[number]}"]' for number, (header, _) in enumerate(by_address)]
+    resolved = scoped(tmp_path, "\n".join(tables[first:])).resolve_connection(LISTEN, "10.1.2.3")
+    assert resolved.smtp_extensions == ((names[first],), f"{by_address[first][1]}, {tmp_path}/mailwake.toml:2")
+
+
+def test_a_more_specific_scope_can_take_trust_away(tmp_path: Path) -> None:
+    text = """
+        [esmtp_listener.peer."10.0.0.0/8"]
+        smtp_extensions = ["XCLIENT", "XSETCONTEXT"]
+        [esmtp_listener.peer."10.9.0.0/16"]
+        smtp_extensions = []
+        """
+    options = scoped(tmp_path, text)
+    assert options.resolve_connection(LISTEN, "10.1.0.1").smtp_extensions.value == ("XCLIENT", "XSETCONTEXT")
+    assert options.resolve_connection(LISTEN, "10.9.0.1").smtp_extensions.value == ()
+    assert options.resolve_connection(LISTEN, "192.0.2.1").items() == [("smtp_extensions", ((), "default"))]
+    assert options.resolve_connection(LISTEN, "unknown").smtp_extensions.value == ()
+
+
+@pytest.mark.parametrize("where", ["", "[pathway.news]", "[pathway_group.marketing]"])
+def test_trust_is_given_to_addresses_only(tmp_path: Path, where: str) -> None:
+    with pytest.raises(ConfigurationError, match="smtp_extensions: unknown setting; did you mean 'esmtp_listener"):
+        scoped(tmp_path, f'{where}\nsmtp_extensions = ["XCLIENT"]')

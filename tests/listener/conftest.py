@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from mailwake.clock import ManualClock
 from mailwake.config.load import load
+from mailwake.config.networks import network_set, parse_network
 from mailwake.config.scopes import ScopedOptions
 from mailwake.listener.accounts import Account, Accounts
 from mailwake.listener.limits import ListenerLimits
@@ -117,7 +118,7 @@ def pytest_asyncio_loop_factories(
 
 
 @pytest.fixture
-async def start() -> AsyncIterator[Start]:
+async def start(tmp_path: Path) -> AsyncIterator[Start]:
     running: list[Running] = []
 
     async def begin(
@@ -128,8 +129,12 @@ async def start() -> AsyncIterator[Start]:
         transactions: int = 0,
         memory: int = 1 << 20,
         policies: Sequence[ConfiguredPolicy] = (),
+        proxies: str = "",
+        config: str = "",
     ) -> Running:
-        scopes = ScopedOptions(load(host_name="test.example"))
+        file = tmp_path / "mailwake.toml"
+        file.write_text(config)
+        scopes = ScopedOptions(load(file, host_name="test.example"))
         limits = ListenerLimits(
             protocol=ServerLimits(2048, 12_288, 65_536, 1 << 20, 10, 20, 65_536),
             connections=connections,
@@ -149,6 +154,8 @@ async def start() -> AsyncIterator[Start]:
             auth_requires_tls=tls is not None,
             bare_newlines="reject",
             resolve=lambda peer, pathway: scopes.resolve("127.0.0.1:2525", peer, pathway),
+            smtp_extensions=lambda peer: scopes.resolve_connection("127.0.0.1:2525", peer).smtp_extensions.value,
+            proxies=network_set([parse_network(proxies)]) if proxies else None,
         )
         receiver, clock, metrics, budget = Receiver(), ManualClock(), Metrics(), MemoryBudget(memory)
         accounts = Accounts({"acme": Account("acme", PASSWORD_HASH, "customer-42")})

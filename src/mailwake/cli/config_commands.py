@@ -18,8 +18,8 @@ from mailwake.config.momentum_files import SEARCH_PATH, read_momentum
 from mailwake.config.momentum_import import convert
 from mailwake.config.networks import parse_client
 from mailwake.config.overrides import parse_assignments
-from mailwake.config.scope_settings import TrackingOptions
-from mailwake.config.scopes import ResolvedOptions, ScopedOptions, Sourced
+from mailwake.config.scope_settings import ConnectionOptions
+from mailwake.config.scopes import ResolvedConnection, ResolvedOptions, ScopedOptions, Sourced
 from mailwake.errors import SettingError
 
 app = typer.Typer(help="Show, check, explain and convert the configuration.", no_args_is_help=True)
@@ -38,7 +38,7 @@ def show(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> None:
-    """Show each tracking option for mail of this client: its value, and the scope that it came from."""
+    """Show each scoped option for mail of this client: its value, and the scope that it came from."""
     configuration = load(config, parse_assignments(set_ or []))
     scoped = ScopedOptions(configuration)
     if parse_client(peer) is None:
@@ -48,8 +48,8 @@ def show(
             f"--pathway: there is no [pathway.{pathway}]{_near(pathway, configuration.settings.pathway)}"
         )
     address = _listener(scoped, listener)
-    resolved = scoped.resolve(address, peer, pathway)
-    typer.echo(_as_json(address, peer, resolved) if as_json else _as_table(address, peer, resolved), nl=False)
+    rows = _rows(scoped.resolve(address, peer, pathway), scoped.resolve_connection(address, peer))
+    typer.echo(_as_json(address, peer, rows) if as_json else _as_table(address, peer, rows), nl=False)
 
 
 @app.command()
@@ -157,12 +157,16 @@ def _near(name: str, known: Any) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def _rows(resolved: ResolvedOptions) -> list[tuple[str, Sourced[Any]]]:
-    return [row for row in resolved.items() if row[0] != "pathway" or row[1].value is not None]
+_Rows = list[tuple[str, Sourced[Any]]]
 
 
-def _as_table(listener: str, peer: str, resolved: ResolvedOptions) -> str:
-    rows = [(name, _shown(name, option.value), option.source) for name, option in _rows(resolved)]
+def _rows(tracking: ResolvedOptions, connection: ResolvedConnection) -> _Rows:
+    rows = [row for row in tracking.items() if row[0] != "pathway" or row[1].value is not None]
+    return rows + connection.items()
+
+
+def _as_table(listener: str, peer: str, options: _Rows) -> str:
+    rows = [(name, _shown(name, option.value), option.source) for name, option in options]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     lines = [f"Mail from {peer} to {listener}:", ""]
     lines += [f"  {name:<{widths[0]}}  {value:<{widths[1]}}  {source}" for name, value, source in rows]
@@ -170,10 +174,11 @@ def _as_table(listener: str, peer: str, resolved: ResolvedOptions) -> str:
 
 
 def _shown(name: str, value: Any) -> str:
-    marker = fields_of(TrackingOptions)[name].marker if name in fields_of(TrackingOptions) else None
+    known = fields_of(ConnectionOptions)
+    marker = known[name].marker if name in known else None
     return marker.kind.show(value).strip('"') if isinstance(marker, Setting) else str(value)
 
 
-def _as_json(listener: str, peer: str, resolved: ResolvedOptions) -> str:
-    options = {name: {"value": option.value, "source": option.source} for name, option in _rows(resolved)}
+def _as_json(listener: str, peer: str, rows: _Rows) -> str:
+    options = {name: {"value": option.value, "source": option.source} for name, option in rows}
     return json.dumps({"listener": listener, "peer": peer, "options": options}, indent=2, ensure_ascii=False) + "\n"

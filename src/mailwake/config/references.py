@@ -55,6 +55,12 @@ def _listener_problems(listener: EsmtpListener) -> Iterable[Problem]:
         yield ("esmtp_listener", "tls_key"), "is set without tls_certificate; set both or neither"
     if listener.auth_requires_tls == "yes" and listener.tls_certificate is None:
         yield ("esmtp_listener", "auth_requires_tls"), 'is "yes", but there is no TLS without tls_certificate; set it'
+    for address, listen in listener.listen.items():
+        if listen.proxy_protocol == "required" and not listen.proxy_networks:
+            yield (
+                ("esmtp_listener", "listen", address, "proxy_protocol"),
+                'is "required", but nobody may connect without proxy_networks; name the load balancers there',
+            )
 
 
 def _relay_problems(relay: Relay) -> Iterable[Problem]:

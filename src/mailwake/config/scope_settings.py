@@ -59,13 +59,27 @@ class TrackingOptions:
     ] = None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ConnectionOptions(TrackingOptions):
+    """What a scope takes beside them that a client's address alone decides: listeners and peers, but no pathways."""
+
+    smtp_extensions: Annotated[
+        tuple[str, ...] | None,
+        Setting(
+            "Commands for trusted clients from here, who can then pretend to be others; no one else gets them.",
+            kinds.list_of(kinds.choice("XCLIENT", "XREMOTEIP", "XSETCONTEXT", "XDUMPCONTEXT")),
+            final=(),
+        ),
+    ] = None
+
+
 _PATHWAY = Setting(
     "The pathway of mail received here.", NAME, unset="the next scope's pathway", example='"newsletters"'
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Peer(TrackingOptions):
+class Peer(ConnectionOptions):
     """Clients from one network."""
 
     pathway: Annotated[str | None, _PATHWAY] = None
@@ -79,10 +93,24 @@ _PEERS = Section(
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Listen(TrackingOptions):
+class Listen(ConnectionOptions):
     """One address that SMTP is served on."""
 
     pathway: Annotated[str | None, _PATHWAY] = None
+    proxy_protocol: Annotated[
+        Literal["off", "required"],
+        Setting(
+            "Whether each connection must begin with a load balancer's PROXY header, version 1 or 2, or be closed.",
+            kinds.choice("off", "required"),
+        ),
+    ] = "off"
+    proxy_networks: Annotated[
+        tuple[IPNetwork, ...],
+        Setting(
+            "The load balancers that may connect here where proxy_protocol is required; all others are closed.",
+            kinds.list_of(kinds.network()),
+        ),
+    ] = ()
     peer: Annotated[Mapping[str, Peer], _PEERS] = field(default_factory=dict)
 
 
@@ -101,7 +129,7 @@ class PathwayGroup(TrackingOptions):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EsmtpListener(TrackingOptions):
+class EsmtpListener(ConnectionOptions):
     """The SMTP server that takes messages in."""
 
     hostname: Annotated[

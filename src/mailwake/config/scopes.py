@@ -9,7 +9,7 @@ from mailwake.config.fields import Setting, fields_of
 from mailwake.config.kinds import normal_address
 from mailwake.config.load import DEFAULT
 from mailwake.config.networks import NetworkTable, parse_client, parse_network
-from mailwake.config.scope_settings import TrackingOptions
+from mailwake.config.scope_settings import ConnectionOptions, TrackingOptions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +40,18 @@ class ResolvedOptions:
     tracking_link_expiry: Sourced[int]
     pathway: Sourced[str | None]
     """The pathway in force, configured or named by policy."""
+
+    def items(self) -> list[tuple[str, Sourced[Any]]]:
+        """The options by name, in the order of the documentation."""
+        return [(each.name, getattr(self, each.name)) for each in fields(self)]
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedConnection:
+    """The options that a client's address alone decides, each with its source."""
+
+    smtp_extensions: Sourced[tuple[str, ...]]
+    """The commands for trusted peers that it may use."""
 
     def items(self) -> list[tuple[str, Sourced[Any]]]:
         """The options by name, in the order of the documentation."""
@@ -89,9 +101,7 @@ class ScopedOptions:
         that is not configured has no options. A listener that is not configured has no scope of its own. Results are
         kept, so that all clients of the same scopes share one.
         """
-        listen, inner = self._listens.get(listener) or self._listens.get(_normal(listener), _NO_LISTEN)
-        client = parse_client(peer)
-        scopes = [*inner.matches(client), *((listen,) if listen else ()), *self._peers.matches(client)]
+        scopes = self._scopes(listener, peer)
         key = (pathway, tuple(map(id, scopes)))
         found = self._resolved.get(key)
         if found is None:
@@ -99,6 +109,17 @@ class ScopedOptions:
             if pathway is None or pathway in self._configuration.settings.pathway:
                 self._resolved[key] = found
         return found
+
+    def resolve_connection(self, listener: str, peer: str) -> ResolvedConnection:
+        """What else holds for a client `peer` at `listener`: of the same scopes without pathways and global values."""
+        chain = [*self._scopes(listener, peer), self._listener]
+        return ResolvedConnection(smtp_extensions=self._choose("smtp_extensions", chain))
+
+    def _scopes(self, listener: str, peer: str) -> list[_Scope]:
+        """Those that the two addresses decide, the most specific one first."""
+        listen, inner = self._listens.get(listener) or self._listens.get(_normal(listener), _NO_LISTEN)
+        client = parse_client(peer)
+        return [*inner.matches(client), *((listen,) if listen else ()), *self._peers.matches(client)]
 
     @property
     def listeners(self) -> list[str]:
@@ -138,7 +159,7 @@ class ScopedOptions:
             value = getattr(scope.options, option)
             if value is not None:
                 return Sourced(value, self._source(scope, option))
-        marker = fields_of(TrackingOptions)[option].marker
+        marker = fields_of(ConnectionOptions)[option].marker
         return Sourced(marker.final if isinstance(marker, Setting) else None, DEFAULT)
 
     def _source(self, scope: _Scope, option: str) -> str:

@@ -17,9 +17,10 @@ def received_field(session: Session, hostname: str, transmission_id: int, now: f
     """The field, folded, with its line end; it has no `for` clause, which could show a recipient to another."""
     address = session.peer_address
     literal = f"[IPv6:{address}]" if ":" in address else f"[{address or '127.0.0.1'}]"
+    name = f"{session.peer_name} " if session.peer_name else ""
     hello = session.hello_domain if session.hello_domain.isascii() else "unknown"
     return (
-        f"Received: from {hello or 'unknown'} ({literal})\r\n"
+        f"Received: from {hello or 'unknown'} ({name}{literal})\r\n"
         f"\tby {hostname} with {session.protocol} id {transmission_id};\r\n"
         f"\t{_date(int(now))}\r\n"
     ).encode("ascii", "replace")

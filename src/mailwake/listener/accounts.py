@@ -42,6 +42,10 @@ class Accounts:
     def __bool__(self) -> bool:
         return bool(self._accounts)
 
+    def find(self, name: str) -> Account | None:
+        """The account of this name; that the client is its owner has to be known from elsewhere."""
+        return self._accounts.get(name)
+
     async def check(self, name: str, password: str) -> Account | None:
         """The account whose name and password these are, or None."""
         account = self._accounts.get(name)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING
 
+from mailwake.listener.session import Told
+from mailwake.listener.trusted_peer import forget_what_was_said, obey_trusted_peer
 from mailwake.policy.context import Context
 from mailwake.policy.message_view import Message
 from mailwake.policy.phases import Phase
@@ -18,12 +20,16 @@ from mailwake.smtp.server_events import (
     Authenticate,
     Connected,
     DataStart,
+    DumpContext,
     Hello,
     MailFrom,
     MessageData,
     Quit,
     RcptTo,
+    RemoteAddress,
+    SetContext,
     StartTLS,
+    XClient,
 )
 
 if TYPE_CHECKING:
@@ -95,18 +101,36 @@ class Conversation:
                 self.session.context.set("connection_message_count", str(self.session.message_count))
                 return self._receiver.receive(self.session, event.envelope, event.content)
             case Connected():
-                self._learn(receiving_ip=self.session.listener.rpartition(":")[0], remote_ip=self.session.peer_address)
-                return self._asked(Phase.CONNECT, self._greeting)
+                return self._connected()
             case Hello():
-                self.session.hello_domain, self.session.extended = event.domain, event.extended
-                self._learn(ehlo_string=event.domain, ehlo_domain=event.domain)
-                return self._asked(Phase.EHLO, self._hello, event.domain)
+                self.session.greeted(event.domain, extended=event.extended)
+                domain = self.session.hello_domain
+                self._learn(ehlo_string=domain, ehlo_domain=domain)
+                return self._asked(Phase.EHLO, self._hello, domain)
             case Authenticate():
                 return self._authenticate(event)
             case StartTLS():
                 return _READY_FOR_TLS
             case Quit():
                 return _BYE
+            case XClient() | RemoteAddress() | SetContext() | DumpContext():
+                return obey_trusted_peer(self.session, event, self._accounts, self._log)
+
+    def _connected(self) -> Reply | Awaitable[Reply]:
+        session = self.session
+        receiving = session.told.receiving_address or session.listener.rpartition(":")[0]
+        self._learn(receiving_ip=receiving, remote_ip=session.peer_address)
+        answer = self._asked(Phase.CONNECT, self._greeting)
+        return self._connected_as(session.told.account, answer) if session.told.account else answer
+
+    async def _connected_as(self, name: str, answer: Reply | Awaitable[Reply]) -> Reply:
+        """As AUTH would: what the account may and who its customer is we know ourselves, whatever the peer says."""
+        account = self._accounts.find(name)
+        reply = await answer if inspect.isawaitable(answer) else answer
+        if account is None or not reply.is_positive:
+            return reply
+        logged_in = await self.log_in(account.name, account.customer_id)
+        return reply if logged_in.is_positive else logged_in
 
     def _learn(self, **facts: str) -> None:
         """Set predefined connection variables (3-policy, Phases)."""
@@ -153,8 +177,11 @@ class Conversation:
 
     def tls_established(self) -> None:
         """Forget what was said in clear (RFC 3207 §4.2)."""
-        self.session.tls = True
-        self.session.hello_domain, self.session.extended = "", False
+        session = self.session
+        session.tls = True
+        session.hello_domain, session.extended, session.account = "", False, ""
+        session.told = Told()
+        forget_what_was_said(session.context)
 
     def _mail(self, event: MailFrom) -> Reply | Awaitable[Reply]:
         if self._transactions and self.session.message_count >= self._transactions:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
+from mailwake.config.networks import parse_client
+from mailwake.listener.arrivals import Arrival, ProxiedArrival
 from mailwake.listener.connection import Connection
 from mailwake.listener.conversation import Conversation
+from mailwake.listener.peers import Peers
 from mailwake.listener.session import Session
 from mailwake.policy.phases import Phase
 from mailwake.smtp.replies import Reply
@@ -18,9 +20,10 @@ from mailwake.smtp.server_protocol import ServerProtocol
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from mailwake.clock import Clock
+    from mailwake.config.networks import IPNetwork, NetworkTable
     from mailwake.config.scopes import ResolvedOptions
     from mailwake.listener.accounts import Accounts
     from mailwake.listener.limits import ListenerLimits
@@ -34,8 +37,6 @@ if TYPE_CHECKING:
 SWEEP_SECONDS = 1.0
 """How often silent connections are looked for: one timer a listener, not one a connection."""
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
 _TOO_MANY = Reply(421, "4.3.2", "Too many connections, try again later")
 
 
@@ -47,11 +48,15 @@ class ListenerSettings:
     hostname: str
     greeting: str
     limits: ListenerLimits
-    relay_networks: Sequence[Network]
+    relay_networks: Sequence[IPNetwork]
     tls_context: ssl.SSLContext | None
     auth_requires_tls: bool
     bare_newlines: BareNewlines
     resolve: Callable[[str, str | None], ResolvedOptions]
+    smtp_extensions: Callable[[str], Collection[str]] = lambda address: ()
+    """The commands for trusted peers that a client at this address may use."""
+    proxies: NetworkTable[IPNetwork] | None = None
+    """The load balancers that alone may connect, each connection with a PROXY header; None: clients connect here."""
 
 
 class Listener:
@@ -78,9 +83,9 @@ class Listener:
         self._log = log
         self._metrics = metrics
         self._connections: set[Connection] = set()
-        self._trusted: dict[str, bool] = {}
+        self._peers = Peers(settings.resolve, settings.relay_networks)
         self._servers: list[asyncio.Server] = []
-        self._arriving = 0
+        self._arriving: set[Arrival] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Event | None = None
         self._accepted = metrics.counter("smtp_connections_total")
@@ -108,6 +113,9 @@ class Listener:
     async def stop(self, grace: float) -> None:
         """Accept no more, let messages in hand finish for at most `grace` seconds, then drop what is left."""
         self._close_servers()
+        for arrival in list(self._arriving):
+            if isinstance(arrival, ProxiedArrival):
+                arrival.stop()
         for connection in list(self._connections):
             connection.stop()
         if self._connections:
@@ -125,34 +133,55 @@ class Listener:
             server.close()
 
     def _make_connection(self) -> asyncio.Protocol:
-        self._arriving += 1
-        return _Arrival(self)
+        arrival = Arrival(self)
+        if self._settings.proxies is not None:
+            arrival = ProxiedArrival(self, self._settings.limits.command_timeout, self._clock.monotonic())
+        self._arriving.add(arrival)
+        return arrival
 
-    def admit(self, transport: asyncio.Transport) -> None:
-        """Give a new transport its connection, or turn it away."""
-        self._arriving -= 1
-        peer = transport.get_extra_info("peername") or ("", 0)
+    def is_proxy(self, address: str) -> bool:
+        """Whether this is a load balancer that may speak the PROXY protocol here."""
+        return self._settings.proxies is not None and parse_client(address) in self._settings.proxies
+
+    @property
+    def crowded(self) -> bool:
+        """Whether those that wait for a PROXY header would, with the connections there are, be too many."""
+        return len(self._connections) + len(self._arriving) > self._settings.limits.connections
+
+    def turn_away(self, arrival: Arrival, address: str, reason: str, detail: str) -> None:
+        """Count and log a connection that ended before a client was known."""
+        self._arriving.discard(arrival)
+        self._metrics.counter("smtp_connections_refused_total", reason).inc()
+        self._log.warning("connection refused", peer=address, reason=reason, detail=detail[:200])
+        self._tell_emptied()
+
+    def admit(self, arrival: Arrival, address: str, port: int) -> Connection | None:
+        """Give what has arrived its connection with the client at this address, or turn it away with 421."""
+        self._arriving.discard(arrival)
         if len(self._connections) >= self._settings.limits.connections:
             self._metrics.counter("smtp_connections_refused_total", "too many").inc()
-            transport.write(_TOO_MANY.encode())
-            transport.close()
-            return
-        connection = self._connection_for(_plain_address(peer[0]), peer[1])
+            arrival.transport.write(_TOO_MANY.encode())
+            arrival.transport.close()
+            self._tell_emptied()
+            return None
+        connection = self._connection_for(address, port)
         self._connections.add(connection)
         self._accepted.inc()
         self._open.inc()
-        transport.set_protocol(connection)
-        connection.connection_made(transport)
+        arrival.transport.set_protocol(connection)
+        connection.connection_made(arrival.transport)
+        return connection
 
     def _connection_for(self, address: str, port: int) -> Connection:
-        settings = self._settings
+        settings, facts = self._settings, self._peers.facts(address)
         session = Session(
             listener=settings.name,
             peer_address=address,
             peer_port=port,
-            options=settings.resolve(address, None),
-            resolve=lambda pathway: settings.resolve(address, pathway),
-            trusted_network=self._is_trusted(address),
+            options=facts.options,
+            resolve=facts.resolve,
+            trusted_network=facts.trusted_network,
+            facts=self._peers.facts,
         )
         conversation = Conversation(
             session,
@@ -175,6 +204,7 @@ class Listener:
             chunking=True,
             asks_at_data=self._policies.has(Phase.DATA),
             bare_newlines=settings.bare_newlines,
+            trusted_verbs=settings.smtp_extensions(address),
         )
         return Connection(
             protocol,
@@ -191,40 +221,16 @@ class Listener:
         if connection in self._connections:
             self._connections.discard(connection)
             self._open.inc(-1)
+        self._tell_emptied()
+
+    def _tell_emptied(self) -> None:
         if not self._connections and not self._arriving and self._emptied is not None:
             self._emptied.set()
-
-    def _is_trusted(self, address: str) -> bool:
-        known = self._trusted.get(address)
-        if known is None:
-            try:
-                parsed = ipaddress.ip_address(address)
-            except ValueError:
-                return False
-            known = any(parsed in network for network in self._settings.relay_networks)
-            if len(self._trusted) > 10_000:
-                self._trusted.clear()
-            self._trusted[address] = known
-        return known
 
     def _sweep(self) -> None:
         now = self._clock.monotonic()
         for connection in list(self._connections):
             connection.sweep(now)
+        for arrival in list(self._arriving):
+            arrival.sweep(now)
         self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)
-
-
-class _Arrival(asyncio.Protocol):
-    """Stands in until the peer's address is known, which decides everything else."""
-
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._listener.admit(cast("asyncio.Transport", transport))  # uvloop's transports are not subclasses of it
-
-
-def _plain_address(address: str) -> str:
-    """An IPv4 client on an IPv6 socket is still an IPv4 client; a zone id is no part of an address."""
-    address = address.partition("%")[0]
-    return address.removeprefix("::ffff:") if "." in address else address

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from mailwake.policy.context import Context
 from mailwake.policy.validation import Accept
@@ -14,6 +14,27 @@ if TYPE_CHECKING:
     from mailwake.config.scopes import ResolvedOptions
     from mailwake.smtp.envelope import Envelope
     from mailwake.smtp.replies import Reply
+
+
+class PeerFacts(NamedTuple):
+    """What a listener's settings say of a client's address."""
+
+    options: ResolvedOptions
+    resolve: Callable[[str | None], ResolvedOptions]
+    """The options for another pathway."""
+    trusted_network: bool
+    """Whether it may send without AUTH."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a trusted peer said of its client with XCLIENT, "" and None where it said nothing."""
+
+    hello: str = ""
+    extended: bool | None = None
+    account: str = ""
+    """The account to log in as, once policy has let the client connect."""
+    receiving_address: str = ""
 
 
 @dataclass(slots=True)
@@ -42,12 +63,30 @@ class Session:
     """Whether policy was asked at DATA; at BDAT it cannot be."""
     tracing: bool = False
     """Whether it is noted which line of which policy sets a variable."""
+    facts: Callable[[str], PeerFacts] | None = None
+    """What the listener's settings say of another address; None where the client can have no other."""
+    peer_name: str = ""
+    """The client's host name, where a trusted peer has looked it up (XCLIENT NAME); shown, and believed for nothing."""
+    told: Told = field(default_factory=Told)
+    """What XCLIENT has said and the client's own commands do not change."""
     disconnecting: bool = False
     """Whether policy wants the connection closed after its refusal."""
 
     def options_for(self, pathway: str | None) -> ResolvedOptions:
         """The tracking options where the context variable `pathway` names this pathway; None: as the scopes say."""
         return self.options if not pathway or self.resolve is None else self.resolve(pathway)
+
+    def move(self, address: str, port: int) -> None:
+        """The client is another one: its options and whether it may relay are those of its own address."""
+        self.peer_address, self.peer_port, self.peer_name = address, port, ""
+        if self.facts is not None:
+            facts = self.facts(address)
+            self.options, self.resolve, self.trusted_network = facts.options, facts.resolve, facts.trusted_network
+
+    def greeted(self, domain: str, *, extended: bool) -> None:
+        """The client introduced itself; what a trusted peer said of it before counts more than the peer's own name."""
+        self.hello_domain = self.told.hello or domain
+        self.extended = extended if self.told.extended is None else self.told.extended
 
     def accept(self) -> Accept:
         """The client, as policy sees it."""

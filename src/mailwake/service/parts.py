@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mailwake.config.networks import network_set
 from mailwake.errors import StartupError
 from mailwake.flows.preparation import PreparationSettings
 from mailwake.links.keyring import Key, Keyring
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mailwake.clock import Clock
+    from mailwake.config.networks import IPNetwork, NetworkTable
     from mailwake.config.schema import Keys, Settings
-    from mailwake.config.scope_settings import EsmtpListener
+    from mailwake.config.scope_settings import EsmtpListener, Listen
     from mailwake.config.scopes import ResolvedOptions, ScopedOptions
     from mailwake.service.data_directory import DataDirectory
 
@@ -147,7 +149,13 @@ def listener_settings(name: str, listener: EsmtpListener, scopes: ScopedOptions)
         auth_requires_tls={"yes": True, "no": False}.get(listener.auth_requires_tls, context is not None),
         bare_newlines=listener.bare_newlines,
         resolve=_resolver(name, scopes),
+        smtp_extensions=lambda peer: scopes.resolve_connection(name, peer).smtp_extensions.value,
+        proxies=_proxies(listener.listen.get(name)),
     )
+
+
+def _proxies(listen: Listen | None) -> NetworkTable[IPNetwork] | None:
+    return network_set(listen.proxy_networks) if listen is not None and listen.proxy_protocol == "required" else None
 
 
 def _tls_context(listener: EsmtpListener) -> ssl.SSLContext | None:

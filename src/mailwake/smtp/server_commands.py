@@ -10,15 +10,30 @@ from mailwake.smtp.commands import parse_bdat, parse_command, parse_hello, parse
 from mailwake.smtp.data_body import too_big
 from mailwake.smtp.replies import Refusal, Reply
 from mailwake.smtp.sasl import MECHANISMS, Exchange, decode_response
-from mailwake.smtp.server_events import Authenticate, DataStart, Hello, MailFrom, Quit, RcptTo, StartTLS
+from mailwake.smtp.server_events import (
+    Authenticate,
+    DataStart,
+    DumpContext,
+    Hello,
+    MailFrom,
+    Quit,
+    RcptTo,
+    RemoteAddress,
+    SetContext,
+    StartTLS,
+    XClient,
+)
 from mailwake.smtp.server_session import Session
-from mailwake.smtp.states import TRANSITIONS, State, Verb, out_of_sequence
+from mailwake.smtp.states import TRANSITIONS, TRUSTED_VERBS, State, Verb, out_of_sequence
+from mailwake.smtp.trusted_commands import parse_address, parse_variables, parse_xclient
 
 
 def obey(session: Session, line: bytes) -> None:
     """Answer a command line, or leave in `session.pending` what has to be decided about it."""
     try:
         verb, argument = parse_command(line)
+        if verb in TRUSTED_VERBS and verb not in session.options.trusted_verbs:
+            raise Refusal(replies.NOT_TRUSTED)
         next_state = TRANSITIONS[session.state].get(verb)
         if next_state is None:
             _out_of_sequence(session, verb, argument)
@@ -156,6 +171,23 @@ def _challenge(session: Session, exchange: Exchange) -> None:
     session.state = State.AUTH
 
 
+def _xclient(session: Session, argument: str) -> None:
+    session.pending = XClient(parse_xclient(argument))
+
+
+def _xremoteip(session: Session, argument: str) -> None:
+    session.pending = RemoteAddress(parse_address(argument))
+
+
+def _xsetcontext(session: Session, argument: str) -> None:
+    session.pending = SetContext(parse_variables(argument))
+
+
+def _xdumpcontext(session: Session, argument: str) -> None:
+    _want_no_argument(argument)
+    session.pending = DumpContext(in_transaction=session.envelope is not None)
+
+
 def _want_no_argument(argument: str) -> None:
     if argument:
         raise Refusal(replies.NO_ARGUMENT)
@@ -175,4 +207,8 @@ _COMMANDS: Mapping[Verb, Callable[[Session, str], None]] = {
     Verb.QUIT: _quit,
     Verb.AUTH: _auth,
     Verb.STARTTLS: _start_tls,
+    Verb.XCLIENT: _xclient,
+    Verb.XREMOTEIP: _xremoteip,
+    Verb.XSETCONTEXT: _xsetcontext,
+    Verb.XDUMPCONTEXT: _xdumpcontext,
 }

@@ -11,13 +11,17 @@ from mailwake.smtp.server_events import (
     Authenticate,
     Connected,
     DataStart,
+    DumpContext,
     Event,
     Hello,
     MailFrom,
     MessageData,
     Quit,
     RcptTo,
+    RemoteAddress,
+    SetContext,
     StartTLS,
+    XClient,
 )
 from mailwake.smtp.server_session import Session
 from mailwake.smtp.states import State
@@ -97,6 +101,19 @@ def _quit(session: Session, event: Quit, reply: Reply) -> None:
     session.finish()
 
 
+def _xclient(session: Session, event: XClient, reply: Reply) -> None:
+    if reply.is_positive:  # nothing is said but the greeting for the new client, once that has been decided
+        session.reset()
+        session.authenticated = event.client.login or None
+        session.state = session.next_state
+    else:
+        session.refuse(reply)
+
+
+def _answer(session: Session, event: Event, reply: Reply) -> None:
+    session.say(reply)
+
+
 # The event is of the type that is its key, which a mapping cannot say.
 _DECISIONS: Mapping[type[Event], Callable[[Session, Any, Reply], None]] = {
     Connected: _connected,
@@ -108,4 +125,8 @@ _DECISIONS: Mapping[type[Event], Callable[[Session, Any, Reply], None]] = {
     DataStart: _data_start,
     MessageData: _message,
     Quit: _quit,
+    XClient: _xclient,
+    RemoteAddress: _answer,
+    SetContext: _answer,
+    DumpContext: _answer,
 }

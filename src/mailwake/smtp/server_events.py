@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from mailwake.smtp.envelope import Envelope
+from mailwake.smtp.trusted_commands import ClientAttributes
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,4 +78,47 @@ class Quit:
     """The client says good-bye; whatever the reply, the connection ends."""
 
 
-Event: TypeAlias = Connected | Hello | StartTLS | Authenticate | MailFrom | RcptTo | DataStart | MessageData | Quit
+@dataclass(frozen=True, slots=True)
+class XClient:
+    """XCLIENT of a trusted peer: an accepting reply is not said, but followed by Connected, for the client it names."""
+
+    client: ClientAttributes
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteAddress:
+    """XREMOTEIP of a trusted peer: from now on the client has this address, and nothing else changes."""
+
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetContext:
+    """XSETCONTEXT of a trusted peer: these context variables of the connection, all of them or none."""
+
+    variables: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class DumpContext:
+    """XDUMPCONTEXT of a trusted peer: the reply's text is the answer, each of its lines by itself."""
+
+    in_transaction: bool
+    """Whether there is a message that has context variables of its own."""
+
+
+Event: TypeAlias = (
+    Connected
+    | Hello
+    | StartTLS
+    | Authenticate
+    | MailFrom
+    | RcptTo
+    | DataStart
+    | MessageData
+    | Quit
+    | XClient
+    | RemoteAddress
+    | SetContext
+    | DumpContext
+)

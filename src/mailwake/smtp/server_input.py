@@ -10,7 +10,7 @@ from mailwake.smtp.replies import Refusal, Reply
 from mailwake.smtp.server_commands import obey, respond
 from mailwake.smtp.server_events import Connected, MessageData
 from mailwake.smtp.server_session import Session
-from mailwake.smtp.states import State
+from mailwake.smtp.states import State, Verb
 
 
 def _greet(session: Session) -> bool:
@@ -23,10 +23,7 @@ def _wait(session: Session) -> bool:
 
 
 def _take_command(session: Session) -> bool:
-    # RFC 4954 §4: an AUTH command with its initial response may be longer than other commands.
-    limits = session.options.limits
-    is_auth = session.input.octets[:5].upper() == b"AUTH "
-    line = session.input.take_line(limits.auth_line if is_auth else limits.command_line)
+    line = session.input.take_line(_line_limit(session))
     if line is None:
         return False
     if isinstance(line, bytes):
@@ -34,6 +31,13 @@ def _take_command(session: Session) -> bool:
     else:
         _refuse_line(session, line, replies.LINE_TOO_LONG)
     return True
+
+
+def _line_limit(session: Session) -> int:
+    """RFC 4954 §4: AUTH with its initial response may be longer than other commands; so may be XSETCONTEXT's values."""
+    options, head = session.options, session.input.octets[:12].upper()
+    is_long = head.startswith(b"AUTH ") or (head == b"XSETCONTEXT " and Verb.XSETCONTEXT in options.trusted_verbs)
+    return options.limits.auth_line if is_long else options.limits.command_line
 
 
 def _take_response(session: Session) -> bool:

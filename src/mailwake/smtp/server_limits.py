@@ -13,7 +13,10 @@ class ServerLimits:
     """Octets of a command line, CRLF included; RFC 5321 §4.5.3.1.4 asks for 512 and more with extensions."""
 
     auth_line: int
-    """Octets of an AUTH command or of a response in its exchange, CRLF included; RFC 4954 §4 asks for 12288."""
+    """Octets of an AUTH command or of a response in its exchange, CRLF included; RFC 4954 §4 asks for 12288.
+
+    A trusted peer's XSETCONTEXT may be as long.
+    """
 
     text_line: int
     """Octets of a line of a message, CRLF included; RFC 5321 §4.5.3.1.6 has 1000, real mail has more."""

@@ -10,7 +10,7 @@ The transport's part is one loop, and one write for all replies of a pipelined g
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from mailwake.smtp import server_replies as replies
 from mailwake.smtp.data_body import BareNewlines, ContentRules
@@ -21,33 +21,41 @@ from mailwake.smtp.server_events import (
     Authenticate,
     Connected,
     DataStart,
+    DumpContext,
     Event,
     Hello,
     MailFrom,
     MessageData,
     Quit,
     RcptTo,
+    RemoteAddress,
+    SetContext,
     StartTLS,
+    XClient,
 )
 from mailwake.smtp.server_input import STEPS
 from mailwake.smtp.server_limits import ServerLimits
 from mailwake.smtp.server_session import Session, SessionOptions
-from mailwake.smtp.states import State
+from mailwake.smtp.states import TRUSTED_VERBS, State
 
 __all__ = [
     "Authenticate",
     "Connected",
     "DataStart",
+    "DumpContext",
     "Event",
     "Hello",
     "MailFrom",
     "MessageData",
     "Quit",
     "RcptTo",
+    "RemoteAddress",
     "ServerLimits",
     "ServerProtocol",
+    "SetContext",
     "StartTLS",
     "State",
+    "XClient",
 ]
 
 
@@ -66,17 +74,20 @@ class ServerProtocol:
         auth_requires_tls: bool = True,
         chunking: bool = False,
         asks_at_data: bool = False,
+        trusted_verbs: Iterable[str] = (),
         bare_newlines: BareNewlines = "reject",
         tls: bool = False,
     ) -> None:
         """`tls` says that the connection is encrypted from its beginning; `chunking` offers BDAT (RFC 3030).
 
         `asks_at_data`: DATA is an event of its own, before the message comes. BDAT has no such moment.
+        `trusted_verbs`: those of TRUSTED_VERBS that are offered to this peer.
         """
         if unknown := set(auth_mechanisms) - set(MECHANISMS):
             raise ValueError(f"unknown AUTH mechanisms: {', '.join(sorted(unknown))}")
+        trusted = frozenset(TRUSTED_VERBS & set(trusted_verbs))
         options = SessionOptions(
-            hostname, limits, starttls, tuple(auth_mechanisms), auth_requires_tls, chunking, asks_at_data
+            hostname, limits, starttls, tuple(auth_mechanisms), auth_requires_tls, chunking, asks_at_data, trusted
         )
         self._session = Session(options, ContentRules(limits.message_size, limits.text_line, bare_newlines), tls)
         self._eof = False

@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from mailwake.smtp.replies import Reply
-from mailwake.smtp.server_events import Authenticate, DataStart, Event, MailFrom, MessageData, Quit, RcptTo, StartTLS
-from mailwake.smtp.states import Verb
+from mailwake.smtp.server_events import (
+    Authenticate,
+    DataStart,
+    DumpContext,
+    Event,
+    MailFrom,
+    MessageData,
+    Quit,
+    RcptTo,
+    RemoteAddress,
+    SetContext,
+    StartTLS,
+    XClient,
+)
+from mailwake.smtp.states import TRUSTED_VERBS, Verb
 
 OK = Reply(250, "2.0.0", "Ok")
 CANNOT_VERIFY = Reply(252, "2.0.0", "Cannot verify, but will take messages and try")  # RFC 5321 §3.5.3
-HELP = Reply(214, "2.0.0", f"Commands: {' '.join(Verb)}; see RFC 5321")
+HELP = Reply(214, "2.0.0", f"Commands: {' '.join(each for each in Verb if each not in TRUSTED_VERBS)}; see RFC 5321")
 START_INPUT = Reply(354, "", "End data with <CR><LF>.<CR><LF>")
 
 BARE_LF = Reply(521, "5.5.2", "A line ended with a bare LF, closing the connection")
@@ -33,6 +46,8 @@ AUTHENTICATED = Reply(503, "5.5.1", "Already authenticated")  # RFC 4954 §4: on
 ENCRYPTION_NEEDED = Reply(538, "5.7.11", "AUTH needs TLS, use STARTTLS first")
 UNKNOWN_MECHANISM = Reply(504, "5.5.4", "This mechanism is not offered")
 
+NOT_TRUSTED = Reply(550, "5.7.0", "This command is for trusted peers only")
+
 CUSTOMARY: Mapping[type[Event], Reply] = {
     StartTLS: Reply(220, "2.0.0", "Ready to start TLS"),
     Authenticate: Reply(235, "2.7.0", "Authentication succeeded"),
@@ -41,6 +56,10 @@ CUSTOMARY: Mapping[type[Event], Reply] = {
     DataStart: OK,
     MessageData: OK,
     Quit: Reply(221, "2.0.0", "Bye"),
+    XClient: OK,
+    RemoteAddress: OK,
+    SetContext: OK,
+    DumpContext: OK,
 }
 """The positive reply to each event; those with the host's name in them are made by the protocol."""
 

@@ -13,7 +13,8 @@ from mailwake.smtp.replies import Reply
 from mailwake.smtp.sasl import Exchange
 from mailwake.smtp.server_events import Event
 from mailwake.smtp.server_limits import ServerLimits
-from mailwake.smtp.states import State
+from mailwake.smtp.states import State, Verb
+from mailwake.smtp.trusted_commands import XCLIENT_ATTRIBUTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class SessionOptions:
     chunking: bool
     asks_at_data: bool = False
     """Whether DATA is put to the server before the message is asked for."""
+    trusted_verbs: frozenset[Verb] = frozenset()
+    """Those of TRUSTED_VERBS that the peer may use, whoever it later says that its client is."""
 
 
 @dataclass(slots=True)
@@ -100,4 +103,10 @@ class Session:
             lines.append("STARTTLS")
         if options.auth_mechanisms and (self.tls or not options.auth_requires_tls):
             lines.append(f"AUTH {' '.join(options.auth_mechanisms)}")
-        return lines
+        return lines + [self._trusted_extension(verb) for verb in Verb if verb in options.trusted_verbs]
+
+    def _trusted_extension(self, verb: Verb) -> str:
+        if verb is not Verb.XCLIENT:
+            return verb
+        known = [each for each in XCLIENT_ATTRIBUTES if each != "LOGIN" or self.options.auth_mechanisms]
+        return f"XCLIENT {' '.join(known)}"

@@ -24,6 +24,14 @@ class Verb(StrEnum):
     QUIT = "QUIT"
     AUTH = "AUTH"
     STARTTLS = "STARTTLS"
+    XCLIENT = "XCLIENT"
+    XREMOTEIP = "XREMOTEIP"
+    XSETCONTEXT = "XSETCONTEXT"
+    XDUMPCONTEXT = "XDUMPCONTEXT"
+
+
+TRUSTED_VERBS = frozenset({Verb.XCLIENT, Verb.XREMOTEIP, Verb.XSETCONTEXT, Verb.XDUMPCONTEXT})
+"""Commands for peers that were told apart as trusted; for all others they do not exist, in any state."""
 
 
 class State(StrEnum):
@@ -71,15 +79,41 @@ def _in(state: State, others: Mapping[Verb, State]) -> Mapping[Verb, State]:
     return {**others, Verb.NOOP: state, Verb.VRFY: state, Verb.HELP: state, Verb.QUIT: State.CLOSING}
 
 
+def _with_context(state: State, others: Mapping[Verb, State]) -> Mapping[Verb, State]:
+    """Between EHLO and the message a trusted peer may set and read the context, and say who its client is."""
+    stays = (Verb.XREMOTEIP, Verb.XSETCONTEXT, Verb.XDUMPCONTEXT)
+    return {**others, **dict.fromkeys(stays, state)}
+
+
+# XCLIENT: "at any time except in the middle of a mail delivery transaction"; then all begins again with our greeting.
+_XCLIENT = {Verb.XCLIENT: State.GREETING}
 # A new greeting in mid-session clears everything, like RSET (RFC 5321 §4.1.4).
 _ANEW = {Verb.EHLO: State.READY, Verb.HELO: State.READY, Verb.RSET: State.READY}
 
 TRANSITIONS: Mapping[State, Mapping[Verb, State]] = {
     State.REFUSED: {Verb.QUIT: State.CLOSING},
-    State.CONNECTED: _in(State.CONNECTED, {Verb.EHLO: State.READY, Verb.HELO: State.READY, Verb.RSET: State.CONNECTED}),
-    State.READY: _in(State.READY, {**_ANEW, Verb.MAIL: State.MAIL, Verb.AUTH: State.READY, Verb.STARTTLS: State.TLS}),
-    State.MAIL: _in(State.MAIL, {**_ANEW, Verb.RCPT: State.RCPT}),
-    State.RCPT: _in(State.RCPT, {**_ANEW, Verb.RCPT: State.RCPT, Verb.DATA: State.DATA, Verb.BDAT: State.CHUNKS}),
+    State.CONNECTED: _in(
+        State.CONNECTED,
+        {
+            Verb.EHLO: State.READY,
+            Verb.HELO: State.READY,
+            Verb.RSET: State.CONNECTED,
+            Verb.XREMOTEIP: State.CONNECTED,
+            **_XCLIENT,
+        },
+    ),
+    State.READY: _in(
+        State.READY,
+        _with_context(
+            State.READY,
+            {**_ANEW, **_XCLIENT, Verb.MAIL: State.MAIL, Verb.AUTH: State.READY, Verb.STARTTLS: State.TLS},
+        ),
+    ),
+    State.MAIL: _in(State.MAIL, _with_context(State.MAIL, {**_ANEW, Verb.RCPT: State.RCPT})),
+    State.RCPT: _in(
+        State.RCPT,
+        _with_context(State.RCPT, {**_ANEW, Verb.RCPT: State.RCPT, Verb.DATA: State.DATA, Verb.BDAT: State.CHUNKS}),
+    ),
     State.CHUNKS: _in(State.CHUNKS, {**_ANEW, Verb.BDAT: State.CHUNKS}),
 }
 """State × verb → the state after the command was accepted; a missing verb is out of sequence (503)."""
@@ -87,5 +121,5 @@ TRANSITIONS: Mapping[State, Mapping[Verb, State]] = {
 
 def out_of_sequence(state: State, verb: Verb) -> Reply:
     """The 503 for a verb that is not in the state's row; it names those that are (RFC 5321 §4.1.4)."""
-    legal = ", ".join(TRANSITIONS[state])
+    legal = ", ".join(each for each in TRANSITIONS[state] if each not in TRUSTED_VERBS)
     return Reply(503, "5.5.1", f"Bad sequence of commands: {verb} is not possible now; possible are {legal}")
