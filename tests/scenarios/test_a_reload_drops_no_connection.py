@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import http.client
 import json
 import os
 import re
@@ -396,6 +397,28 @@ def test_the_drain_ends_with_421_between_messages_and_never_in_one(
     wait_until(lambda: service.said(ENDED), "the old workers end")
 
 
+def test_a_message_whose_client_has_gone_is_finished_before_its_worker_ends(
+    service: Reloaded, start_sink: Callable[..., Sink]
+) -> None:
+    sink = start_sink("-w", "3")
+    service.arguments = ("--workers", "1", "--next-hop", sink.address)
+    service.write("")
+    service.start()
+    client = service.client()
+    client.ehlo()
+    client.mail("a@b.example")
+    client.rcpt("c@d.example")
+    client.putcmd("data")
+    assert client.getreply()[0] == 354
+    client.send(_message("x") + b".\r\n")
+    wait_until(lambda: len(sink.messages()) == 1, "the sink has the message and holds its reply")
+    client.close()
+    wait_until(lambda: service.metric("mailwake_smtp_connections") == 0, "the client is known to have gone")
+    assert service.reload()["event"] == ACCEPTED
+    wait_until(lambda: service.said(ENDED), "the old workers end")
+    assert [event["type"] for event in service.events()] == ["injection", "delivery"]
+
+
 def test_addresses_come_and_go(service: Reloaded) -> None:
     service.arguments = ("--workers", "1", "--demo")
     service.write("")
@@ -425,6 +448,32 @@ def test_addresses_come_and_go(service: Reloaded) -> None:
         _send(client, "later@d.example")
     with service.client() as client:
         _send(client, "kept@d.example")
+
+
+def test_a_trackers_address_that_is_gone_is_refused_and_the_other_stays(service: Reloaded) -> None:
+    service.arguments = ("--workers", "1", "--demo")
+    service.write("", tracker="listen = ['127.0.0.1:0', '127.0.0.2:0']")
+    service.start()
+    kept, gone = (
+        re.search(rf"tracker on http://{ip}:(\d+)", "".join(service.output)) for ip in ("127.0.0.1", "127.0.0.2")
+    )
+    assert kept
+    assert gone
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.2", int(gone[1]), timeout=PATIENCE)) as open_before:
+        open_before.request("GET", "/robots.txt")
+        assert open_before.getresponse().read()
+        service.write("")
+        assert service.reload()["tracker"] == [f"127.0.0.1:{kept[1]}"]
+
+        def refused() -> bool:
+            try:
+                socket.create_connection(("127.0.0.2", int(gone[1])), timeout=PATIENCE).close()
+            except ConnectionError:
+                return True
+            return False
+
+        wait_until(refused, "nobody listens there any more")
+    assert service.get("/robots.txt")[0] == 200
 
 
 def test_workers_that_cannot_get_ready_change_nothing(service: Reloaded) -> None:

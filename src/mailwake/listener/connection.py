@@ -68,6 +68,11 @@ class Connection(asyncio.Protocol):
         """Whether a message is being received or relayed."""
         return not self._protocol.idle
 
+    @property
+    def deciding(self) -> bool:
+        """Whether a decision is in hand, which goes on when the client has gone."""
+        return self._pending is not None
+
     # --- the transport's callbacks
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

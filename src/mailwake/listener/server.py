@@ -86,6 +86,7 @@ class Listener:
         self._peers = Peers(settings.resolve, settings.relay_networks)
         self._servers: list[asyncio.Server] = []
         self._arriving: set[Arrival] = set()
+        self._left_alone: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Event | None = None
         self._accepted = metrics.counter("smtp_connections_total")
@@ -106,9 +107,14 @@ class Listener:
         await asyncio.sleep(0)  # what the loop has been told of, it accepts first: nobody else may hold the socket
         self._close_servers()
         await asyncio.sleep(0)
-        if self._connections or self._arriving:
+        if not self._empty:
             self._emptied = self._emptied or asyncio.Event()
             await self._emptied.wait()
+
+    @property
+    def _empty(self) -> bool:
+        # The last are messages in hand whose clients have gone.
+        return not (self._connections or self._arriving or self._left_alone)
 
     async def stop(self, grace: float) -> None:
         """Accept no more, let messages in hand finish for at most `grace` seconds, then drop what is left."""
@@ -118,13 +124,13 @@ class Listener:
                 arrival.stop()
         for connection in list(self._connections):
             connection.stop()
-        if self._connections:
+        if self._connections or self._left_alone:
             self._emptied = self._emptied or asyncio.Event()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._emptied.wait(), grace)
         for connection in list(self._connections):
             connection.abort()
-        await asyncio.gather(*(connection.finished() for connection in self._connections))
+        await asyncio.gather(*(connection.finished() for connection in self._connections), *self._left_alone)
         if self._sweeper is not None:
             self._sweeper.cancel()
 
@@ -221,10 +227,18 @@ class Listener:
         if connection in self._connections:
             self._connections.discard(connection)
             self._open.inc(-1)
+            if connection.deciding:
+                task = asyncio.get_running_loop().create_task(connection.finished())
+                self._left_alone.add(task)
+                task.add_done_callback(self._finished)
+        self._tell_emptied()
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._left_alone.discard(task)
         self._tell_emptied()
 
     def _tell_emptied(self) -> None:
-        if not self._connections and not self._arriving and self._emptied is not None:
+        if self._empty and self._emptied is not None:
             self._emptied.set()
 
     def _sweep(self) -> None:

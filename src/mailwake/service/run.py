@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ DEFAULT_ADMIN = "127.0.0.1:9464"
 
 def run_service(request: ServeRequest) -> None:
     """Run until SIGTERM or SIGINT; StartupError, one line, for whatever keeps it from starting."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload: the file is being read just now
     configuration = request.configuration()
     settings = configuration.settings
     log = make_logger(settings.log_format, settings.log_level)

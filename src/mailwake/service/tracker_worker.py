@@ -50,6 +50,7 @@ async def run_tracker_worker(
 
     `drain` ends it, too, but only when every client has had its last answer (see `serve_tracker`). `may_serve` is
     awaited once everything is made; when it says no, nothing is served. `on_serving` is called when serving begins.
+    Draining closes the sockets: what waits in their queues is for others that hold them, or, if nobody does, refused.
     `max_requests_per_address` is requests a minute, 0 for no limit. The caller owns sockets and journal, and closes the
     journal afterwards. Raises StartupError when HTTP cannot be served.
     """
@@ -59,7 +60,10 @@ async def run_tracker_worker(
     app = TrackerApp(flow, AppLinks(app_links_directory), metrics, log, rate=rate)
     if may_serve is not None and not await may_serve():
         return
-    servers = [asyncio.create_task(serve_tracker(s, app, stop=stop, drain=drain, limits=limits)) for s in sockets]
+    servers = [
+        asyncio.create_task(serve_tracker(s, app, stop=stop, drain=drain, on_drain=s.close, limits=limits))
+        for s in sockets
+    ]
     if on_serving is not None:
         on_serving()
     try:

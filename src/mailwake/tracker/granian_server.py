@@ -24,7 +24,7 @@ from granian.server.embed import Server
 from mailwake.errors import StartupError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from mailwake.tracker.app import TrackerApp
     from mailwake.tracker.rsgi import HeaderFields, Request, Responder
@@ -60,13 +60,15 @@ async def serve_tracker(
     *,
     stop: asyncio.Event,
     drain: asyncio.Event | None = None,
+    on_drain: Callable[[], None] | None = None,
     limits: HttpLimits | None = None,
 ) -> None:
     """Answer HTTP/1.1 on `sock`, a listening socket, until `stop` is set; then finish the requests in hand.
 
     Once `drain` is set it accepts no more (connections wait in the socket's queue for whoever else serves it), answers
     on every open connection with `Connection: close`, and returns when the last one has had its idle time. So no client
-    finds its connection closed under a request, which `stop` cannot promise to those that are idle.
+    finds its connection closed under a request, which `stop` cannot promise to those that are idle. `on_drain` is
+    called when nothing is accepted any more.
 
     A duplicate of the socket is used: the caller's stays open. HTTP/2 without TLS is not offered: no browser speaks it,
     and Granian's detection of it waits for the first bytes without a timeout. Raises StartupError when this Granian
@@ -82,6 +84,8 @@ async def serve_tracker(
         if not serving.done() and not stop.is_set():
             draining.begun = True
             server.stop_accepting()
+            if on_drain is not None:
+                on_drain()
             idle_time = limits.header_timeout + DRAIN_MARGIN
             await asyncio.wait({serving, told[0]}, timeout=idle_time, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
