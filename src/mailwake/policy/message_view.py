@@ -6,7 +6,7 @@ import re
 from email.utils import getaddresses
 from typing import TYPE_CHECKING, Literal
 
-from mailwake.message.headers import fields, find, unfold
+from mailwake.message.headers import fields, find
 from mailwake.message.summary import domain_of
 
 if TYPE_CHECKING:
@@ -67,11 +67,12 @@ class Message:
 
     def header(self, name: str) -> list[str]:
         """The values of all fields of that name, in their order, unfolded and otherwise as they stand."""
+        return [value.decode("utf-8", "replace") for value in self.header_octets(name)]
+
+    def header_octets(self, name: str) -> list[bytes]:
+        """The same as `header`, without loss where a value is no UTF-8."""
         found = find(fields(self._header, 0, len(self._header)), name.encode("utf-8", "replace"))
-        return [
-            unfold(self._header[each.value_start : each.value_end]).strip(b" \t\r\n").decode("utf-8", "replace")
-            for each in found
-        ]
+        return [each.value(self._header) for each in found]
 
     def address_header(self, name: str) -> list[tuple[str, str]]:
         """(display name, address) of each address in the fields of that name (RFC 5322 §3.4)."""

@@ -1,0 +1,9 @@
+require("msys.core")
+require("msys.extended.message")
+local core = msys.core
+local mod = {}
+function mod:validate_data_spool_each_rcpt(msg, accept, vctx)
+  print("one", 2, nil, true, msg:rcptto())
+  return core.VALIDATE_CONT
+end
+msys.registerModule("test", mod)
