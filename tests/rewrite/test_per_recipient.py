@@ -287,3 +287,18 @@ def test_a_short_base64_body_gets_lines_of_the_usual_length() -> None:
     content = b"Content-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\nPGI+eDwvYj4=\r\n"
     copy = b"".join(render(planned(content), open_url=b"http://t/q"))
     assert [len(line) for line in copy.split(b"\r\n\r\n")[1].split(b"\r\n")] == [76, 16, 0]
+
+
+@pytest.mark.parametrize("filling", [0, 980])
+def test_a_tilde_in_a_tracked_url_is_written_as_its_charset_wants_it(filling: int) -> None:
+    """In HZ a tilde begins an escape: `~~` is the character (RFC 1843)."""
+    text = "中文 " + "x" * filling + '<a href="http://e.com/">中</a>'
+    content = b"Content-Type: text/html; charset=hz-gb-2312\r\nContent-Transfer-Encoding: 7bit\r\n\r\n" + text.encode(
+        "hz"
+    )
+    copy = b"".join(render(planned(content), click_urls=[b"http://t/f/~user/TOKEN"]))
+    body = copy.partition(b"\r\n\r\n")[2]
+    if filling:
+        assert b"Content-Transfer-Encoding: quoted-printable" in copy
+        body = quopri.decodestring(body)
+    assert body.decode("hz") == text.replace("http://e.com/", "http://t/f/~user/TOKEN")

@@ -20,6 +20,7 @@ def make_app() -> typer.Typer:
         explain_command,
         keys_commands,
         link_commands,
+        policy_commands,
         serve_command,
         tags_commands,
     )
@@ -43,6 +44,7 @@ def make_app() -> typer.Typer:
     app.command("serve")(serve_command.serve)
     app.command("explain")(explain_command.explain)
     app.add_typer(config_commands.app, name="config")
+    app.add_typer(policy_commands.app, name="policy")
     app.add_typer(events_commands.app, name="events")
     app.add_typer(link_commands.app, name="link")
     app.add_typer(keys_commands.app, name="keys")

@@ -171,6 +171,19 @@ class Keys:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TrackingDomain:
+    """What holds for links of one tracking domain, whatever senders ask for."""
+
+    max_tracking_level: Annotated[
+        Literal["off", "anonymous", "identified"],
+        Setting(
+            "The most that tracking may know: nothing, that somebody opened or clicked, or who it was.",
+            kinds.choice("off", "anonymous", "identified"),
+        ),
+    ] = "identified"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PolicyFile:
     """One policy file; several are asked in the order in which they stand here."""
 
@@ -298,6 +311,15 @@ class Settings(TrackingOptions):
             kinds.choice("skip", "track"),
         ),
     ] = "skip"
+    ip_pool_header: Annotated[
+        str | None,
+        Setting(
+            "The header field in which the X-MSYS-API header's options.ip_pool is passed on.",
+            kinds.text(pattern=r"[\x21-\x39\x3b-\x7e]{1,100}", allowed="the name of a header field"),
+            unset="it is not passed on",
+            example='"X-IP-Pool"',
+        ),
+    ] = None
     plan_cache_entries: Annotated[
         int,
         Setting(
@@ -325,6 +347,14 @@ class Settings(TrackingOptions):
     ] = field(default_factory=dict)
     accounts: Annotated[
         Mapping[str, Account], Section("A sender that may authenticate with AUTH.", key=NAME, example="shop")
+    ] = field(default_factory=dict)
+    tracking_domains: Annotated[
+        Mapping[str, TrackingDomain],
+        Section(
+            "What holds for links of one tracking domain, whatever senders ask for.",
+            key=kinds.authority(),
+            example="links.example.com",
+        ),
     ] = field(default_factory=dict)
     policy: Annotated[
         tuple[PolicyFile, ...],

@@ -137,6 +137,8 @@ class ClickFlow:
         # The future to wait for; None when there is nothing to wait for, which is seen to here.
         try:
             facts = self._read_facts(request)
+            if not link.body.recipient:  # an anonymous link: who followed it is nobody's business
+                facts = facts._replace(address="")
             record = EngagementRecord(event.type, self._next_id(), int(now * 1000), *facts, link.raw_body)
             saved = self._append(encode_engagement(record))
         except Exception as error:

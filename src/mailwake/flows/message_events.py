@@ -52,11 +52,12 @@ class MessageEvents:
         payloads: list[bytes] = []
         try:
             for index, outcome in enumerate(outcomes):
-                recipient = message.envelope.recipients[index]
+                recipient, rcpt_type = message.envelope.recipients[index], message.rcpt_type(index)
                 facts = message.copy_plans[index].packed_facts
-                payloads.append(self._encode(EventType.INJECTION, injected, facts, recipient, index, None))
+                payloads.append(self._encode(EventType.INJECTION, injected, facts, recipient, index, None, rcpt_type))
                 result = event_outcome(outcome, attempts=1, queued_ms=max(now - injected, 0))
-                payloads.append(self._encode(EVENT_OF[outcome.status], now, facts, recipient, index, result))
+                kind = EVENT_OF[outcome.status]
+                payloads.append(self._encode(kind, now, facts, recipient, index, result, rcpt_type))
         except UniqueIdError as error:
             self._failed(2 * len(outcomes) - len(payloads), error)
         await self._write(payloads)
@@ -72,10 +73,17 @@ class MessageEvents:
             self._failed(1, error)
 
     def _encode(
-        self, kind: EventType, time_ms: int, facts: bytes, recipient: str, index: int, outcome: EventOutcome | None
+        self,
+        kind: EventType,
+        time_ms: int,
+        facts: bytes,
+        recipient: str,
+        index: int,
+        outcome: EventOutcome | None,
+        rcpt_type: str = "",
     ) -> bytes:
         self._counted[kind].inc()
-        return encode_message(kind, self._ids.next(), time_ms, facts, recipient, index, "", outcome)
+        return encode_message(kind, self._ids.next(), time_ms, facts, recipient, index, rcpt_type, outcome)
 
     async def _write(self, payloads: list[bytes]) -> None:
         try:

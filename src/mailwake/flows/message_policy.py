@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, NamedTuple
 
+from mailwake.flows.added_recipients import Addressee, Addressees, addressees
 from mailwake.policy.context import Context
 from mailwake.policy.message_view import Message
 from mailwake.policy.phases import Phase
@@ -28,19 +29,25 @@ class Recipient(NamedTuple):
     context: Context
     """The message's variables for this recipient."""
     content: bytes
+    rcpt_type: str = ""
+    added_fields: bytes = b""
+    links_of: int = -1
+    """The place among the recipients of the one whose links its copy carries; -1: its own."""
 
 
 class Judged(NamedTuple):
-    """A message that policy let pass."""
+    """A message that policy let pass, with everybody who gets a copy."""
 
     recipients: Sequence[Recipient]
     """Those whose copy policy did not throw away."""
-    discarded: Sequence[tuple[str, str]]
+    discarded: Sequence[tuple[str, str]] = ()
     """The others, with the reason."""
+    cc_field: bytes = b""
+    """The Cc field of every copy, where the header adds to it; empty: the message's own stays."""
 
 
 class MessagePolicy:
-    """Asks policy about messages that have come; without policies it costs nothing."""
+    """Asks policy about messages that have come; without policies it costs next to nothing."""
 
     def __init__(self, policies: Policies, *, metrics: Metrics) -> None:
         self._policies = policies
@@ -49,37 +56,49 @@ class MessagePolicy:
         self._each = policies.has(Phase.EACH_RCPT)
 
     async def judge(self, session: Session, envelope: Envelope, content: bytes) -> Judged | None:
-        """What policy made of the message; None when nobody had anything to say. Raises Refusal.
+        """What policy and the header's lists made of the message; None when they had nothing to say. Raises Refusal.
 
         A refusal for one recipient refuses the message: SMTP has one reply for all of them.
         """
-        if not (self._once or self._each or session.message_context):
-            return None
-        message = self._view(session, envelope, content)
-        for phase in self._once:
-            if phase is Phase.DATA and session.data_phase_done:
-                continue
-            await self._ask(phase, session, session.message_context, message)
-        if message.discarded:
-            return Judged((), [(address, message.discarded) for address in envelope.recipients])
-        content = message.content
-        if not self._each:
-            context = session.message_context
-            return Judged([Recipient(address, context, content) for address in envelope.recipients], ())
-        return await self._judge_each(session, envelope, content)
+        if self._once:
+            message = self._view(session, envelope, content)
+            for phase in self._once:
+                if phase is not Phase.DATA or not session.data_phase_done:
+                    await self._ask(phase, session, session.message_context, message)
+            if message.discarded:
+                return Judged((), [(address, message.discarded) for address in envelope.recipients])
+            content = message.content
+        found = addressees(envelope, content)
+        if found is None:
+            if not (self._once or self._each or session.message_context):
+                return None
+            found = Addressees([Addressee(address) for address in envelope.recipients], b"")
+        return await self._judge_each(session, envelope, content, found)
 
-    async def _judge_each(self, session: Session, envelope: Envelope, content: bytes) -> Judged:
+    async def _judge_each(self, session: Session, envelope: Envelope, content: bytes, found: Addressees) -> Judged:
         kept: list[Recipient] = []
         discarded: list[tuple[str, str]] = []
-        for address in envelope.recipients:
-            context = session.message_context.copy()
-            message = self._view(session, envelope, content, address)
-            await self._ask(Phase.EACH_RCPT, session, context, message)
-            if message.discarded:
-                discarded.append((address, message.discarded))
-            else:
-                kept.append(Recipient(address, context, message.content if message.changed else content))
-        return Judged(kept, discarded)
+        places: list[int] = []  # of each addressee among those kept, -1 for one whose copy was thrown away
+        for each in found.all:
+            places.append(len(kept))
+            if each.links_of >= 0:  # an archive copy is the original's in all but the address
+                original = places[each.links_of]
+                if original >= 0:
+                    of_original = kept[original]
+                    kept.append(of_original._replace(address=each.address, rcpt_type="archive", links_of=original))
+                continue
+            context, copy = session.message_context, content
+            if self._each:
+                context = session.message_context.copy()
+                message = self._view(session, envelope, content, each.address)
+                await self._ask(Phase.EACH_RCPT, session, context, message)
+                if message.discarded:
+                    places[-1] = -1
+                    discarded.append((each.address, message.discarded))
+                    continue
+                copy = message.content if message.changed else content
+            kept.append(Recipient(each.address, context, copy, each.rcpt_type, each.added_fields))
+        return Judged(kept, discarded, found.cc_field)
 
     async def _ask(self, phase: Phase, session: Session, context: Context, message: Message) -> None:
         validation = ValidationContext(session.context, context, tracing=session.tracing)

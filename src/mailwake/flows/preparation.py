@@ -16,7 +16,7 @@ from mailwake.flows.trace_header import MAX_RECEIVED, received_field
 from mailwake.flows.tracked_copy import copy_urls, link_contexts, render_copy
 from mailwake.links.token import ContextTooLong
 from mailwake.message.headers import fields, find
-from mailwake.message.msys_header import read_msys_header
+from mailwake.message.msys_header import MsysHeader, read_msys_header
 from mailwake.message.summary import Summary, domain_of, summarise
 from mailwake.policy.context import Context
 from mailwake.policy.message_view import header_end as header_end_of
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from mailwake.clock import Clock
     from mailwake.events.unique_ids import UniqueIds
-    from mailwake.flows.message_policy import Judged
+    from mailwake.flows.message_policy import Judged, Recipient
     from mailwake.flows.plan_cache import Planned
     from mailwake.links.token import TokenCodec
     from mailwake.listener.session import Session
@@ -55,6 +55,8 @@ class PreparationSettings:
     trace_header: bool
     include_metadata_in_clicks: bool
     plan_cache_entries: int
+    ip_pool_header: str
+    """The field in which `options.ip_pool` leaves; "": it does not."""
     rewriting: RewriteSettings
     limits: EngagementLimits
 
@@ -104,6 +106,7 @@ class Preparation:
         """
         now = self._clock.now()
         common = _Common(session, envelope.sender, self._ids.next(), now)
+        additions: Sequence[Recipient] | None = None
         if judged is None:
             plans: list[CopyPlan] = [self._copy_plan(common, content, session.context.over(_NOTHING))] * len(
                 envelope.recipients
@@ -111,12 +114,15 @@ class Preparation:
         else:
             envelope = replace(envelope, recipients=[each.address for each in judged.recipients])
             plans = self._copy_plans(common, judged)
+            if any(each.rcpt_type for each in judged.recipients):
+                additions = judged.recipients
         return PreparedMessage(
             transmission_id=common.transmission_id,
             sent=now,
             envelope=envelope,
             received=self._received(session, common.transmission_id, now),
             copy_plans=plans,
+            additions=additions,
         )
 
     def _copy_plans(self, common: _Common, judged: Judged) -> list[CopyPlan]:
@@ -128,11 +134,13 @@ class Preparation:
             key = (each.content, *map(variables.get, CONTEXT_VARIABLES))
             plan = made.get(key)
             if plan is None:
-                plan = made[key] = self._copy_plan(common, each.content, variables)
+                plan = made[key] = self._copy_plan(common, each.content, variables, judged.cc_field)
             plans.append(plan)
         return plans
 
-    def _copy_plan(self, common: _Common, content: bytes, variables: Mapping[str, str]) -> CopyPlan:
+    def _copy_plan(
+        self, common: _Common, content: bytes, variables: Mapping[str, str], cc_field: bytes = b""
+    ) -> CopyPlan:
         header_end = header_end_of(content)
         header_fields = fields(content, 0, header_end)
         summary = summarise(content, header_fields)
@@ -143,7 +151,8 @@ class Preparation:
         options = common.session.options_for(variables.get("pathway"))
         settings = resolve(variables, header, options, self._settings.limits, self._admit_tags)
         self._count(settings)
-        removed = [(field.start, field.end) for field in ours]
+        gone = [*ours, *find(header_fields, b"Cc")] if cc_field else ours
+        removed = sorted((field.start, field.end) for field in gone)
         tracking = settings.open_tracking.value or settings.click_tracking.value
         signatures = signed_by(content, header_end) if tracking else ()
         if signatures:
@@ -157,9 +166,14 @@ class Preparation:
             planned=planned,
             signed_by=signatures,
             packed_facts=pack_facts(
-                self._facts(common, content, summary, settings, planned, options.pathway.value or "")
+                self._facts(common, content, summary, settings, planned, options.pathway.value or "", header)
             ),
+            added_fields=cc_field + self._pool_field(header),
         )
+
+    def _pool_field(self, header: MsysHeader | None) -> bytes:
+        name = self._settings.ip_pool_header
+        return f"{name}: {header.ip_pool}\r\n".encode() if name and header is not None and header.ip_pool else b""
 
     def copy(self, message: PreparedMessage, index: int) -> Copy:
         """The copy for one recipient, with links of its own; the same every time it is made."""
@@ -167,21 +181,23 @@ class Preparation:
         return Copy(
             message.envelope.sender,
             recipient,
-            self._pieces(message, index, recipient),
+            self._pieces(message, index),
             smtputf8=message.envelope.smtputf8,
             eight_bit=message.envelope.body == "8BITMIME",
         )
 
-    def _pieces(self, message: PreparedMessage, index: int, recipient: str) -> Sequence[bytes]:
+    def _pieces(self, message: PreparedMessage, index: int) -> Sequence[bytes]:
         plan = message.copy_plans[index]
         planned = plan.planned
+        before = message.received + plan.added_fields + message.added_fields(index)
         if planned is not None:
+            original = message.links_of(index)
             try:
                 contexts = link_contexts(
                     plan.settings,
                     transmission_id=message.transmission_id,
-                    recipient_index=index,
-                    recipient=recipient,
+                    recipient_index=original,
+                    recipient=message.envelope.recipients[original],
                     sent=int(message.sent),
                     metadata_in_clicks=self._settings.include_metadata_in_clicks,
                 )
@@ -194,11 +210,11 @@ class Preparation:
                 self._leave_alone("defect", error)
             else:
                 if planned.head is None:
-                    return [message.received, *pieces]
+                    return [before, *pieces]
                 pieces[0] = pieces[0][planned.head :]
                 header = _without(plan.content[: plan.body_start], plan.removed)
-                return [message.received, *header, *pieces]
-        return [message.received, *_without(plan.content, plan.removed)]
+                return [before, *header, *pieces]
+        return [before, *_without(plan.content, plan.removed)]
 
     def _plan(
         self,
@@ -266,6 +282,7 @@ class Preparation:
         settings: EngagementSettings,
         planned: Planned | None,
         pathway: str,
+        header: MsysHeader | None,
     ) -> MessageFacts:
         return MessageFacts(
             transmission_id=common.transmission_id,
@@ -283,6 +300,7 @@ class Preparation:
             click_tracking=settings.click_tracking.value,
             initial_pixel=settings.open_tracking.value and settings.initial_open.value,
             amp_enabled=planned is not None and any(part.kind == "amp" for part in planned.plan.parts),
+            transactional=header is not None and header.transactional is True,
             node_name=self._settings.node_name,
             pathway=pathway,
         )

@@ -10,6 +10,7 @@ from mailwake.links.token import message_id
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mailwake.flows.message_policy import Recipient
     from mailwake.flows.plan_cache import Planned
     from mailwake.policy.precedence import EngagementSettings
     from mailwake.rewrite.plan import MessagePlan
@@ -31,6 +32,8 @@ class CopyPlan:
     signed_by: Sequence[str]
     """The signatures it arrived with, when it was to be tracked."""
     packed_facts: bytes
+    added_fields: bytes = b""
+    """Header fields that all its copies have: the Cc that the header adds to, the pool."""
 
     @property
     def plan(self) -> MessagePlan | None:
@@ -53,7 +56,24 @@ class PreparedMessage:
     received: bytes
     copy_plans: Sequence[CopyPlan]
     """One for each recipient of the envelope."""
+    additions: Sequence[Recipient] | None = None
+    """What sets recipients apart beyond that, one for each; None where the header adds nobody."""
 
     def message_id(self, index: int) -> str:
         """The id of the copy for the recipient with this index."""
         return message_id(self.transmission_id, index)
+
+    def rcpt_type(self, index: int) -> str:
+        """`cc`, `bcc`, `archive`, or "" for a recipient that the client named."""
+        return self.additions[index].rcpt_type if self.additions is not None else ""
+
+    def links_of(self, index: int) -> int:
+        """The index of the recipient whose links the copy carries: an archive copy has the original's."""
+        if self.additions is None:
+            return index
+        other = self.additions[index].links_of
+        return index if other < 0 else other
+
+    def added_fields(self, index: int) -> bytes:
+        """Header fields that this copy alone has."""
+        return self.additions[index].added_fields if self.additions is not None else b""

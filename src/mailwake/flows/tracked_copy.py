@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from mailwake.policy.precedence import EngagementSettings
     from mailwake.rewrite.plan import MessagePlan
 
+NOBODY = 0xFFFF
+"""The recipient's place in links that name none; no message has so many recipients."""
+
 
 @dataclass(frozen=True, slots=True)
 class LinkRecipe:
@@ -59,7 +62,13 @@ def link_contexts(
     sent: int,
     metadata_in_clicks: bool,
 ) -> tuple[LinkContext, LinkContext]:
-    """What the links of one copy carry, those of opens and those of clicks: only the metadata may differ."""
+    """What the links of one copy carry, those of opens and those of clicks: only the metadata may differ.
+
+    Anonymous links name nobody: no recipient, no metadata, and the same number for all recipients.
+    """
+    anonymous = settings.tracking_level.value == "anonymous"
+    if anonymous:
+        recipient, recipient_index = "", NOBODY
     full = LinkContext(
         customer_id=settings.customer_id.value or "",
         transmission_id=transmission_id,
@@ -69,9 +78,9 @@ def link_contexts(
         recipient=recipient,
         campaign_id=settings.campaign_id.value or "",
         tags=settings.tags.value,
-        metadata=settings.metadata_text,
+        metadata="" if anonymous else settings.metadata_text,
     )
-    if metadata_in_clicks or not settings.metadata_text:
+    if metadata_in_clicks or not full.metadata:
         return full, full
     return full, msgspec.structs.replace(full, metadata="")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mailwake.message.encoded_words import decode_words
 from mailwake.message.headers import unfold
 from mailwake.message.json_value import NotJSON, read_json
+from mailwake.message.msys_recipients import AddedRecipients, read_added
 from mailwake.smtp.replies import Refusal, Reply
 
 if TYPE_CHECKING:
@@ -19,6 +21,10 @@ CAMPAIGN_LIMIT = 64
 CAMPAIGN_TOO_LONG = Reply(550, "5.6.0", f"smtpapi_campaign_id context is limited to {CAMPAIGN_LIMIT} bytes")
 """The refusal of a longer one, the same for the header and for policy (1-injection §3)."""
 
+TRACKING_LEVELS = ("off", "anonymous", "identified")
+"""How much tracking may know of a recipient, from nothing to all."""
+
+_IP_POOL = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _TYPE_NAMES: Mapping[type, str] = {str: "string", bool: "boolean", list: "json array", dict: "json object"}
 
 
@@ -31,6 +37,10 @@ class MsysHeader:
     campaign_id: str | None = None
     metadata: Mapping[str, Any] | None = None
     tags: Sequence[str] | None = None
+    added: AddedRecipients | None = None
+    transactional: bool | None = None
+    ip_pool: str | None = None
+    tracking_level: str | None = None
 
 
 def read_msys_header(raw_values: Sequence[bytes]) -> MsysHeader | None:
@@ -101,7 +111,27 @@ def _header_of(fields: dict[str, Any]) -> MsysHeader:
         campaign_id=campaign,
         metadata=_field(fields, "metadata", dict),
         tags=tags,
+        added=read_added(fields),
+        transactional=_field(options, "transactional", bool, "options."),
+        ip_pool=_ip_pool(options),
+        tracking_level=_tracking_level(options),
     )
+
+
+def _ip_pool(options: dict[str, Any]) -> str | None:
+    pool: str | None = _field(options, "ip_pool", str, "options.")
+    if pool is not None and not _IP_POOL.fullmatch(pool):
+        text = "X-MSYS-API 'options.ip_pool' must be 1 to 64 letters, digits, _ . or -"
+        raise Refusal(Reply(550, "5.6.0", text), f"X-MSYS-API options.ip_pool is {pool[:100]!r}")
+    return pool
+
+
+def _tracking_level(options: dict[str, Any]) -> str | None:
+    level: str | None = _field(options, "tracking_level", str, "options.")
+    if level is not None and level not in TRACKING_LEVELS:
+        text = "X-MSYS-API 'options.tracking_level' must be 'off', 'anonymous' or 'identified'"
+        raise Refusal(Reply(550, "5.6.0", text), f"X-MSYS-API options.tracking_level is {level[:100]!r}")
+    return level
 
 
 def too_long_for_campaign(campaign: str) -> bool:

@@ -82,6 +82,9 @@ def setting_rows() -> tuple[SettingRow, ...]:
         SettingRow("tags", "tags", "smtpapi_tags", "a JSON array of strings", '["cat","dog"]', "cat",
                    "tags", "array of strings", limit=tags),
         SettingRow("customer_id", "customer", "mo_customer_id", "text; AUTH sets it", "42"),
+        SettingRow("tracking_level", "how much tracking may know *(ours)*", "smtpapi_tracking_level",
+                   "`off`, `anonymous`, `identified`", "anonymous", "some", "options.tracking_level", "string",
+                   limit="`identified` where nobody says otherwise; the ceiling of the tracking domain (`tracking_domains`)"),
     )  # fmt: skip
 
 
@@ -149,6 +152,13 @@ _BAD_HEADERS: tuple[tuple[str, list[bytes]], ...] = (
     ("`metadata` is of another type", [_header_with({"metadata": "plan=gold"})]),
     ("`tags` is of another type", [_header_with({"tags": "cat"})]),
     ("a tag is no string", [_header_with({"tags": ["cat", 5]})]),
+    ("`options.tracking_level` is none of the three", [_header_with({"options": {"tracking_level": "some"}})]),
+    ("`options.transactional` is of another type", [_header_with({"options": {"transactional": "yes"}})]),
+    ("`options.ip_pool` is no short name", [_header_with({"options": {"ip_pool": "a pool"}})]),
+    ("`cc`, `bcc` or `archive` is of another type", [_header_with({"cc": "jo@example.com"})]),
+    ("an entry of them is of another type", [_header_with({"bcc": [5]})]),
+    ("an entry of them is no address", [_header_with({"archive": ["nobody"]})]),
+    ("they have more than 1,000 entries", [_header_with({"cc": ["jo@example.com"] * 1001})]),
 )
 
 
@@ -201,6 +211,21 @@ _HEADER = """
   not *(ours)*. `click_tracking_include_metadata = false` keeps metadata out of clicks, not out of opens.
 - A tag that stands there twice counts once *(ours)*. `mailwake tags` lists the known tags and frees them *(ours)*.
 - An empty campaign means no campaign *(ours)*.
+
+## Recipients and options from the header
+
+- `cc`, `bcc`, `archive`: lists of addresses, or of objects with `email` and `name`, at most 1,000 in all. Each address
+  gets one copy, and none if the envelope names it already *(ours)*. Everybody's copy shows all of `cc` in its Cc field,
+  behind those that stand there; a `bcc` copy shows its own address alone, in a Bcc field; nothing shows `archive`.
+- `cc` and `bcc` copies have links of their own. An `archive` address gets a copy for each recipient of the envelope,
+  with that recipient's links *(ours)*. Their events have `rcpt_type`.
+- Policy is asked about `cc` and `bcc` recipients in `validate_data_spool_each_rcpt`, not in `validate_rcptto`: RCPT
+  never named them. An archive copy follows its original *(ours)*.
+- `options.transactional` is `transactional` in the message's events. `options.ip_pool` leaves in the header field that
+  `ip_pool_header` names, and nowhere while none is named *(ours)*.
+- `options.tracking_level`, or for one recipient the variable `smtpapi_tracking_level`: `off` tracks nothing;
+  `anonymous` counts opens and clicks, with neither recipient nor metadata in the link and neither recipient nor address
+  in the event; `identified` is the default. The configuration may set a ceiling for each tracking domain *(ours)*.
 
 ## Rejections
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mailwake.config.kinds import is_authority
 from mailwake.config.scopes import ResolvedOptions, Sourced
 from mailwake.message.json_value import NotJSON, compact_json, read_json
-from mailwake.message.msys_header import CAMPAIGN_TOO_LONG, MsysHeader, too_long_for_campaign
+from mailwake.message.msys_header import CAMPAIGN_TOO_LONG, TRACKING_LEVELS, MsysHeader, too_long_for_campaign
 from mailwake.smtp.replies import Refusal, Reply
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ CONTEXT_VARIABLES = (
     "smtpapi_campaign_id",
     "smtpapi_metadata",
     "smtpapi_tags",
+    "smtpapi_tracking_level",
     "mo_customer_id",
     "pathway",
 )
@@ -38,6 +39,7 @@ _BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
 _SCHEMES = ("http", "https")
 _NO_HEADER = MsysHeader()
 _NONE: Sourced[Any] = Sourced(None, "none")
+_IDENTIFIED = Sourced("identified", "default")
 _NO_METADATA: Sourced[Mapping[str, Any]] = Sourced({}, "none")
 _NO_TAGS: Sourced[tuple[str, ...]] = Sourced((), "none")
 
@@ -49,11 +51,14 @@ class EngagementLimits:
     max_metadata_len: int = 200
     """Octets of compact JSON."""
     max_tags_per_recipient: int = 10
+    level_ceilings: Mapping[str, str] = field(default_factory=dict)
+    """The highest tracking level by tracking domain, for those that have a ceiling."""
 
     @classmethod
     def of(cls, settings: Settings) -> EngagementLimits:
         """The configured limits."""
-        return cls(settings.max_metadata_len, settings.max_tags_per_recipient)
+        ceilings = {name.lower(): domain.max_tracking_level for name, domain in settings.tracking_domains.items()}
+        return cls(settings.max_metadata_len, settings.max_tags_per_recipient, ceilings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,8 @@ class EngagementSettings:
     tags: Sourced[tuple[str, ...]]
     """Those that travel: within both limits."""
     customer_id: Sourced[str | None]
+    tracking_level: Sourced[str]
+    """"identified"; "anonymous": links name no recipient; "off": nothing is tracked."""
     metadata_text: str
     """The metadata that travels, as compact JSON; empty when there is none."""
     metadata_trimmed: bool
@@ -103,18 +110,21 @@ def resolve(
     metadata = _metadata(read("smtpapi_metadata"), header)
     metadata_text, trimmed = trim_metadata(metadata.value, limits.max_metadata_len)
     tags, over, unknown = _tags(read("smtpapi_tags"), header, limits.max_tags_per_recipient, known)
+    domain = _domain(read("smtpapi_tracking_domain"), options.tracking_domain)
+    level = _level(read("smtpapi_tracking_level"), header, domain.value, limits.level_ceilings)
     return EngagementSettings(
-        _tracking(context, "open_tracking", header, options.open_tracking_enabled),
-        _tracking(context, "click_tracking", header, options.click_tracking_enabled),
+        _unless_off(level, _tracking(context, "open_tracking", header, options.open_tracking_enabled)),
+        _unless_off(level, _tracking(context, "click_tracking", header, options.click_tracking_enabled)),
         options.initial_open_enabled,
         _scheme(read("smtpapi_open_tracking_scheme"), "smtpapi_open_tracking_scheme", options.open_tracking_scheme),
         _scheme(read("smtpapi_click_tracking_scheme"), "smtpapi_click_tracking_scheme", options.click_tracking_scheme),
-        _domain(read("smtpapi_tracking_domain"), options.tracking_domain),
+        domain,
         _expiry(read("smtpapi_tracking_link_expiry"), options.tracking_link_expiry),
         _campaign(read("smtpapi_campaign_id"), header),
         metadata,
         tags,
         _customer(read("mo_customer_id")),
+        level,
         metadata_text,
         trimmed,
         over,
@@ -175,6 +185,27 @@ def _domain(value: str | None, option: Sourced[str]) -> Sourced[str]:
     if not is_authority(value):
         raise _refused("smtpapi_tracking_domain", "host[:port]", value)
     return Sourced(value, "context smtpapi_tracking_domain")
+
+
+def _level(value: str | None, header: MsysHeader, domain: str, ceilings: Mapping[str, str]) -> Sourced[str]:
+    if value is not None:
+        if value not in TRACKING_LEVELS:
+            raise _refused("smtpapi_tracking_level", "off, anonymous or identified", value)
+        asked = Sourced(value, "context smtpapi_tracking_level")
+    elif header.tracking_level is not None:
+        asked = Sourced(header.tracking_level, "X-MSYS-API options.tracking_level")
+    else:
+        asked = _IDENTIFIED
+    ceiling = ceilings.get(domain.lower())
+    if ceiling is None or TRACKING_LEVELS.index(asked.value) <= TRACKING_LEVELS.index(ceiling):
+        return asked
+    return Sourced(ceiling, f"the ceiling of tracking domain {domain}")
+
+
+def _unless_off(level: Sourced[str], tracking: Sourced[bool]) -> Sourced[bool]:
+    if level.value == "off" and tracking.value:
+        return Sourced(False, f"tracking_level off, from {level.source}")
+    return tracking
 
 
 def _expiry(value: str | None, option: Sourced[int]) -> Sourced[int]:

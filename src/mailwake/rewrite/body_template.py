@@ -34,7 +34,8 @@ class BodyTemplate(Protocol):
 class PlainBody:
     """A body that is written as it is (7bit, 8bit, binary)."""
 
-    def __init__(self, text: bytes, edits: Sequence[Edit]) -> None:
+    def __init__(self, text: bytes, edits: Sequence[Edit], codec: str | None = None) -> None:
+        self._codec = codec
         self._template, self._slots = literals_and_slots(text, edits)
         # Edits can join lines: an attribute that is removed takes the line break before it along.
         self._has_long_line = has_long_line(b"".join(self._template))
@@ -46,6 +47,9 @@ class PlainBody:
         """Whether every line of the body is at most 998 bytes; `longest` is the length of the longest value."""
         if self._has_long_line:
             return False
+        if self._codec is not None:
+            values = [in_codec(value, self._codec) for value in values]
+            longest = max(map(len, values), default=0)
         if longest <= self._safe_length:
             return True
         return all(fixed + sum([len(values[slot]) for slot in slots]) <= MAX_LINE for fixed, slots in self._lines)
@@ -53,6 +57,8 @@ class PlainBody:
     def append_to(self, out: list[bytes], values: Sequence[bytes]) -> None:
         """Append the body's bytes with these values in its slots."""
         copy = self._template.copy()
+        if self._codec is not None:
+            values = [in_codec(value, self._codec) for value in values]
         copy[1::2] = [values[slot] for slot in self._slots]
         out += copy
 

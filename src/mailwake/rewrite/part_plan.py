@@ -49,14 +49,14 @@ class PartPlan:
         if not edits:
             return None
         if self.encoding is Encoding.PLAIN:
-            return PlainBody(self.text, edits)
+            return PlainBody(self.text, edits, self.codec)
         if self.encoding is Encoding.BASE64:
             return Base64Body(self.raw, self.text, edits, self.codec)
         return from_encoded(self.raw, edits, line_break, self.codec)
 
     def body_in_quoted_printable(self, purposes: int, line_break: bytes) -> QuotedPrintableBody:
         """The body of a part that is not encoded, for copies in which a line would be too long."""
-        return from_text(self.text, chosen(self.edits, purposes), line_break)
+        return from_text(self.text, chosen(self.edits, purposes), line_break, self.codec)
 
 
 def plan_part(content: bytes, part: Part, kind: str, collector: LinkCollector, settings: RewriteSettings) -> PartPlan:

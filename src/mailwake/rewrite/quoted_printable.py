@@ -158,7 +158,7 @@ def from_encoded(raw: bytes, edits: Sequence[Edit], line_break: bytes, codec: st
     return QuotedPrintableBody(encoded, line_break, codec)
 
 
-def from_text(text: bytes, edits: Sequence[Edit], line_break: bytes) -> QuotedPrintableBody:
+def from_text(text: bytes, edits: Sequence[Edit], line_break: bytes, codec: str | None = None) -> QuotedPrintableBody:
     """A body that arrived unencoded and whose lines have become too long."""
     encoded = (
         piece
@@ -168,7 +168,7 @@ def from_text(text: bytes, edits: Sequence[Edit], line_break: bytes) -> QuotedPr
         else escaped(piece, None)
         for piece in pieces(edits, len(text))
     )
-    return QuotedPrintableBody(encoded, line_break, None)
+    return QuotedPrintableBody(encoded, line_break, codec)
 
 
 def escaped(literal: bytes, codec: str | None) -> bytes:

@@ -78,6 +78,7 @@ def _settings(settings: EngagementSettings, contexts: Sequence[Context]) -> list
         ("metadata", settings.metadata),
         ("tags", settings.tags),
         ("customer_id", settings.customer_id),
+        ("tracking_level", settings.tracking_level),
     )
     return [(name, sourced.value, _with_setter(sourced.source, contexts)) for name, sourced in named]
 

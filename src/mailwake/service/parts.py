@@ -116,6 +116,7 @@ def preparation_settings(settings: Settings) -> PreparationSettings:
         trace_header=settings.trace_header,
         include_metadata_in_clicks=settings.click_tracking_include_metadata,
         plan_cache_entries=settings.plan_cache_entries,
+        ip_pool_header=settings.ip_pool_header or "",
         rewriting=RewriteSettings(
             text_click_tracking=settings.text_click_tracking,
             text_click_limit=settings.text_click_limit,
