@@ -84,7 +84,7 @@ def setting_rows() -> tuple[SettingRow, ...]:
         SettingRow("customer_id", "customer", "mo_customer_id", "text; AUTH sets it", "42"),
         SettingRow("tracking_level", "how much tracking may know *(ours)*", "smtpapi_tracking_level",
                    "`off`, `anonymous`, `identified`", "anonymous", "some", "options.tracking_level", "string",
-                   limit="`identified` where nobody says otherwise; the ceiling of the tracking domain (`tracking_domains`)"),
+                   limit="`identified` by default; at most the tracking domain's ceiling (`tracking_domains`)"),
     )  # fmt: skip
 
 
