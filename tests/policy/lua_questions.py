@@ -38,7 +38,7 @@ class Printed(list[dict[str, Any]]):
     """A log that keeps its lines."""
 
     def logger(self) -> Any:
-        def keep(_logger: object, level: str, event: dict[str, Any]) -> str:
+        def keep(_logger: Any, level: str, event: Any) -> str:
             self.append({"level": level, **event})
             return ""
 
