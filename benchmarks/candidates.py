@@ -14,7 +14,7 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
-from mailwake.rewrite import character_references
+from mailwake.html import character_references
 
 Change = Callable[[str], str] | None
 _SELECTOR = "a[href], area[href]"

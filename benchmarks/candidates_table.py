@@ -11,9 +11,9 @@ from benchmarks.candidates import Candidate, available
 from benchmarks.corpus import decode_body, message
 from benchmarks.timing import seconds
 
+from mailwake.html.scanner import scan
 from mailwake.message.mime_tree import parse
 from mailwake.rewrite.edits import Purpose, chosen
-from mailwake.rewrite.html_scanner import scan
 from mailwake.rewrite.per_recipient import render
 from mailwake.rewrite.plan import MessagePlan, make_plan
 

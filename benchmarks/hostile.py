@@ -13,8 +13,8 @@ from functools import partial
 from benchmarks.corpus import encode_body
 from benchmarks.timing import seconds
 
+from mailwake.html.scanner import scan
 from mailwake.message.mime_tree import parse
-from mailwake.rewrite.html_scanner import scan
 from mailwake.rewrite.per_recipient import render
 from mailwake.rewrite.plan import make_plan
 

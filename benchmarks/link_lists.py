@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import html5lib
 from selectolax.lexbor import LexborHTMLParser
 
+from mailwake.html.scanner import scan
 from mailwake.rewrite import html_links
-from mailwake.rewrite.html_scanner import scan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

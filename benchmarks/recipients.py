@@ -18,12 +18,12 @@ from mailwake.config.load import load
 from mailwake.config.scopes import ScopedOptions
 from mailwake.events.unique_ids import UniqueIds
 from mailwake.flows.preparation import Preparation
+from mailwake.html.scanner import scan
 from mailwake.links.keyring import Keyring
 from mailwake.links.token import TokenCodec
 from mailwake.listener.session import Session
 from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
-from mailwake.rewrite.html_scanner import scan
 from mailwake.rewrite.plan import make_plan
 from mailwake.service.parts import preparation_settings
 from mailwake.smtp.envelope import Envelope

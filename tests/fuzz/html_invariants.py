@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from selectolax.lexbor import LexborHTMLParser
 
+from mailwake.html.scanner import scan
 from mailwake.rewrite import html_links, open_pixel
 from mailwake.rewrite.edits import Purpose, chosen
 from mailwake.rewrite.found_links import LinkCollector
-from mailwake.rewrite.html_scanner import scan
 from mailwake.rewrite.settings import RewriteSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mailwake.rewrite.html_tags import HtmlScan
+    from mailwake.html.tags import HtmlScan
 
 EXCLUDED = re.compile(
     # The content of a template is a document of its own, into which CSS selectors do not look; its links count here.

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from benchmarks.corpus import with_line_ends
 
+from mailwake.html.scanner import scan
 from mailwake.message.mime_tree import parse
 from mailwake.rewrite.edits import Purpose, chosen
-from mailwake.rewrite.html_scanner import scan
 from mailwake.rewrite.per_recipient import render
 from mailwake.rewrite.plan import MessagePlan, RewriteSettings, make_plan
 

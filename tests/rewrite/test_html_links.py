@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from mailwake.html.scanner import scan
 from mailwake.rewrite.edits import Purpose, chosen, pieces
 from mailwake.rewrite.found_links import LinkCollector, PlannedLink
 from mailwake.rewrite.html_links import find
-from mailwake.rewrite.html_scanner import scan
 from mailwake.rewrite.settings import DEFAULT_SETTINGS, RewriteSettings
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mailwake.rewrite.html_scanner import scan
+from mailwake.html.scanner import scan
 from mailwake.rewrite.open_pixel import body_edits, end_position, start_position
 
 

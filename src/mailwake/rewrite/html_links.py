@@ -6,16 +6,18 @@ import re
 from heapq import merge
 from typing import TYPE_CHECKING
 
-from mailwake.rewrite import character_references, html_grammar, macros
+from mailwake.html import character_references
+from mailwake.html import grammar as html_grammar
+from mailwake.html.tags import link_tag
+from mailwake.rewrite import macros
 from mailwake.rewrite.edits import Edit, Purpose
 from mailwake.rewrite.found_links import NO_OPTIONS, LinkCollector, Options, click_edit
-from mailwake.rewrite.html_tags import link_tag
 from mailwake.rewrite.link_target import host_of, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from mailwake.rewrite.html_tags import HtmlScan, LinkTag
+    from mailwake.html.tags import HtmlScan, LinkTag
     from mailwake.rewrite.settings import RewriteSettings
 
 # The place of each in `Options`.

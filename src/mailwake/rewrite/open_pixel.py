@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mailwake.rewrite import html_grammar as grammar
+from mailwake.html import grammar
 from mailwake.rewrite.edits import (
     AMP_INITIAL_OPEN_SLOT,
     AMP_OPEN_SLOT,
@@ -18,7 +18,7 @@ from mailwake.rewrite.pre_header import end_of_pre_header
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mailwake.rewrite.html_tags import HtmlScan
+    from mailwake.html.tags import HtmlScan
 
 _MARKUP = (b'<img src="', b'" alt="" width="1" height="1" border="0">')
 # AMP for Email has no `img`, and no `amp-pixel` either; `amp-img` needs its size and an https source.

@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mailwake.html.scanner import scan
 from mailwake.rewrite import html_links, macros, open_pixel, text_links
 from mailwake.rewrite.body_template import Base64Body, BodyTemplate, PlainBody
 from mailwake.rewrite.charsets import LeftAlone, WorkingText, back_to_charset, working_text
 from mailwake.rewrite.edits import Edit, Purpose, chosen
-from mailwake.rewrite.html_scanner import scan
 from mailwake.rewrite.quoted_printable import QuotedPrintableBody, from_encoded, from_text
 from mailwake.rewrite.transfer_encoding import Encoding, decode, encoding_of
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from mailwake.rewrite import html_grammar as grammar
-from mailwake.rewrite.raw_text import end_of_raw_text
+from mailwake.html import grammar
+from mailwake.html.raw_text import end_of_raw_text
 
 _BLANK = re.compile(rb"(?:[\t\n\f\r ]++|<!--(?:-?>|(?:[^-]++|-(?!-!?>))*+--!?>)|<(?:!(?!--)|\?)[^>]*+>)*+")
 _HIDDEN = re.compile(

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from benchmarks.link_lists import by_lexbor, found
 
-from mailwake.rewrite.html_scanner import scan
-from mailwake.rewrite.tree_construction import TreeConstruction, scan_as_parser
+from mailwake.html.scanner import scan
+from mailwake.html.tree_construction import TreeConstruction, scan_as_parser
 
 
 @pytest.mark.parametrize(

@@ -11,13 +11,12 @@ import codecs
 import re
 from typing import TYPE_CHECKING
 
-from mailwake.rewrite import body_mode, foreign_content, head_modes, table_modes
-from mailwake.rewrite import html_grammar as grammar
-from mailwake.rewrite.formatting_elements import FormattingElements
-from mailwake.rewrite.html_tags import HtmlScan, Tag, attributes, is_self_closing, link_tag_from_attributes
-from mailwake.rewrite.insertion_mode import OTHER, kind_of_text
-from mailwake.rewrite.open_elements import Element, OpenElements, TooMuchWork
-from mailwake.rewrite.raw_text import end_of_raw_text
+from mailwake.html import body_mode, foreign_content, grammar, head_modes, table_modes
+from mailwake.html.formatting_elements import FormattingElements
+from mailwake.html.insertion_mode import OTHER, kind_of_text
+from mailwake.html.open_elements import Element, OpenElements, TooMuchWork
+from mailwake.html.raw_text import end_of_raw_text
+from mailwake.html.tags import HtmlScan, Tag, attributes, is_self_closing, link_tag_from_attributes
 
 if TYPE_CHECKING:
     from re import Match
@@ -43,7 +42,7 @@ _MIN_STEPS = 100_000
 
 
 def scan_as_parser(document: bytes) -> HtmlScan:
-    """The same as `html_scanner.scan` for a document in which it matters which elements are open."""
+    """The same as `scanner.scan` for a document in which it matters which elements are open."""
     tree = TreeConstruction(document)
     tree.run()
     return tree.found

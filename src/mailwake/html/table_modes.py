@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mailwake.rewrite import body_mode, head_modes
-from mailwake.rewrite.insertion_mode import OTHER, SPACE, InsertionMode
-from mailwake.rewrite.open_elements import TABLE_SCOPE, Element
+from mailwake.html import body_mode, head_modes
+from mailwake.html.insertion_mode import OTHER, SPACE, InsertionMode
+from mailwake.html.open_elements import TABLE_SCOPE, Element
 
 if TYPE_CHECKING:
-    from mailwake.rewrite.html_tags import Tag
-    from mailwake.rewrite.tree_construction import TreeConstruction
+    from mailwake.html.tags import Tag
+    from mailwake.html.tree_construction import TreeConstruction
 
 _SECTIONS = (b"tbody", b"tfoot", b"thead")
 _CELLS = (b"td", b"th")

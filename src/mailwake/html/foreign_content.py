@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mailwake.rewrite.html_tags import attributes
-from mailwake.rewrite.open_elements import Element
+from mailwake.html.open_elements import Element
+from mailwake.html.tags import attributes
 
 if TYPE_CHECKING:
-    from mailwake.rewrite.html_tags import Tag
-    from mailwake.rewrite.tree_construction import TreeConstruction
+    from mailwake.html.tags import Tag
+    from mailwake.html.tree_construction import TreeConstruction
 
 _BREAKOUT = frozenset(
     b"b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing menu meta "

@@ -5,10 +5,10 @@ Finds what an HTML5 parser finds as `a[href]` and `area[href]`, without building
 
 from __future__ import annotations
 
-from mailwake.rewrite import html_grammar as grammar
-from mailwake.rewrite.html_tags import HtmlScan, link_tag
-from mailwake.rewrite.raw_text import end_of_raw_text
-from mailwake.rewrite.tree_construction import scan_as_parser
+from mailwake.html import grammar
+from mailwake.html.raw_text import end_of_raw_text
+from mailwake.html.tags import HtmlScan, link_tag
+from mailwake.html.tree_construction import scan_as_parser
 
 
 def scan(document: bytes) -> HtmlScan:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mailwake.rewrite.html_tags import Tag
-    from mailwake.rewrite.tree_construction import TreeConstruction
+    from mailwake.html.tags import Tag
+    from mailwake.html.tree_construction import TreeConstruction
 
 SPACE, NUL, OTHER = "space", "nul", "other"
 """The kinds of text: white space opens no element, NUL is dropped, anything else shows that the body has begun."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from mailwake.rewrite import html_grammar as grammar
+from mailwake.html import grammar
 
 if TYPE_CHECKING:
     from re import Match
@@ -70,7 +70,7 @@ class HtmlScan:
 
 
 def link_tag(match: Match[bytes], *, conditional: bool = False) -> LinkTag:
-    """The tag that `html_grammar.NEXT` or `VML_OR_LINK` matched."""
+    """The tag that `grammar.NEXT` or `VML_OR_LINK` matched."""
     name_start, name_end = match.span(1)
     for group in (3, 4, 5):
         start, end = match.span(group)

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mailwake.rewrite import head_modes
-from mailwake.rewrite.insertion_mode import NUL, OTHER, InsertionMode
-from mailwake.rewrite.open_elements import BUTTON_SCOPE, HEADINGS, LIST_ITEM_SCOPE, Element
+from mailwake.html import head_modes
+from mailwake.html.insertion_mode import NUL, OTHER, InsertionMode
+from mailwake.html.open_elements import BUTTON_SCOPE, HEADINGS, LIST_ITEM_SCOPE, Element
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mailwake.rewrite.html_tags import Tag
-    from mailwake.rewrite.tree_construction import TreeConstruction
+    from mailwake.html.tags import Tag
+    from mailwake.html.tree_construction import TreeConstruction
 
     Rule = Callable[[TreeConstruction, Tag], None]
 

@@ -10,7 +10,7 @@ import html5lib
 import pytest
 from benchmarks.link_lists import by_html5lib, by_lexbor
 
-from mailwake.rewrite.character_references import decode
+from mailwake.html.character_references import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable

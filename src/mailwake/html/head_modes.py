@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mailwake.rewrite.insertion_mode import SPACE, InsertionMode
-from mailwake.rewrite.open_elements import IMPLIED_END_THOROUGHLY, Element
+from mailwake.html.insertion_mode import SPACE, InsertionMode
+from mailwake.html.open_elements import IMPLIED_END_THOROUGHLY, Element
 
 if TYPE_CHECKING:
-    from mailwake.rewrite.html_tags import Tag
-    from mailwake.rewrite.tree_construction import TreeConstruction
+    from mailwake.html.tags import Tag
+    from mailwake.html.tree_construction import TreeConstruction
 
 _EMPTY = frozenset((b"base", b"basefont", b"bgsound", b"link", b"meta"))
 _RAW_TEXT = frozenset((b"title", b"noframes", b"style", b"script"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailwake.rewrite import html_grammar as grammar
+from mailwake.html import grammar
 
 
 def end_of_raw_text(document: bytes, name: bytes, position: int) -> int:

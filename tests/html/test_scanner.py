@@ -9,8 +9,8 @@ import pytest
 from benchmarks.link_lists import by_html5lib, by_lexbor, found, without_copies
 from tests.rewrite.growth import grows_with_length
 
+from mailwake.html.scanner import scan
 from mailwake.rewrite.charsets import LeftAlone, working_text
-from mailwake.rewrite.html_scanner import scan
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mailwake.rewrite.open_elements import SCOPE, SPECIAL, Element
+from mailwake.html.open_elements import SCOPE, SPECIAL, Element
 
 if TYPE_CHECKING:
-    from mailwake.rewrite.open_elements import OpenElements
+    from mailwake.html.open_elements import OpenElements
 
 _MOST_ALIKE = 3
 _OUTER_LOOPS, _INNER_LOOPS = 8, 3
