@@ -62,7 +62,7 @@ def question(
         sender=sender,
         recipients=[recipient],
         recipient=recipient if PHASES[phase].once == "recipient" else "",
-        content=content if phase in (Phase.DATA_SPOOL, Phase.EACH_RCPT) else b"",
+        content=content if phase in (Phase.DATA, Phase.DATA_SPOOL, Phase.EACH_RCPT) else b"",
         message_id="0001abcd",
         peer="192.0.2.7:40123",
         listener="127.0.0.1:2525",

@@ -91,7 +91,7 @@ CASES = [
         Case(name, message=GIVEN)
         for name in ("print", "core", "missing", "require", "expand_macro", "momentums_operators")
     ),
-    Case("validate_data_has_the_message", Phase.DATA_SPOOL, message={**GIVEN, "order": "data spool"}),
+    Case("validate_data_has_the_message", Phase.DATA, message={**GIVEN, "seen": "black friday"}),
 ]
 
 
@@ -159,6 +159,7 @@ def test_print_is_one_line_in_the_log(implementation: str) -> None:
         (Phase.AUTH, "auth alice"),
         (Phase.MAILFROM, "mailfrom ann@shop.example"),
         (Phase.RCPTTO, "rcptto bob@gmail.example bob@gmail.example"),
+        (Phase.DATA, "data ann@shop.example"),
         (Phase.DATA_SPOOL, "data_spool ann@shop.example"),
         (Phase.EACH_RCPT, "each bob@gmail.example"),
     ],

@@ -127,7 +127,7 @@ def test_nonsense(tmp_path: Path, returned: str, said: str, implementation: str)
 @pytest.mark.parametrize("phase", Phase)
 def test_an_error_names_script_line_and_phase(tmp_path: Path, phase: Phase, implementation: str) -> None:
     policy = load(tmp_path, script("\n  error('went wrong')", phase), implementation)
-    asked = question(Phase.DATA_SPOOL if phase is Phase.DATA else phase)
+    asked = question(phase)
     with pytest.raises(PolicyError) as caught:
         policy.ask(asked)
     assert str(caught.value) == f"policy.lua:4: {phase}: went wrong"

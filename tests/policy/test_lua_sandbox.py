@@ -238,6 +238,32 @@ def test_text_that_is_larger_than_the_room_for_it(tmp_path: Path, implementation
     assert tested.ask(question()) is CONT
 
 
+HUGE = {
+    "a header field": ("kept = msg:header('X-Huge')", "more than memory_limit leaves room for"),
+    "a name that is quoted": ("msg:header(('a b'):rep(300000), 'x')", "is no name of a header field"),
+    "a value": ("msg:header('X-A', ('x'):rep(900000))", "may have 100000 bytes"),
+    "a chunk": ("local s = '' loadstring('return ' .. ('!'):rep(999999))", "a chunk may have 1000000 bytes"),
+    "a variable": ("vctx:set(1, 'a', ('x'):rep(2000000))", "context variables may hold"),
+    "a text": ("vctx:set_code(550, ('x'):rep(2000000))", ""),
+}
+
+
+@pytest.mark.parametrize("name", HUGE)
+def test_what_is_huge_does_not_end_the_process(tmp_path: Path, name: str, implementation: str) -> None:
+    body, problem = HUGE[name]
+    tested = policy(tmp_path, body, implementation, memory_limit=3 << 20)
+    asked = question(content=b"X-Huge: " + b"x" * (40 << 20) + b"\r\n\r\n")
+    if problem:
+        with pytest.raises(PolicyError, match=problem) as caught:
+            tested.ask(asked)
+        assert len(str(caught.value)) < 1000
+    else:
+        tested.ask(asked)
+    if name != "a header field":
+        return
+    assert policy(tmp_path, "msg:text()", implementation).ask(asked) is CONT
+
+
 def test_garbage_is_no_memory_in_use(tmp_path: Path, implementation: str) -> None:
     body = "for i = 1, 300 do local s = ('x'):rep(10000) .. i end"
     tested = policy(tmp_path, body, implementation, memory_limit=1 << 20)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mailwake.policy.validation import Question
 
 _MESSAGE = 1  # as in lua_momentum.lua: ECMESS_CTX_MESS and VCTX_MESS
+_MOST_OCTETS_IN_A_VALUE = 100_000
 _PARTS = ("all", "localpart", "user", "detail", "domain", "name")
 
 
@@ -68,7 +69,7 @@ class LuaApi:
         except UnicodeDecodeError:
             return b"context variables are text in UTF-8; name or value of '%b' is not" % name[:100]
         except ContextFull as error:
-            return str(error).encode()
+            return _reason(error)
         return None
 
     def context_delete(self, which: int, name: bytes) -> int:
@@ -82,17 +83,19 @@ class LuaApi:
         """One more of what `header`, `address_header` or `text` found; the first has the number 1."""
         return self._found[int(index) - 1]
 
-    def header(self, name: bytes) -> tuple[int, bytes | None]:
+    def header(self, name: bytes) -> tuple[int | None, bytes | None]:
         """How many values the fields of that name have, and the first."""
         return self._all([decoded_value(value) for value in self._message.header_octets(_latin(name))])
 
     def set_header(self, name: bytes, value: bytes, mode: bytes) -> bytes | None:
         """Change the header; "" as the value takes the field away, as in Momentum."""
+        if len(value) > _MOST_OCTETS_IN_A_VALUE:
+            return b"the value of a header field may have %d bytes" % _MOST_OCTETS_IN_A_VALUE
         chosen = cast("HeaderMode", mode.decode() if value else "delete")
         try:
             self._message.set_header(_latin(name), encoded_value(value), chosen)
         except ValueError as error:
-            return str(error).encode("utf-8", "replace")
+            return _reason(error)
         return None
 
     def address_header(self, name: bytes, part: bytes) -> tuple[int | None, bytes | None]:
@@ -105,11 +108,7 @@ class LuaApi:
 
     def text(self) -> tuple[int | None, bytes | None]:
         """How many text parts the message has, and the first."""
-        parts = text_parts(self._message.content)
-        size = sum(map(len, parts))
-        if size > self._room():
-            return None, b"the text of the message, %d bytes, is more than memory_limit leaves room for" % size
-        return self._all(parts)
+        return self._all(text_parts(self._message.content))
 
     def fact(self, name: bytes) -> bytes:
         """What the envelope says: an attribute of the message that is text."""
@@ -151,10 +150,13 @@ class LuaApi:
         try:
             refuse(**{name: value for name, value in given.items() if value is not None})
         except (MailwakeError, ValueError) as error:
-            return str(error).encode("utf-8", "replace")
+            return _reason(error)
         return None
 
-    def _all(self, found: Sequence[bytes]) -> tuple[int, bytes | None]:
+    def _all(self, found: Sequence[bytes]) -> tuple[int | None, bytes | None]:
+        size = sum(map(len, found))
+        if size > self._room():
+            return None, b"what was found, %d bytes, is more than memory_limit leaves room for" % size
         self._found = found
         return len(found), found[0] if found else None
 
@@ -171,6 +173,11 @@ class LuaApi:
     def _message(self) -> Message:
         assert self._asked.message is not None, "lua_momentum.lua looks first"
         return self._asked.message
+
+
+def _reason(error: Exception) -> bytes:
+    # Cut, since it may quote what the script gave, and must find room.
+    return str(error)[:500].encode("utf-8", "replace")
 
 
 def _latin(name: bytes) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from mailwake.policy.lua_api import LuaApi
 from mailwake.policy.lua_runtime import LuaLimits, LuaRuntime
@@ -23,8 +23,6 @@ MEMORY_LIMIT = 64 << 20
 
 _CONT, _DONE, _NONSENSE, _ERROR = 1, 2, 0, -1
 _LETTERS = {"message": "m", "accept": "a", "context": "c"}
-# Momentum asks validate_data when the message has come; our phase of that name is before it.
-_CALLED_IN = {Phase.DATA: Phase.DATA_SPOOL}
 # Momentum calls these besides; they are for queues, which are the mail server's behind us.
 _OF_MOMENTUM = ("validate_set_binding", "validate_rcptto_list", "validate_rcptto_list_final")
 _NEVER_CALLED = ("validate_dealloc",)
@@ -36,14 +34,6 @@ class LuaPolicyError(PolicyError):
     def __init__(self, text: str, where: str) -> None:
         super().__init__(text)
         self.where = where
-
-
-class _Function(NamedTuple):
-    """One function of the script."""
-
-    phase: Phase
-    """As it is named."""
-    call: Callable[..., Any]
 
 
 class LuaPolicy:
@@ -72,6 +62,7 @@ class LuaPolicy:
         self._implementation = implementation
         self._source = _read(path)
         self._phase = "load"
+        self._functions: dict[Phase, Callable[..., Any]] = {}
         self._load()
         self.phases = frozenset(self._functions)
 
@@ -79,29 +70,23 @@ class LuaPolicy:
         """CONT or DONE, as the script's function for the phase returned. Raises PolicyError."""
         if self._is_spent or self._runtime.is_full():
             self._load()
-        context = question.context
-        if context.tracing:
-            context.origin = self._origin
-        verdict = CONT
+        if question.context.tracing:
+            question.context.origin = self._origin
+        self._phase = question.phase
         self._api.ask_about(question)
         try:
-            for function in self._functions[question.phase]:
-                verdict = self._answer(function, question)
-                if context.reply is not None:
-                    break
+            return self._answer(question)
         finally:
             self._api.ask_about(None)
-        return verdict
 
     def where(self, error: BaseException) -> str:
         """The line of the script in which an error came up, as `policy.lua:7`."""
         return error.where if isinstance(error, LuaPolicyError) else self.name
 
-    def _answer(self, function: _Function, question: Question) -> Verdict:
-        self._phase = function.phase
+    def _answer(self, question: Question) -> Verdict:
         argument = question.argument.encode("utf-8", "surrogateescape")
         try:
-            answer = function.call(argument, question.context.tracing)
+            answer = self._functions[question.phase](argument, question.context.tracing)
         except self._runtime.error as error:
             self._is_spent = True
             answer = _ERROR, str(error).encode(), self.name.encode()
@@ -109,14 +94,14 @@ class LuaPolicy:
             return CONT
         if answer == _DONE:
             return DONE
-        raise self._error(function.phase, *answer)
+        raise self._error(question.phase, *answer)
 
-    def _error(self, phase: str, kind: int, text: bytes, where: bytes = b"") -> LuaPolicyError:
+    def _error(self, phase: str, kind: int, text: bytes, where: bytes = b"", *out_of_memory: bool) -> LuaPolicyError:
         said = text.decode("utf-8", "replace")
         if kind == _NONSENSE:
             wanted = "return msys.core.VALIDATE_CONT or msys.core.VALIDATE_DONE"
             return LuaPolicyError(f"{self.name}: {phase} returned {said}; {wanted}", self.name)
-        self._is_spent = self._is_spent or bool(self._runtime.host[b"out_of_memory"])
+        self._is_spent = self._is_spent or any(out_of_memory)
         line, said = self._line(said, where.decode("utf-8", "replace"))
         return LuaPolicyError(f"{line}: {phase}: {said}", line)
 
@@ -140,15 +125,14 @@ class LuaPolicy:
             raise PolicyError(f"{self._path.parent / line}: {said}; correct the policy")
         self._functions = self._entries(sorted(text.decode("utf-8", "replace").split()))
 
-    def _entries(self, names: list[str]) -> dict[Phase, list[_Function]]:
+    def _entries(self, names: list[str]) -> dict[Phase, Callable[..., Any]]:
         for name in names:
             self._check_name(name)
-        entries: dict[Phase, list[_Function]] = {}
+        entries: dict[Phase, Callable[..., Any]] = {}
         for phase, facts in PHASES.items():
             if phase in names:
                 order = "".join(_LETTERS.get(argument, "s") for argument in facts.arguments)
-                call = self._runtime.host[b"entry"](phase.encode(), order.encode())
-                entries.setdefault(_CALLED_IN.get(phase, phase), []).append(_Function(phase, call))
+                entries[phase] = self._runtime.host[b"entry"](phase.encode(), order.encode())
         if not entries:
             raise PolicyError(f"{self._path}: has no function for any phase; the phases are {', '.join(Phase)}")
         return entries

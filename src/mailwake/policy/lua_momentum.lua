@@ -81,6 +81,7 @@ local function with_message()
 end
 -- An array of what Python has found; most often there is one value or none, which comes with the count.
 local function array(count, first)
+  if not count then error(first, 3) end
   local values = { first }
   for index = 2, count do
     guard(CHEAP)
@@ -109,7 +110,10 @@ function msg.header(_, name, value, mode)
   name = text("the name of a header field", name)
   with_message()
   guard(DEAR)
-  if value == nil then return array(api.header(name)) end
+  if value == nil then
+    local values = array(api.header(name))
+    return values
+  end
   if mode ~= nil and mode ~= "replace" and mode ~= "append" and mode ~= "prepend" then
     error("the mode must be 'replace', 'append' or 'prepend', not " .. tostring(mode), 2)
   end
@@ -126,18 +130,15 @@ function msg.address_header(_, name, part)
   name, part = text("the name of a header field", name), text("the part of an address", part or "all")
   with_message()
   guard(DEAR)
-  local count, first = api.address_header(name, part)
-  if not count then error(first, 2) end
-  return array(count, first)
+  local values = array(api.address_header(name, part)) -- no tail call: an error counts the levels
+  return values
 end
 function msg.text(_, value)
   with_message()
   if value ~= nil then error("mailwake does not replace a message's body; msg:text() reads it", 2) end
   guard(DEAR)
-  local count, first = api.text()
-  if not count then error(first, 2) end
-  local parts = array(count, first)
-  if count > 1 then return parts end
+  local parts = array(api.text())
+  if #parts > 1 then return parts end
   return parts[1] or ""
 end
 function msg.mailfrom(_, value)
@@ -300,12 +301,12 @@ function host.entry(phase, order)
     msac = function(value) return mod[phase](mod, message_object, value, accept, context_object) end,
   }
   local call, has_message = calls[order], order:sub(1, 1) == "m"
-  -- 1: go on; 2: done; 0 and a text: nonsense; -1, a text and where: an error.
+  -- 1: go on; 2: done; 0 and a text: nonsense; -1, a text, where, and whether memory ran out: an error.
   return function(value, tracing)
     host.phase, host.has_message = phase, has_message
     host.reset(tracing)
     local well, result, where = host.call(call, value)
-    if not well then return -1, result, where end
+    if not well then return -1, result, where, host.out_of_memory end
     if result == nil or result == CONT then return CONT end
     if result == DONE then return DONE end
     local kind = type(result)

@@ -201,6 +201,7 @@ function G.load(text, chunk_name)
     text = concat(pieces)
   end
   if type(text) ~= "string" then error("load needs the text of a chunk", 2) end
+  if #text > 1000000 then error("a chunk may have 1000000 bytes", 2) end
   host.guard(10)
   local translated = settings.translate(text)
   return host.compile(translated, "=" .. tostring(chunk_name or "(load)"):gsub("^[=@]", ""))

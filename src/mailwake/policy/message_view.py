@@ -84,7 +84,7 @@ class Message:
         ValueError for a name that is none, and for a value with a line break, which could start another field.
         """
         if not _FIELD_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no name of a header field")
+            raise ValueError(f"{name[:100]!r} is no name of a header field")
         if "\r" in value or "\n" in value or "\0" in value:
             raise ValueError(f"the value of {name} has a line break or NUL in it")
         self.changed = True
