@@ -181,6 +181,53 @@ def test_the_instruction_limit_ends(tmp_path: Path, name: str, implementation: s
     assert error_of(tested) == text, "the next call has its own count"
 
 
+OUTSIDE = {
+    "methods of strings": """
+        for name in pairs(string) do string[name] = function() while true do end end end
+        return 'nonsense'""",
+    "the module's table": """
+        setmetatable(mod, {__index = function() while true do end end})
+        mod.validate_data_spool_each_rcpt = nil
+        error('set')""",
+    "an error that shows itself": "error(setmetatable({}, {__tostring = function() while true do end end}))",
+    "a table that is returned": "return setmetatable({}, {__eq = function() while true do end end})",
+    "the stack's end": """
+        local function deeper() pcall(msg.rcptto, msg) msg:header('Subject') return 1 + deeper() end
+        deeper()""",
+    "the stack's end in pcall": """
+        local function deeper() pcall(msg.header, msg, 'Subject') return 1 + deeper() end
+        while true do pcall(deeper) end""",
+    "many arguments": "print(unpack({}, 1, 7000)) print(unpack({}, 1, 1e8))",
+    "a position far away": "table.insert({1, 2}, -1e9, 1)",
+    "repeating nothing": "while true do local s = (''):rep(1e9) end",
+    "finishing what is to be closed": "while true do for i = 1, 1e9 do end end",
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_no_code_of_the_script_runs_where_no_limit_holds(tmp_path: Path, name: str, implementation: str) -> None:
+    tested = policy(tmp_path, OUTSIDE[name], implementation)
+    start = time.process_time()
+    for _ in range(3):
+        error_of(tested)
+    assert time.process_time() - start < 3
+
+
+@pytest.mark.parametrize(
+    "top",
+    [
+        "setmetatable(mod, {__index = function() while true do end end})",
+        "setmetatable(mod, {__pairs = function() while true do end end})",
+        "string.sub = function() while true do end end string.match = string.sub string.gsub = string.sub",
+        "setmetatable(_G, {__index = function() while true do end end, __newindex = function() error('x') end})",
+    ],
+)
+def test_loading_runs_nothing_unbounded(tmp_path: Path, top: str, implementation: str) -> None:
+    path = tmp_path / "policy.lua"
+    path.write_text(f"local mod = {{}}\nfunction mod:validate_data() end\n{top}\nmsys.registerModule('x', mod)")
+    assert LuaPolicy(path, log=Printed().logger(), implementation=implementation).phases
+
+
 LONG = {
     "insertions at the front": "local t = {} for i = 1, 3e5 do t[i] = i end while true do table.insert(t, 1, 1) end",
     "large strings": "local s = ('x'):rep(5e6) while true do pcall(function() local n = #s:upper() end) end",

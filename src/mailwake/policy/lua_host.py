@@ -87,7 +87,7 @@ class LuaPolicy:
         argument = question.argument.encode("utf-8", "surrogateescape")
         try:
             answer = self._functions[question.phase](argument, question.context.tracing)
-        except self._runtime.error as error:
+        except Exception as error:  # Lua has given up, or what stands between: nothing can be said of its state
             self._is_spent = True
             answer = _ERROR, str(error).encode(), self.name.encode()
         if answer == _CONT:

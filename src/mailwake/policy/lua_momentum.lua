@@ -3,7 +3,8 @@
 local host, api, settings = ...
 local G, guard, here = host.globals, host.guard, host.here
 local error, type, tostring, tonumber, setmetatable, format = error, type, tostring, tonumber, setmetatable, string.format
-local concat, select, pairs = table.concat, select, pairs
+local concat, select, pairs, next, rawget = table.concat, select, pairs, next, rawget
+local match, gmatch, gsub, sub, sort = string.match, string.gmatch, string.gsub, string.sub, table.sort
 
 local MESS, CONN, CONT, DONE = 1, 2, 1, 2
 local CHEAP, DEAR = 0.02, 0.5 -- what a call counts for, in thousands of instructions
@@ -95,7 +96,7 @@ local function only_read(what, value)
   end
 end
 local function address_part(address, flag)
-  local ip, port = address:match("^%[?(.-)%]?:(%d+)$")
+  local ip, port = match(address, "^%[?(.-)%]?:(%d+)$")
   if flag == nil or flag == "all" then return address end
   if flag == "ip" then return ip or address end
   if flag == "port" then return port or "" end
@@ -195,7 +196,7 @@ end
 function vctx.disconnect(_, code, reason) refused(api.disconnect, code, reason) end
 
 local accept_fields = {}
-for field in ("remote_addr local_addr remote_ip remote_port listener ehlo_domain auth_user tls"):gmatch("%S+") do
+for field in gmatch("remote_addr local_addr remote_ip remote_port listener ehlo_domain auth_user tls", "%S+") do
   accept_fields[field] = true
 end
 local missing_of_accept = missing("accept.")
@@ -220,7 +221,7 @@ msys.core = setmetatable(core, { __metatable = false, __index = missing("msys.co
 msys.extended = open_module("msys.extended")
 G.msys = setmetatable(msys, { __metatable = false, __index = missing("msys.") })
 local modules = { msys = msys, ["msys.core"] = core, string = G.string, table = G.table, math = G.math }
-for each in ("message vctx ac message_routing"):gmatch("%S+") do
+for each in gmatch("message vctx ac message_routing", "%S+") do
   local of = open_module("msys.extended." .. each)
   msys.extended[each], modules["msys.extended." .. each] = of, of
 end
@@ -230,9 +231,9 @@ function G.require(wanted)
   if found then return found end
   local names = {}
   for each in pairs(modules) do
-    if each:match("^msys") then names[#names + 1] = each end
+    if match(each, "^msys") then names[#names + 1] = each end
   end
-  table.sort(names)
+  sort(names)
   error(format("mailwake has no module %s; it has %s", tostring(wanted), concat(names, ", ")), 2)
 end
 
@@ -248,8 +249,8 @@ end
 function msys.expandMacro(value)
   value = text("the text", value)
   local contexts = { vctx_mess = MESS, vctx_conn = CONN }
-  return (value:gsub("%%{([^}]*)}", function(macro)
-    local context, key = macro:match("^(vctx_%a+):(.+)$")
+  return (gsub(value, "%%{([^}]*)}", function(macro)
+    local context, key = match(macro, "^(vctx_%a+):(.+)$")
     if not contexts[context] then error(format("mailwake has no macro %%{%s}", macro), 4) end
     guard(CHEAP)
     return api.context_get(contexts[context], key) or ""
@@ -260,7 +261,7 @@ function G.print(...)
   local shown = {}
   for index = 1, select("#", ...) do shown[index] = tostring((select(index, ...))) end
   guard(2)
-  api.print(concat(shown, "\t"):sub(1, 2000))
+  api.print(sub(concat(shown, "\t"), 1, 2000))
 end
 
 -- What the host calls.
@@ -278,14 +279,14 @@ function host.load(source_text)
   if not well then return false, result, where end
   local mod = host.mod
   if not mod then return false, "registers no module: end it with msys.registerModule(\"NAME\", mod)" end
-  if type(mod.init) == "function" then
+  if type(rawget(mod, "init")) == "function" then
     host.phase = "init"
     well, result, where = host.call(function() return mod:init() end)
     if not well then return false, result, where end
     if result == false then return false, "init() returned false" end
   end
   local names = {}
-  for key, value in pairs(mod) do -- their functions: which of them are phases is the host's to say
+  for key, value in next, mod do -- their functions: which of them are phases is the host's to say
     if type(key) == "string" and type(value) == "function" then names[#names + 1] = key end
   end
   return true, concat(names, " ")
@@ -300,7 +301,7 @@ function host.entry(phase, order)
     mac = function() return mod[phase](mod, message_object, accept, context_object) end,
     msac = function(value) return mod[phase](mod, message_object, value, accept, context_object) end,
   }
-  local call, has_message = calls[order], order:sub(1, 1) == "m"
+  local call, has_message = calls[order], sub(order, 1, 1) == "m"
   -- 1: go on; 2: done; 0 and a text: nonsense; -1, a text, where, and whether memory ran out: an error.
   return function(value, tracing)
     host.phase, host.has_message = phase, has_message
@@ -310,7 +311,7 @@ function host.entry(phase, order)
     if result == nil or result == CONT then return CONT end
     if result == DONE then return DONE end
     local kind = type(result)
-    if kind == "string" then return 0, format("%q", result:sub(1, 60)) end
+    if kind == "string" then return 0, format("%q", sub(result, 1, 60)) end
     return 0, (kind == "number" or kind == "boolean") and tostring(result) or "a " .. kind
   end
 end

@@ -1,5 +1,7 @@
 -- What a policy script may reach, and what ends it. Runs once a runtime, before the script; everything that the script
 -- must not have (debug, the real _G, Python's functions) stays in locals of this file and of lua_momentum.lua.
+-- Methods of strings are the script's to replace, and so are metamethods of its tables: what runs while the script does
+-- not must use neither, as no limit holds there.
 local settings = ...
 local name, ticks, most_kilobytes = settings.name, settings.ticks, settings.kilobytes
 local source = "=" .. name
@@ -8,8 +10,8 @@ local error, type, tostring, tonumber, rawget, rawset = error, type, tostring, t
 local pairs, ipairs, select, setmetatable = pairs, ipairs, select, setmetatable
 local pcall, xpcall, getinfo, sethook = pcall, xpcall, debug.getinfo, debug.sethook
 local collect, create, resume, setfenv = collectgarbage, coroutine.create, coroutine.resume, setfenv
-local compile_text, concat = loadstring or load, table.concat
-local clock, byte, find, format, rep = os.clock, string.byte, string.find, string.format, string.rep
+local compile_text, concat, insert = loadstring or load, table.concat, table.insert
+local clock, byte, gsub, find, format, rep = os.clock, string.byte, string.gsub, string.find, string.format, string.rep
 
 -- Hooks are not called in compiled traces: a loop that was compiled could not be ended.
 if jit then jit.off() end
@@ -204,7 +206,7 @@ function G.load(text, chunk_name)
   if #text > 1000000 then error("a chunk may have 1000000 bytes", 2) end
   host.guard(10)
   local translated = settings.translate(text)
-  return host.compile(translated, "=" .. tostring(chunk_name or "(load)"):gsub("^[=@]", ""))
+  return host.compile(translated, (gsub("=" .. tostring(chunk_name or "(load)"), "^=[=@]", "=")))
 end
 G.loadstring = G.load
 function G.collectgarbage(option)
@@ -234,18 +236,25 @@ function G.string.rep(text, count, separator)
       collect()
       if size / 1024 + collect("count") > most_kilobytes then
         ended, host.out_of_memory = format("used more than %d bytes of memory", settings.memory), true
-        error(ended, 0)
       end
     end
-    left = left - size / 1e4 -- it is one instruction that can take long
+    left = left - (size + count) / 1e4 -- it is one instruction that can take long
+    if ended or left <= 0 then over() end
   end
   return rep(text, count, separator)
 end
 local of_strings = getmetatable("")
 of_strings.__index, of_strings.__metatable = G.string, false
 
-G.table = members(table, "concat insert maxn move remove sort unpack pack")
+G.table = members(table, "concat maxn remove sort unpack pack")
 G.table.unpack = G.unpack
+function G.table.insert(t, ...)
+  local position = ...
+  if select("#", ...) == 2 and type(position) == "number" and not (position >= 1) then
+    error("bad argument #2 to 'insert' (position out of bounds)", 2) -- Lua 5.1 would walk there
+  end
+  return insert(t, ...)
+end
 G.table.getn = function(t) return #t end
 function G.table.foreach(t, f)
   for key, value in pairs(t) do
