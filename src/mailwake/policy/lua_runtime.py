@@ -22,7 +22,8 @@ RUNTIMES = ("luajit21", "lua51", "lua54")
 """Of lupa, the first that is there is used; Momentum's own is LuaJIT 2, whose language is that of 5.1."""
 RESERVE = 16 << 20
 """Octets between the limit and where allocations fail."""
-_SECONDS = 1.0  # of processor time in one call, for long calls into Lua's library
+_LEAST_SECONDS = 0.25
+_SECONDS = 1e-7  # for each instruction of the limit: many times what one takes
 _TICK = 1000  # instructions between two looks at the limits
 
 
@@ -33,6 +34,8 @@ class LuaLimits:
         self.instructions = instructions
         self.memory = memory
         """Octets, with what the script keeps from call to call."""
+        self.seconds = max(_LEAST_SECONDS, instructions * _SECONDS)
+        """Of processor time, for calls into Lua's library, which take one instruction however long they run."""
 
 
 class LuaRuntime:
@@ -56,7 +59,7 @@ class LuaRuntime:
             b"instructions": limits.instructions,
             b"ticks": max(1, limits.instructions // _TICK),
             b"tick": min(_TICK, limits.instructions),
-            b"seconds": _SECONDS,
+            b"seconds": limits.seconds,
             b"memory": limits.memory,
             b"kilobytes": limits.memory / 1024,
             b"translate": _translated,
