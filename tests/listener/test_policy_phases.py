@@ -28,7 +28,6 @@ COMMANDS = {
     "validate_auth": ("EHLO client.example", AUTH),
     "validate_mailfrom": ("EHLO client.example", "MAIL FROM:<a@b.example>"),
     "validate_rcptto": ("EHLO client.example", "MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>"),
-    "validate_data": ("EHLO client.example", "MAIL FROM:<a@b.example>", "RCPT TO:<c@d.example>", "DATA"),
 }
 
 
@@ -114,23 +113,6 @@ async def test_message_variables_end_with_the_message(start: Start, tmp_path: Pa
         assert session.message_context.get("smtpapi_campaign_id") == sender
         expected = "r@d.exampler@d.example" if sender[0] == "a" else "q@d.exampleq@d.example"
         assert session.message_context.get("rcpt") == expected
-
-
-async def test_data_is_asked_about_before_the_message_and_bdat_after_it(start: Start, tmp_path: Path) -> None:
-    source = "def validate_data(message, accept, context):\n    context.set('asked', str(len(message.recipients)))\n"
-    running = await start(policies=policies(tmp_path, source))
-    client = await running.ready()
-    for end in ("DATA", "BDAT 8 LAST\r\nS: x\r\n\r\n"):
-        await client.say("MAIL FROM:<a@b.example>")
-        await client.say("RCPT TO:<r@d.example>")
-        if end == "DATA":
-            assert (await client.say("DATA")).startswith("354")
-            await client.say("S: x\r\n\r\n.")
-        else:
-            assert (await client.say(end.encode())).startswith("250")
-        session = running.receiver.messages[-1][0]
-        assert session.data_phase_done == (end == "DATA")
-        assert session.message_context.get("asked") == ("1" if end == "DATA" else None)
 
 
 async def test_nothing_is_relayed_for_strangers_whatever_policy_says(start: Start, tmp_path: Path) -> None:

@@ -73,12 +73,13 @@ class MessageFlow:
         """Relay the message and answer for it; a refusal leaves no event and nothing relayed."""
         began = self._clock.monotonic()
         try:
-            judged = await self._policy.judge(session, envelope, content)
+            transmission_id = self._preparation.new_id()
+            judged = await self._policy.judge(session, envelope, content, transmission_id)
             if judged is not None and judged.discarded:
                 self._discarded(session, envelope, judged)
                 if not judged.recipients:
                     return _DISCARDED
-            message = self._preparation.prepare(session, envelope, content, judged)
+            message = self._preparation.prepare(session, envelope, content, judged, transmission_id)
         except Refusal as refusal:
             self._refused(session, envelope, content, refusal.reply, refusal.log, "refused")
             return refusal.reply

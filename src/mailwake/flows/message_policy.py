@@ -55,16 +55,15 @@ class MessagePolicy:
         self._once = tuple(phase for phase in (Phase.DATA, Phase.DATA_SPOOL) if policies.has(phase))
         self._each = policies.has(Phase.EACH_RCPT)
 
-    async def judge(self, session: Session, envelope: Envelope, content: bytes) -> Judged | None:
+    async def judge(self, session: Session, envelope: Envelope, content: bytes, transmission_id: int) -> Judged | None:
         """What policy and the header's lists made of the message; None when they had nothing to say. Raises Refusal.
 
         A refusal for one recipient refuses the message: SMTP has one reply for all of them.
         """
         if self._once:
-            message = self._view(session, envelope, content)
+            message = self._view(session, envelope, content, transmission_id)
             for phase in self._once:
-                if phase is not Phase.DATA or not session.data_phase_done:
-                    await self._ask(phase, session, session.message_context, message)
+                await self._ask(phase, session, session.message_context, message)
             if message.discarded:
                 return Judged((), [(address, message.discarded) for address in envelope.recipients])
             content = message.content
@@ -73,9 +72,11 @@ class MessagePolicy:
             if not (self._once or self._each or session.message_context):
                 return None
             found = Addressees([Addressee(address) for address in envelope.recipients], b"")
-        return await self._judge_each(session, envelope, content, found)
+        return await self._judge_each(session, envelope, content, transmission_id, found)
 
-    async def _judge_each(self, session: Session, envelope: Envelope, content: bytes, found: Addressees) -> Judged:
+    async def _judge_each(
+        self, session: Session, envelope: Envelope, content: bytes, transmission_id: int, found: Addressees
+    ) -> Judged:
         kept: list[Recipient] = []
         discarded: list[tuple[str, str]] = []
         places: list[int] = []  # of each addressee among those kept, -1 for one whose copy was thrown away
@@ -90,7 +91,7 @@ class MessagePolicy:
             context, copy = session.message_context, content
             if self._each:
                 context = session.message_context.copy()
-                message = self._view(session, envelope, content, each.address)
+                message = self._view(session, envelope, content, transmission_id, each.address)
                 await self._ask(Phase.EACH_RCPT, session, context, message)
                 if message.discarded:
                     places[-1] = -1
@@ -110,12 +111,15 @@ class MessagePolicy:
             self._metrics.counter("policy_refusals_total", phase).inc()
             raise Refusal(reply, f"policy in {phase}: {reply}")
 
-    def _view(self, session: Session, envelope: Envelope, content: bytes, recipient: str = "") -> Message:
+    def _view(
+        self, session: Session, envelope: Envelope, content: bytes, transmission_id: int, recipient: str = ""
+    ) -> Message:
         return Message(
             sender=envelope.sender,
             recipients=envelope.recipients,
             recipient=recipient,
             content=content,
+            message_id=str(transmission_id),
             peer=f"{session.peer_address}:{session.peer_port}",
             listener=session.listener,
         )

@@ -97,15 +97,25 @@ class Preparation:
         self._metrics = metrics
         self._tracked = metrics.counter("links_tracked_total")
 
+    def new_id(self) -> int:
+        """A number for a message; UniqueIdError when there can be none."""
+        return self._ids.next()
+
     def prepare(
-        self, session: Session, envelope: Envelope, content: bytes, judged: Judged | None = None
+        self,
+        session: Session,
+        envelope: Envelope,
+        content: bytes,
+        judged: Judged | None = None,
+        transmission_id: int | None = None,
     ) -> PreparedMessage:
         """Decide everything; Refusal for a message that is not taken, UniqueIdError when it can have no id.
 
         `judged` is what policy said; the message goes to those whose copy policy did not throw away.
         """
         now = self._clock.now()
-        common = _Common(session, envelope.sender, self._ids.next(), now)
+        number = self.new_id() if transmission_id is None else transmission_id
+        common = _Common(session, envelope.sender, number, now)
         additions: Sequence[Recipient] | None = None
         if judged is None:
             plans: list[CopyPlan] = [self._copy_plan(common, content, session.context.over(_NOTHING))] * len(

@@ -19,7 +19,6 @@ from mailwake.smtp.replies import Reply
 from mailwake.smtp.server_events import (
     Authenticate,
     Connected,
-    DataStart,
     DumpContext,
     Hello,
     MailFrom,
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
 
 _SENDER_OK = Reply(250, "2.1.0", "Sender ok")
 _RECIPIENT_OK = Reply(250, "2.1.5", "Recipient ok")
-_GO_AHEAD = Reply(250, "2.0.0", "Go ahead")  # the protocol says 354 where this accepts
 _READY_FOR_TLS = Reply(220, "2.0.0", "Ready to start TLS")
 _BYE = Reply(221, "2.0.0", "Bye")
 _AUTHENTICATED = Reply(235, "2.7.0", "Authentication successful")
@@ -93,9 +91,6 @@ class Conversation:
                 return self._mail(event)
             case RcptTo():
                 return self._rcpt(event)
-            case DataStart():
-                self.session.data_phase_done = True
-                return self._asked(Phase.DATA, _GO_AHEAD, envelope=event.envelope)
             case MessageData():
                 self.session.message_count += 1
                 self.session.context.set("connection_message_count", str(self.session.message_count))
@@ -190,7 +185,6 @@ class Conversation:
             self._metrics.counter("messages_total", "no memory").inc()
             return _TOO_MUCH_IN_HAND
         self.session.message_context = Context()
-        self.session.data_phase_done = False
         return self._asked(Phase.MAILFROM, _SENDER_OK, event.envelope.sender, event.envelope)
 
     def _rcpt(self, event: RcptTo) -> Reply | Awaitable[Reply]:

@@ -13,7 +13,6 @@ from mailwake.listener.connection import Connection
 from mailwake.listener.conversation import Conversation
 from mailwake.listener.peers import Peers
 from mailwake.listener.session import Session
-from mailwake.policy.phases import Phase
 from mailwake.smtp.replies import Reply
 from mailwake.smtp.server_protocol import ServerProtocol
 
@@ -208,7 +207,6 @@ class Listener:
             auth_mechanisms=("PLAIN", "LOGIN") if self._accounts else (),
             auth_requires_tls=settings.auth_requires_tls,
             chunking=True,
-            asks_at_data=self._policies.has(Phase.DATA),
             bare_newlines=settings.bare_newlines,
             trusted_verbs=settings.smtp_extensions(address),
         )

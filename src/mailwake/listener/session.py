@@ -59,8 +59,6 @@ class Session:
     """The variables of the message in hand: empty at each MAIL FROM."""
     resolve: Callable[[str | None], ResolvedOptions] | None = None
     """Gives the options for another pathway; None where there is but one."""
-    data_phase_done: bool = False
-    """Whether policy was asked at DATA; at BDAT it cannot be."""
     tracing: bool = False
     """Whether it is noted which line of which policy sets a variable."""
     facts: Callable[[str], PeerFacts] | None = None

@@ -48,11 +48,13 @@ PHASES: Mapping[Phase, PhaseFacts] = MappingProxyType(
         Phase.MAILFROM: PhaseFacts("MAIL FROM.", ("sender", "accept", "context"), "message"),
         Phase.RCPTTO: PhaseFacts("RCPT TO.", ("message", "recipient", "accept", "context"), "recipient"),
         Phase.DATA: PhaseFacts(
-            "DATA, before the message comes; with BDAT, before the next phase.",
+            "The message has come, and nothing was looked at yet.",
             ("message", "accept", "context"),
             "message",
         ),
-        Phase.DATA_SPOOL: PhaseFacts("The message has come.", ("message", "accept", "context"), "message"),
+        Phase.DATA_SPOOL: PhaseFacts(
+            "validate_data let the message pass.", ("message", "accept", "context"), "message"
+        ),
         Phase.EACH_RCPT: PhaseFacts(
             "The message has come; asked for each recipient, with a message context of its own. Tracking follows.",
             ("message", "accept", "context"),

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mailwake.policy.lua_host import INSTRUCTION_LIMIT, MEMORY_LIMIT, LuaPolicy
 from mailwake.policy.policies import ConfiguredPolicy, Policies
 from mailwake.policy.python_host import PythonPolicy
 from mailwake.policy.verdict import PolicyError
-
-INSTRUCTIONS, MEMORY = 1_000_000, 64 << 20
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,10 +32,12 @@ def load_policies(settings: Settings, *, log: Logger, metrics: Metrics) -> Polic
 
 
 def load_policy(
-    file: Path, *, log: Logger, instruction_limit: int = INSTRUCTIONS, memory_limit: int = MEMORY
+    file: Path, *, log: Logger, instruction_limit: int = INSTRUCTION_LIMIT, memory_limit: int = MEMORY_LIMIT
 ) -> PolicyHost:
     """One policy by the ending of its name; PolicyError, one line, when it cannot be used. The limits are Lua's."""
     suffix = file.suffix.lower()
     if suffix == ".py":
         return PythonPolicy(file)
+    if suffix == ".lua":
+        return LuaPolicy(file, log=log, instruction_limit=instruction_limit, memory_limit=memory_limit)
     raise PolicyError(f"{file}: is no policy; name a file that ends in .py or .lua")

@@ -25,7 +25,7 @@ from mailwake.service.parts import preparation_settings
 from mailwake.service.policy_files import load_policies
 from mailwake.smtp.envelope import Envelope
 from mailwake.smtp.replies import Refusal, Reply
-from mailwake.smtp.server_events import Connected, DataStart, Hello, MailFrom, RcptTo
+from mailwake.smtp.server_events import Connected, Hello, MailFrom, RcptTo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,14 +81,15 @@ async def rehearse(configuration: Configuration, content: bytes, client: Client)
     )
     envelope = Envelope(client.sender, [client.recipient])
     await _phases(conversation, client, envelope)
-    judged = await MessagePolicy(policies, metrics=metrics).judge(session, envelope, content)
+    ids = UniqueIds(0, 0, clock.now, lambda mark: None)
+    judged = await MessagePolicy(policies, metrics=metrics).judge(session, envelope, content, ids.next())
     if judged is not None and judged.discarded:
         raise Refusal(
             Reply(250, "2.0.0", "OK"), f"policy takes the message and throws it away: {judged.discarded[0][1]}"
         )
     preparation = Preparation(
         preparation_settings(settings),
-        ids=UniqueIds(0, 0, clock.now, lambda mark: None),
+        ids=ids,
         codec=TokenCodec(Keyring.new(os.urandom, 0)),
         admit_tags=list,
         clock=clock,
@@ -123,7 +124,6 @@ async def _phases(conversation: Conversation, client: Client, envelope: Envelope
         await _accepted(conversation.log_in(client.account, client.account), Phase.AUTH)
     await _pass(conversation, MailFrom(before), Phase.MAILFROM)
     await _pass(conversation, RcptTo(client.recipient, before), Phase.RCPTTO)
-    await _pass(conversation, DataStart(envelope), Phase.DATA)
 
 
 async def _pass(conversation: Conversation, event: Event, phase: Phase) -> None:

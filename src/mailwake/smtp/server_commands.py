@@ -12,7 +12,6 @@ from mailwake.smtp.replies import Refusal, Reply
 from mailwake.smtp.sasl import MECHANISMS, Exchange, decode_response
 from mailwake.smtp.server_events import (
     Authenticate,
-    DataStart,
     DumpContext,
     Hello,
     MailFrom,
@@ -80,11 +79,7 @@ def _rcpt(session: Session, argument: str) -> None:
 
 def _data(session: Session, argument: str) -> None:
     _want_no_argument(argument)
-    if session.options.asks_at_data:
-        assert session.envelope is not None
-        session.pending = DataStart(session.envelope)
-    else:
-        session.begin_data()
+    session.begin_data()
 
 
 def _bdat(session: Session, argument: str) -> None:

@@ -10,7 +10,6 @@ from mailwake.smtp.replies import Reply
 from mailwake.smtp.server_events import (
     Authenticate,
     Connected,
-    DataStart,
     DumpContext,
     Event,
     Hello,
@@ -81,13 +80,6 @@ def _rcpt(session: Session, event: RcptTo, reply: Reply) -> None:
     session.say(reply)
 
 
-def _data_start(session: Session, event: DataStart, reply: Reply) -> None:
-    if reply.is_positive:
-        session.begin_data()
-    else:
-        session.say(reply)
-
-
 def _message(session: Session, event: MessageData, reply: Reply) -> None:
     session.say(reply)
     session.reset()
@@ -122,7 +114,6 @@ _DECISIONS: Mapping[type[Event], Callable[[Session, Any, Reply], None]] = {
     Authenticate: _authenticate,
     MailFrom: _mail,
     RcptTo: _rcpt,
-    DataStart: _data_start,
     MessageData: _message,
     Quit: _quit,
     XClient: _xclient,

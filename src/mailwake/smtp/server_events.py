@@ -58,13 +58,6 @@ class RcptTo:
 
 
 @dataclass(frozen=True, slots=True)
-class DataStart:
-    """DATA, where the server asked to be asked: an accepting reply is followed by 354 and the message."""
-
-    envelope: Envelope
-
-
-@dataclass(frozen=True, slots=True)
 class MessageData:
     """A whole message; an accepting reply takes responsibility for it (RFC 5321 §6.1)."""
 
@@ -114,7 +107,6 @@ Event: TypeAlias = (
     | Authenticate
     | MailFrom
     | RcptTo
-    | DataStart
     | MessageData
     | Quit
     | XClient

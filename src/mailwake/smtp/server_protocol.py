@@ -20,7 +20,6 @@ from mailwake.smtp.server_decisions import settle
 from mailwake.smtp.server_events import (
     Authenticate,
     Connected,
-    DataStart,
     DumpContext,
     Event,
     Hello,
@@ -41,7 +40,6 @@ from mailwake.smtp.states import TRUSTED_VERBS, State
 __all__ = [
     "Authenticate",
     "Connected",
-    "DataStart",
     "DumpContext",
     "Event",
     "Hello",
@@ -73,21 +71,19 @@ class ServerProtocol:
         auth_mechanisms: Sequence[str] = (),
         auth_requires_tls: bool = True,
         chunking: bool = False,
-        asks_at_data: bool = False,
         trusted_verbs: Iterable[str] = (),
         bare_newlines: BareNewlines = "reject",
         tls: bool = False,
     ) -> None:
         """`tls` says that the connection is encrypted from its beginning; `chunking` offers BDAT (RFC 3030).
 
-        `asks_at_data`: DATA is an event of its own, before the message comes. BDAT has no such moment.
         `trusted_verbs`: those of TRUSTED_VERBS that are offered to this peer.
         """
         if unknown := set(auth_mechanisms) - set(MECHANISMS):
             raise ValueError(f"unknown AUTH mechanisms: {', '.join(sorted(unknown))}")
         trusted = frozenset(TRUSTED_VERBS & set(trusted_verbs))
         options = SessionOptions(
-            hostname, limits, starttls, tuple(auth_mechanisms), auth_requires_tls, chunking, asks_at_data, trusted
+            hostname, limits, starttls, tuple(auth_mechanisms), auth_requires_tls, chunking, trusted
         )
         self._session = Session(options, ContentRules(limits.message_size, limits.text_line, bare_newlines), tls)
         self._eof = False

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from mailwake.smtp.replies import Reply
 from mailwake.smtp.server_events import (
     Authenticate,
-    DataStart,
     DumpContext,
     Event,
     MailFrom,
@@ -53,7 +52,6 @@ CUSTOMARY: Mapping[type[Event], Reply] = {
     Authenticate: Reply(235, "2.7.0", "Authentication succeeded"),
     MailFrom: Reply(250, "2.1.0", "Ok"),
     RcptTo: Reply(250, "2.1.5", "Ok"),
-    DataStart: OK,
     MessageData: OK,
     Quit: Reply(221, "2.0.0", "Bye"),
     XClient: OK,

@@ -27,8 +27,6 @@ class SessionOptions:
     auth_mechanisms: tuple[str, ...]
     auth_requires_tls: bool
     chunking: bool
-    asks_at_data: bool = False
-    """Whether DATA is put to the server before the message is asked for."""
     trusted_verbs: frozenset[Verb] = frozenset()
     """Those of TRUSTED_VERBS that the peer may use, whoever it later says that its client is."""
 
