@@ -169,3 +169,30 @@ async def test_policy_names_the_pathway(begin: Begin, tmp_path: Path) -> None:
     assert b'"http://news.example/f/a/' in copies[ANN]
     assert b'"http://localhost:8080/f/a/' in copies[BOB]
     assert {event.raw_rcpt_to: event.pathway for event in harness.events()} == {ANN: "news", BOB: ""}
+
+
+async def test_a_trusted_peer_is_told_the_decisions_in_the_copys_header(begin: Begin) -> None:
+    harness = await begin(
+        "def validate_data_spool_each_rcpt(message, accept, context):\n"
+        "    context.set('smtpapi_campaign_id', 'for (' + message.rcptto + ')')\n"
+    )
+    asked = b"X-Mailwake-Trace: 1\r\n" + MESSAGE
+    session = harness.session()
+    session.tracing = True
+    await harness.receive([ANN, BOB], asked, session=session)
+    for recipient, content in harness.hop.taken:
+        header = content.partition(b"\r\n\r\n")[0].decode()
+        assert header.startswith("X-Mailwake-Trace: 1\r\n\t(")
+        assert header.count("X-Mailwake-Trace") == 1
+        campaign = f"\t(campaign_id: for \\({recipient}\\); context smtpapi_campaign_id, set by policy.py:3)\r\n"
+        assert campaign in header
+        assert "\t(click_tracking: True; X-MSYS-API options.click_tracking)\r\n" in header
+        assert "\t(line 1 html https://www.example.org/: tracked as Raw URL)" in header
+        assert max(map(len, header.split("\r\n"))) < 998
+
+
+async def test_others_are_told_nothing_and_their_field_stays(begin: Begin) -> None:
+    harness = await begin("def validate_data(message, accept, context):\n    pass\n")
+    await harness.receive([ANN], b"X-Mailwake-Trace: 1\r\n" + MESSAGE)
+    ((_, content),) = harness.hop.taken
+    assert content.startswith(b"X-Mailwake-Trace: 1\r\nFrom:")

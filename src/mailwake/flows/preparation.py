@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mailwake.config.scopes import Sourced
 from mailwake.events.record import MessageFacts, pack_facts
+from mailwake.flows.decisions import TRACE_FIELD, trace_field
 from mailwake.flows.plan_cache import PlanCache
 from mailwake.flows.prepared_message import CopyPlan, PreparedMessage
 from mailwake.flows.trace_header import MAX_RECEIVED, received_field
@@ -26,7 +27,7 @@ from mailwake.rewrite.signatures import signed_by
 from mailwake.smtp.replies import Refusal, Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from mailwake.clock import Clock
     from mailwake.events.unique_ids import UniqueIds
@@ -118,9 +119,8 @@ class Preparation:
         common = _Common(session, envelope.sender, number, now)
         additions: Sequence[Recipient] | None = None
         if judged is None:
-            plans: list[CopyPlan] = [self._copy_plan(common, content, session.context.over(_NOTHING))] * len(
-                envelope.recipients
-            )
+            plan = self._copy_plan(common, content, _NOTHING)
+            plans = [plan] * len(envelope.recipients)
         else:
             envelope = replace(envelope, recipients=[each.address for each in judged.recipients])
             plans = self._copy_plans(common, judged)
@@ -144,13 +144,13 @@ class Preparation:
             key = (each.content, *map(variables.get, CONTEXT_VARIABLES))
             plan = made.get(key)
             if plan is None:
-                plan = made[key] = self._copy_plan(common, each.content, variables, judged.cc_field)
+                plan = made[key] = self._copy_plan(common, each.content, each.context, judged.cc_field)
             plans.append(plan)
         return plans
 
-    def _copy_plan(
-        self, common: _Common, content: bytes, variables: Mapping[str, str], cc_field: bytes = b""
-    ) -> CopyPlan:
+    def _copy_plan(self, common: _Common, content: bytes, context: Context, cc_field: bytes = b"") -> CopyPlan:
+        """The plan for recipients for whom this message context holds."""
+        variables = context.over(common.session.context)
         header_end = header_end_of(content)
         header_fields = fields(content, 0, header_end)
         summary = summarise(content, header_fields)
@@ -162,12 +162,18 @@ class Preparation:
         settings = resolve(variables, header, options, self._settings.limits, self._admit_tags)
         self._count(settings)
         gone = [*ours, *find(header_fields, b"Cc")] if cc_field else ours
+        asked = find(header_fields, TRACE_FIELD) if common.session.tracing else []
+        gone = [*gone, *asked]
         removed = sorted((field.start, field.end) for field in gone)
         tracking = settings.open_tracking.value or settings.click_tracking.value
         signatures = signed_by(content, header_end) if tracking else ()
         if signatures:
             settings = self._signed(settings)
         planned = self._plan(content, header_end, header_fields, removed, settings) if tracking else None
+        traced = b""
+        if any(each.value(content) == b"1" for each in asked):
+            contexts = (context, common.session.context)
+            traced = trace_field(settings, contexts, planned.plan if planned is not None else None)
         return CopyPlan(
             content=content,
             body_start=_body_start(content, header_end),
@@ -178,7 +184,7 @@ class Preparation:
             packed_facts=pack_facts(
                 self._facts(common, content, summary, settings, planned, options.pathway.value or "", header)
             ),
-            added_fields=cc_field + self._pool_field(header),
+            added_fields=cc_field + self._pool_field(header) + traced,
         )
 
     def _pool_field(self, header: MsysHeader | None) -> bytes:

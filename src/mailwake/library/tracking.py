@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mailwake.config.scopes import ResolvedOptions, Sourced
 from mailwake.events.unique_ids import EPOCH
+from mailwake.flows.decisions import CLICKS_OFF
 from mailwake.flows.tracked_copy import copy_urls, link_contexts, link_recipes, render_copy
 from mailwake.library.settings import LATEST, TrackError, TrackSettings
 from mailwake.library.tracked_message import TrackedLink, TrackedMessage
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from mailwake.rewrite.plan import MessagePlan
 
 HEADER_NAME = b"X-MSYS-API"
-CLICKS_OFF = "click tracking is off"
 TOO_LONG = SkippedPart("message", "context too long for links")
 
 _SOURCE = "settings"

@@ -179,6 +179,7 @@ class Listener:
 
     def _connection_for(self, address: str, port: int) -> Connection:
         settings, facts = self._settings, self._peers.facts(address)
+        extensions = settings.smtp_extensions(address)
         session = Session(
             listener=settings.name,
             peer_address=address,
@@ -187,6 +188,7 @@ class Listener:
             resolve=facts.resolve,
             trusted_network=facts.trusted_network,
             facts=self._peers.facts,
+            tracing="XDUMPCONTEXT" in extensions,
         )
         conversation = Conversation(
             session,
@@ -208,7 +210,7 @@ class Listener:
             auth_requires_tls=settings.auth_requires_tls,
             chunking=True,
             bare_newlines=settings.bare_newlines,
-            trusted_verbs=settings.smtp_extensions(address),
+            trusted_verbs=extensions,
         )
         return Connection(
             protocol,

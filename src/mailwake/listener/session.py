@@ -60,7 +60,8 @@ class Session:
     resolve: Callable[[str | None], ResolvedOptions] | None = None
     """Gives the options for another pathway; None where there is but one."""
     tracing: bool = False
-    """Whether it is noted which line of which policy sets a variable."""
+    """Whether it is noted which line of which policy sets a variable, and the decisions may be told: to peers that may
+    see both contexts (XDUMPCONTEXT)."""
     facts: Callable[[str], PeerFacts] | None = None
     """What the listener's settings say of another address; None where the client can have no other."""
     peer_name: str = ""

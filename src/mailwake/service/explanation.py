@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from mailwake.flows.decisions import CLICKS_OFF, decisions
 from mailwake.service.rehearsal import Client, Rehearsed, rehearse
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from mailwake.config.load import Configuration
     from mailwake.flows.prepared_message import CopyPlan
     from mailwake.policy.context import Context
-    from mailwake.policy.precedence import EngagementSettings
     from mailwake.rewrite.plan import PlannedLink
 
 __all__ = ["Client", "Explanation", "explain_message"]
@@ -41,7 +41,7 @@ def explain_message(configuration: Configuration, content: bytes, client: Client
     copy_plan = rehearsed.message.copy_plans[0]
     plan = copy_plan.plan
     return Explanation(
-        _settings(copy_plan.settings, _contexts(rehearsed)),
+        decisions(copy_plan.settings, _contexts(rehearsed)),
         _links(copy_plan),
         plan.skipped_parts if plan is not None else (),
         b"".join(rehearsed.preparation.copy(rehearsed.message, 0).pieces),
@@ -62,33 +62,4 @@ def _links(copy_plan: CopyPlan) -> Sequence[PlannedLink]:
     links = copy_plan.plan.links
     if copy_plan.settings.click_tracking.value:
         return links
-    return [replace(link, tracked=False, reason=link.reason or "click tracking is off") for link in links]
-
-
-def _settings(settings: EngagementSettings, contexts: Sequence[Context]) -> list[tuple[str, Any, str]]:
-    named = (
-        ("open_tracking", settings.open_tracking),
-        ("initial_open", settings.initial_open),
-        ("click_tracking", settings.click_tracking),
-        ("open_tracking_scheme", settings.open_scheme),
-        ("click_tracking_scheme", settings.click_scheme),
-        ("tracking_domain", settings.tracking_domain),
-        ("tracking_link_expiry", settings.link_expiry),
-        ("campaign_id", settings.campaign_id),
-        ("metadata", settings.metadata),
-        ("tags", settings.tags),
-        ("customer_id", settings.customer_id),
-        ("tracking_level", settings.tracking_level),
-    )
-    return [(name, sourced.value, _with_setter(sourced.source, contexts)) for name, sourced in named]
-
-
-def _with_setter(source: str, contexts: Sequence[Context]) -> str:
-    """The source, and for a context variable who set it."""
-    kind, _, variable = source.partition(" ")
-    if kind == "context":
-        for context in contexts:
-            if variable in context:
-                setter = context.source(variable)
-                return f"{source}, set by {setter}" if setter else source
-    return source
+    return [replace(link, tracked=False, reason=link.reason or CLICKS_OFF) for link in links]
