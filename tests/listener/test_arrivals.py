@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import struct
 
 import pytest
@@ -157,6 +158,16 @@ async def test_a_load_balancer_that_leaves_is_forgotten(start: Start, sent: byte
     client = await running.connect()
     client.writer.write(sent)
     client.writer.close()
+    await _refused(running, "no PROXY header")
+    await asyncio.wait_for(running.listener.drain(), 10)
+
+
+async def test_a_load_balancer_that_resets_is_forgotten(start: Start) -> None:
+    running = await start(proxies=LOOPBACK)
+    client = socket.create_connection(("127.0.0.1", running.port))
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    await asyncio.sleep(0.05)
+    client.close()
     await _refused(running, "no PROXY header")
     await asyncio.wait_for(running.listener.drain(), 10)
 

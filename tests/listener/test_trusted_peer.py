@@ -99,6 +99,23 @@ async def test_after_xclient_the_client_is_another_one_in_everything(start: Star
     assert str(session.accept()) == "192.0.2.7"
 
 
+async def test_what_is_not_said_again_stays(start: Start) -> None:
+    running = await start(config=TRUSTED, networks="0.0.0.0/0")
+    client = await running.ready()
+    await _xclient(client, "HELO=client.example PROTO=SMTP NAME=mta.client.example DESTADDR=198.51.100.1")
+    await _xclient(client, "ADDR=192.0.2.7")
+    await _send(client)
+    session = _session(running)
+    assert (session.peer_address, session.peer_port, session.peer_name) == ("192.0.2.7", 0, "mta.client.example")
+    assert (session.hello_domain, session.protocol) == ("client.example", "SMTP")
+    assert session.context.get("receiving_ip") == "198.51.100.1"
+    await _xclient(client, "NAME=[UNAVAILABLE] HELO=[UNAVAILABLE] PROTO=ESMTP")
+    await _send(client)
+    session = _session(running)
+    assert (session.peer_address, session.peer_name, session.hello_domain) == ("192.0.2.7", "", "gateway.example")
+    assert session.protocol == "ESMTP"
+
+
 async def test_relaying_is_decided_for_the_new_address(start: Start) -> None:
     running = await start(config=TRUSTED)
     client = await running.ready()
@@ -292,6 +309,8 @@ async def test_both_contexts_are_shown(start: Start, tmp_path: Path) -> None:
     assert (await client.say("XDUMPCONTEXT")).split("\n") == [*connection, end]
     assert (await client.say(MAIL)).startswith("250")
     assert (await client.say("XDUMPCONTEXT")).split("\n") == [*connection, "250-[message] of+20message a+3Db+0A", end]
+    assert (await client.say("RSET")).startswith("250")
+    assert (await client.say("XDUMPCONTEXT")).split("\n") == [*connection, end]
 
 
 async def test_what_is_shown_is_bounded(start: Start) -> None:

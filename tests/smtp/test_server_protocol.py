@@ -1,6 +1,6 @@
 import base64
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -572,3 +572,14 @@ def test_any_input_in_any_chunking_has_one_outcome(scraps: list[bytes], sizes: l
         session.pump()
         assert session.protocol.closing
         assert session.protocol.buffered == 0
+
+
+def test_trusted_commands_are_the_same_in_all_chunkings() -> None:
+    script = (
+        b"XCLIENT ADDR=192.0.2.1 LOGIN=ann\r\nEHLO x\r\nXSETCONTEXT a=1 b=+20\r\nMAIL FROM:<>\r\nXDUMPCONTEXT\r\n"
+        b"XREMOTEIP ::1\r\nXCLIENT ADDR=::1\r\nRSET\r\nXCLIENT HELO=y\r\nQUIT\r\n"
+    )
+    verbs = ["XCLIENT", "XREMOTEIP", "XSETCONTEXT", "XDUMPCONTEXT"]
+    whole = same_in_all_chunkings(script, trusted_verbs=verbs, limits=replace(LIMITS, buffered=1000))
+    assert [code[:3] for code in whole.codes] == ["220", "250", "250", "250", "250", "250", "503", "250", "220", "221"]
+    same_in_all_chunkings(script)
