@@ -48,7 +48,7 @@ class Maker:
 
     @property
     def kept(self) -> int:
-        return len(self.preparation._plans._plans)
+        return len(self.preparation._planner._plans._plans)
 
 
 def _with_header(number: int, content: bytes) -> bytes:
