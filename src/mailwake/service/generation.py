@@ -132,6 +132,17 @@ class Generation:
         for worker in self._workers.values():
             worker.drain(seconds)
 
+    async def closed(self, patience: float) -> None:
+        """Return when no SMTP worker accepts connections any more, or after `patience` seconds; `drain` comes first."""
+        deadline = asyncio.get_running_loop().time() + patience
+        names = [order.name for order in self.orders if order.role == "smtp"]
+        while any(name in self._workers and not self._workers[name].closed for name in names):
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                return
+            self._changed.clear()
+            await first_of(self._changed, self.ended, seconds=left)
+
     def hasten(self) -> None:
         """End a drain early: SMTP clients between messages get 421; those of a tracker are soon gone by themselves."""
         for order in self.orders:

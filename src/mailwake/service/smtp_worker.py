@@ -111,6 +111,8 @@ async def _drain(worker: Worker, listeners: Sequence[Listener], retries: RetryLo
     # Begun copies are finished; what becomes due from now on is tried by workers with the new settings.
     retiring = asyncio.create_task(retries.stop(seconds))
     leaving = asyncio.gather(retiring, *(listener.drain() for listener in listeners))
+    await asyncio.sleep(0)  # by then each of them has closed its sockets
+    worker.report(closed=True)
     left = asyncio.Event()
     leaving.add_done_callback(lambda _: left.set())
     await first_of(left, worker.told.stop, seconds=seconds)

@@ -25,6 +25,9 @@ GENERATIONS = 4
 READY_SECONDS = 60.0
 """How long new workers may take to get ready before a reload counts as failed."""
 
+CLOSE_SECONDS = 5.0
+"""How long is waited for the former workers to say that they accept no connection any more."""
+
 
 class Change(Protocol):
     """A configuration that was read anew and found right, about to be put in force."""
@@ -168,7 +171,7 @@ class Supervisor:
         except BaseException:
             change.refuse()
             raise
-        self._adopt(generation, change)
+        await self._adopt(generation, change)
 
     async def _bring_up(self, generation: Generation, change: Change) -> None:
         generation.start()
@@ -176,12 +179,13 @@ class Supervisor:
         change.begin()
         await generation.serve(READY_SECONDS)
 
-    def _adopt(self, generation: Generation, change: Change) -> None:
+    async def _adopt(self, generation: Generation, change: Change) -> None:
         former, self._current = self._current, generation
         generation.stage = Stage.FORCE
         self._log = change.log
         change.accept()
         self._retire(former, change.drain_seconds)
+        await former.closed(CLOSE_SECONDS)  # whoever connects once it has been said is served under the new settings
         self._tally.count("config_reloads_total", "accepted")
         self._log.info("configuration reloaded", **change.facts)
 

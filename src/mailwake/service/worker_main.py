@@ -57,9 +57,9 @@ class Worker:
         rest = MESSAGE_JOURNAL_REST if orders.role == "smtp" else 0.0
         self.journal = JournalWriter(self.data.journal, orders.name, rest_seconds=rest)
 
-    def report(self, *, prepared: bool = False, ready: bool = False) -> None:
+    def report(self, *, prepared: bool = False, ready: bool = False, closed: bool = False) -> None:
         """Tell the supervisor how far this worker is, and where the counters stand."""
-        report = Report(prepared=prepared, ready=ready, counters=self.metrics.snapshot())
+        report = Report(prepared=prepared, ready=ready, closed=closed, counters=self.metrics.snapshot())
         try:
             sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
             sys.stdout.buffer.flush()

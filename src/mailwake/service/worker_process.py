@@ -28,6 +28,7 @@ class Report(msgspec.Struct, omit_defaults=True):
 
     prepared: bool = False
     ready: bool = False
+    closed: bool = False
     counters: list[tuple[str, tuple[str, ...], float]] = []
 
 
@@ -40,6 +41,8 @@ class WorkerProcess:
     def __init__(self, name: str, orders: bytes, descriptors: Sequence[int], on_report: Callable[[], None]) -> None:
         self.name = name
         self.prepared = False
+        self.closed = False
+        """It has said that it accepts no connection any more."""
         self.ready = False
         self.has_served = False
         self.counters: dict[tuple[str, tuple[str, ...]], float] = {}
@@ -85,6 +88,7 @@ class WorkerProcess:
             with contextlib.suppress(msgspec.MsgspecError):  # a stray print in the child is no reason to lose it
                 report = _decode_report(line)
                 self.prepared = self.prepared or report.prepared
+                self.closed = self.closed or report.closed
                 self.ready = self.has_served = self.ready or report.ready
                 self.counters.update({(name, labels): value for name, labels, value in report.counters})
                 self._on_report()
