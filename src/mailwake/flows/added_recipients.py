@@ -23,6 +23,8 @@ MOST_COPIES = 65_000
 _HEADER_NAME = b"X-MSYS-API"
 # A value that may name a list: in the clear, or in encoded-words (RFC 2047), which hide it.
 _MAY_ADD = re.compile(rb"\"(?:b?cc|archive)\"|=\?")
+# Found much sooner than the field is; without one of them nobody is added.
+_MARKS = (b'cc"', b'archive"', b"=?")
 _TOO_MANY = Reply(452, "4.5.3", f"Too many copies: recipients and archive copies are limited to {MOST_COPIES}")
 _NEEDS_SMTPUTF8 = Reply(550, "5.6.7", "X-MSYS-API: addresses beyond ASCII need SMTPUTF8")
 
@@ -49,15 +51,18 @@ class Addressees(NamedTuple):
 
 def addressees(envelope: Envelope, content: bytes) -> Addressees | None:
     """Who gets a copy; None for the great majority of messages, whose header adds nobody. Raises Refusal."""
-    header_fields = fields(content, 0, header_end(content))
+    header = content[: header_end(content)]
+    if not any(mark in header for mark in _MARKS):
+        return None
+    header_fields = fields(header, 0, len(header))
     ours = find(header_fields, _HEADER_NAME)
     values = [content[each.value_start : each.value_end] for each in ours]
     if not any(_MAY_ADD.search(value) for value in values):
         return None
-    header = read_msys_header(values)
-    if header is None or header.added is None:
+    read = read_msys_header(values)
+    if read is None or read.added is None:
         return None
-    added = header.added
+    added = read.added
     everybody = [mailbox.email for mailbox in (*added.cc, *added.bcc, *added.archive)]
     if not envelope.smtputf8 and not all(map(str.isascii, everybody)):
         raise Refusal(_NEEDS_SMTPUTF8, "X-MSYS-API adds addresses beyond ASCII to a transaction without SMTPUTF8")
