@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import string
 from typing import Any
 
 from mailwake.message.headers import unfold
 from mailwake.message.json_value import DEEPEST
 from mailwake.message.msys_header import CAMPAIGN_LIMIT, CAMPAIGN_TOO_LONG, MsysHeader, read_msys_header
+from mailwake.message.msys_recipients import AddedRecipients, Mailbox
+from mailwake.smtp.addresses import AddressError, parse_address
 from mailwake.smtp.replies import Refusal, Reply
 
 _CAMPAIGN = "campaign too long"
@@ -57,6 +60,9 @@ def check_types(header: MsysHeader) -> None:
     assert header.campaign_id is None or len(header.campaign_id.encode()) <= CAMPAIGN_LIMIT
     assert header.metadata is None or type(header.metadata) is dict
     assert header.tags is None or all(type(tag) is str for tag in header.tags)
+    assert header.transactional in (None, True, False)
+    for mailboxes in header.added or ():
+        assert all("@" in each.email and "\n" not in each.email + each.name for each in mailboxes)
 
 
 def plainly_read(value: bytes) -> MsysHeader:
@@ -81,7 +87,53 @@ def plainly_read(value: bytes) -> MsysHeader:
         campaign_id=campaign,
         metadata=typed(read, "metadata", dict),
         tags=tags,
+        added=added(read),
+        transactional=typed(options, "transactional", bool),
+        ip_pool=pool(typed(options, "ip_pool", str)),
+        tracking_level=level(typed(options, "tracking_level", str)),
     )
+
+
+def pool(name: str | None) -> str | None:
+    allowed = set(string.ascii_letters + string.digits + "_.-")
+    if name is not None and not (1 <= len(name) <= 64 and set(name) <= allowed):
+        raise RefusedError("ip_pool")
+    return name
+
+
+def level(name: str | None) -> str | None:
+    if name not in (None, "off", "anonymous", "identified"):
+        raise RefusedError("tracking_level")
+    return name
+
+
+def added(read: dict[str, Any]) -> AddedRecipients | None:
+    names = ("cc", "bcc", "archive")
+    if not any(name in read for name in names):
+        return None
+    lists = [[mailbox(entry) for entry in typed(read, name, list) or []] for name in names]
+    if sum(map(len, lists)) > 1000:
+        raise RefusedError("too many")
+    seen = set()
+    kept: list[list[Mailbox]] = [[], [], []]
+    for into, mailboxes in zip(kept, lists, strict=True):
+        for each in mailboxes:
+            local_part, _, domain = each.email.rpartition("@")
+            if (local_part, domain.lower()) not in seen:
+                seen.add((local_part, domain.lower()))
+                into.append(each)
+    return AddedRecipients(*kept)
+
+
+def mailbox(entry: Any) -> Mailbox:
+    given = entry if type(entry) is dict else {"email": entry}
+    email, name = given.get("email"), given.get("name", "")
+    if type(email) is not str or type(name) is not str:
+        raise RefusedError("entry")
+    try:
+        return Mailbox(parse_address(email, smtputf8=True), " ".join(name.split()))
+    except AddressError:
+        raise RefusedError("address") from None
 
 
 def typed(values: dict[str, Any], name: str, wanted: type) -> Any:

@@ -13,6 +13,8 @@ SEEDS = (
     b'{"campaign_id":"=?utf-8?Q?caf=C3=A9?=","metadata":{"=?utf-8?B?YQ==?=":[[[[{}]]]]}}',
     b"=?utf-8?B?eyJ0YWdzIjpbXX0=?=\r\n =?utf-8?Q?_?=",
     b'{"campaign_id":"' + "ä".encode() * 32 + b'","campaign_id":"\xff","options":{"open_tracking":1}}',
+    b'{"cc":["a@b.example",{"email":"c@d.example","name":"N"}],"bcc":[],"archive":["a@B.example"],'
+    b'"options":{"ip_pool":"p-1","tracking_level":"anonymous","transactional":true}}',
 )
 TOKENS = (
     *(
@@ -22,6 +24,16 @@ TOKENS = (
         b'"metadata"',
         b'"tags"',
         b'"campaign_id"',
+        b'"cc"',
+        b'"bcc"',
+        b'"archive"',
+        b'"email"',
+        b'"name"',
+        b'"a@b.example"',
+        b'"ip_pool"',
+        b'"tracking_level"',
+        b'"off"',
+        b'"transactional"',
         b"true",
         b"false",
     ),
