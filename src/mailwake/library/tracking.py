@@ -49,9 +49,10 @@ def track(message: bytes, recipient: str, settings: TrackSettings, keys: Keyring
 
     Pure: no file, clock, network or randomness; the same arguments give the same bytes. `message` is a whole message
     (RFC 5322) with CRLF or LF line ends, which stay as they are. Its header's `cc`, `bcc` and `archive` add nobody: one
-    call is for one recipient. What cannot be understood is left alone and named in `skipped`, never an error. Raises
-    TrackError for an X-MSYS-API header that the service would refuse, for a campaign that is too long, and for a message
-    without a usable Date where `settings.sent` is None.
+    call is for one recipient. What cannot be understood is left alone and named in `skipped`, never an error.
+
+    Raises TrackError for an X-MSYS-API header that the service would refuse, for a campaign that is too long, and for a
+    message without a usable Date where `settings.sent` is None.
     """
     _check_arguments(message, recipient)
     root = parse(message)
