@@ -69,7 +69,9 @@ def test_policies_in_two_languages(
             with pytest.raises(smtplib.SMTPDataError) as refused:
                 client.sendmail("news@sender.example", ["ann@a.example"], f"{header}\r\n{BODY}")
             assert refused.value.smtp_code == code
-            assert refused.value.args[1].startswith(text)
+            said = refused.value.smtp_error
+            assert isinstance(said, bytes)
+            assert said.startswith(text)
         with pytest.raises(smtplib.SMTPSenderRefused) as sender:
             client.sendmail("spam@sender.example", ["ann@a.example"], BODY)
         assert (sender.value.smtp_code, sender.value.smtp_error) == (550, b"5.7.1 not from you")
