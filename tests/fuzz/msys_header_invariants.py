@@ -68,7 +68,8 @@ def check_types(header: MsysHeader) -> None:
 def plainly_read(value: bytes) -> MsysHeader:
     """The header by the json module, with the rules of 1-injection §3 in their plainest form."""
     try:
-        read = json.loads(value.decode("utf-8"), parse_constant=no_constant, parse_float=finite)
+        text = value.decode("utf-8")
+        read = json.loads(text, parse_constant=no_constant, parse_float=finite, object_pairs_hook=members)
         json.dumps(read, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as error:
         raise RefusedError(str(error)) from None
@@ -134,6 +135,12 @@ def mailbox(entry: Any) -> Mailbox:
         return Mailbox(parse_address(email, smtputf8=True), " ".join(name.split()))
     except AddressError:
         raise RefusedError("address") from None
+
+
+def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; a lone surrogate is no text even in a member that a later one of its name takes the place of."""
+    json.dumps(pairs, ensure_ascii=False).encode("utf-8")
+    return dict(pairs)
 
 
 def typed(values: dict[str, Any], name: str, wanted: type) -> Any:
