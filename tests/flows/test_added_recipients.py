@@ -11,13 +11,16 @@ from typing import Any
 
 import pytest
 
+from mailwake.events.model import EventType
 from mailwake.links.tracked_url import parse_url
 from mailwake.policy.policies import ConfiguredPolicy
 from mailwake.policy.python_host import PythonPolicy
+from mailwake.smtp.replies import Reply
 
 from .message_harness import MessageHarness
 
 ANN, BOB = "ann@a.example", "bob@b.example"
+LATER = Reply(450, "4.2.1", "mailbox busy")
 Begin = Callable[..., Awaitable[MessageHarness]]
 
 
@@ -97,6 +100,28 @@ async def test_every_list_gets_its_copies(begin: Begin) -> None:
     assert {kind for name, kind in types if name.startswith("archive")} == {"archive"}
     ids = [event.message_id for event in harness.events() if event.type.wire_name == "injection"]
     assert len(ids) == len(set(ids)) == 8
+
+
+async def test_a_later_attempt_knows_the_type_of_its_recipient(begin: Begin) -> None:
+    harness = await begin()
+    late = ["cc@c.example", "bcc@d.example", "archive@e.example"]
+    harness.hop.answers = dict.fromkeys([*late, BOB], LATER)
+    header = {"cc": [late[0]], "bcc": [late[1]], "archive": [late[2]]}
+    assert (await harness.receive([ANN, BOB], message(header))).code == 250
+    harness.hop.answers = {}
+    await harness.retry_until_empty()
+    delivered = {
+        (event.raw_rcpt_to, event.rcpt_type, event.num_retries)
+        for event in harness.events()
+        if event.type is EventType.DELIVERY
+    }
+    assert delivered == {
+        (ANN, "", 0),
+        (BOB, "", 1),
+        ("cc@c.example", "cc", 1),
+        ("bcc@d.example", "bcc", 1),
+        ("archive@e.example", "archive", 1),
+    }
 
 
 async def test_each_address_gets_one_copy(begin: Begin) -> None:

@@ -69,9 +69,7 @@ FIELDS: Mapping[str, FieldMeaning] = MappingProxyType(
         "routing_domain": FieldMeaning("The domain the copy was routed by; the recipient's."),
         "rcpt_meta": FieldMeaning("The metadata that travels, within `max_metadata_len`."),
         "rcpt_tags": FieldMeaning("The tags that travel, within both limits of tags."),
-        "rcpt_type": FieldMeaning(
-            "`cc`, `bcc` or `archive`; left out where it is not known, in this release always.", MESSAGE
-        ),
+        "rcpt_type": FieldMeaning("`cc`, `bcc` or `archive`; left out for recipients that RCPT named.", MESSAGE),
         "friendly_from": FieldMeaning("The From field of the message, decoded; at most 512 characters.", MESSAGE),
         "msg_from": FieldMeaning("The envelope sender.", MESSAGE),
         "sending_domain": FieldMeaning("The domain of the From field, else of the envelope sender.", MESSAGE),
@@ -82,7 +80,7 @@ FIELDS: Mapping[str, FieldMeaning] = MappingProxyType(
         "click_tracking": FieldMeaning("Whether clicks of this message are tracked.", MESSAGE),
         "initial_pixel": FieldMeaning("Whether opens are also tracked by an image at the start.", MESSAGE),
         "amp_enabled": FieldMeaning("Whether the message has an AMP part.", MESSAGE),
-        "transactional": FieldMeaning("Reserved: always `false` in this release.", MESSAGE),
+        "transactional": FieldMeaning("`options.transactional` of the X-MSYS-API header.", MESSAGE),
         "node_name": FieldMeaning("The node that took the message in (setting `node_name`).", MESSAGE),
         "pathway": FieldMeaning("The pathway in force.", MESSAGE),
         "delv_method": FieldMeaning("How the copy was delivered: `esmtp`.", ENGAGEMENT | ATTEMPTS),

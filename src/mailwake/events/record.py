@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _FORM_MESSAGE = 2
+_SHORT_TEXT, _SHORT_TEXTS = 0xA0, 32
+"""msgpack's first byte of a text of n bytes is 0xA0 + n, while n is below 32."""
 
 
 class RecordError(MailwakeError):
@@ -127,6 +129,19 @@ def encode_message(
     if outcome is None:
         return b"\x98" + own + packed_facts
     return b"\x99" + own + packed_facts + _pack(outcome)
+
+
+def pack_copy_facts(packed_facts: bytes, rcpt_type: str) -> bytes:
+    """What a waiting copy keeps for its later events: the facts, behind its `rcpt_type` if it has one."""
+    return _pack(rcpt_type) + packed_facts if rcpt_type else packed_facts
+
+
+def split_copy_facts(copy_facts: bytes) -> tuple[bytes, str]:
+    """The packed facts and the `rcpt_type` that `pack_copy_facts` put together."""
+    length = copy_facts[0] - _SHORT_TEXT  # facts alone begin as an array
+    if not 0 <= length < _SHORT_TEXTS:
+        return copy_facts, ""
+    return copy_facts[1 + length :], copy_facts[1 : 1 + length].decode()
 
 
 def decode_record(payload: bytes) -> Record:

@@ -63,12 +63,18 @@ class MessageEvents:
         await self._write(payloads)
 
     async def record_attempt(
-        self, kind: EventType, packed_facts: bytes, recipient: str, index: int, outcome: EventOutcome
+        self,
+        kind: EventType,
+        packed_facts: bytes,
+        recipient: str,
+        index: int,
+        outcome: EventOutcome,
+        rcpt_type: str,
     ) -> None:
         """Write the event of a later attempt from the spool."""
         try:
             now = int(self._clock.now() * 1000)
-            await self._write([self._encode(kind, now, packed_facts, recipient, index, outcome)])
+            await self._write([self._encode(kind, now, packed_facts, recipient, index, outcome, rcpt_type)])
         except UniqueIdError as error:
             self._failed(1, error)
 

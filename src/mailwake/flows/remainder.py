@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from mailwake.events.model import EventType
+from mailwake.events.record import pack_copy_facts, split_copy_facts
 from mailwake.flows.message_events import event_outcome
 from mailwake.relay.delivery import Status
 from mailwake.spool.contract import NewEntry
@@ -83,7 +84,9 @@ class Remainder:
             kind = EventType.BOUNCE if final else EventType.DELAY
         queued = int((self._clock.now() - copy.queued_at) * 1000)
         result = event_outcome(outcome, attempts=copy.attempts + 1, queued_ms=max(queued, 0))
-        await self._events.record_attempt(kind, copy.event_facts, copy.recipient, int(copy.message_id[16:], 16), result)
+        facts, rcpt_type = split_copy_facts(copy.event_facts)
+        index = int(copy.message_id[16:], 16)
+        await self._events.record_attempt(kind, facts, copy.recipient, index, result, rcpt_type)
 
     def _entry(self, message: PreparedMessage, index: int, outcome: Outcome, now: float) -> NewEntry:
         copy = self._preparation.copy(message, index)
@@ -100,5 +103,5 @@ class Remainder:
             first_reply=str(outcome.reply),
             queued_at=now,
             next_attempt=next_attempt,
-            event_facts=message.copy_plans[index].packed_facts,
+            event_facts=pack_copy_facts(message.copy_plans[index].packed_facts, message.rcpt_type(index)),
         )

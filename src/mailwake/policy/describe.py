@@ -185,7 +185,7 @@ Each setting of a recipient's copy is taken from the first source that has it: t
 then the configuration, most specific scope first (see [settings](settings.md)). Each setting is chosen by itself: the
 campaign may come from a variable, the tags from the header, the domain from the configuration.
 
-A context variable is always text. AUTH sets `mo_customer_id`; this release has no policy that could set others, but
+A context variable is always text. [Policy](../policy.md) and XSETCONTEXT set them, and AUTH sets `mo_customer_id`;
 `mailwake explain --context NAME=VALUE` shows what each of them would do; `pathway` names the pathway. What mailwake
 chose where Momentum's documentation is silent is marked *(ours)*; all such choices are in [choices](../choices.md).
 
