@@ -31,6 +31,8 @@ REGRESSIONS: dict[str, tuple[bytes, ...]] = {
     ),
     "text": (
         body_input(b"\x1bhttp://m\x1b$", "7bit", "us-ascii"),
+        # An escape character that introduces nothing; the letter that ended its sequence stood in a link.
+        body_input("\x1b[1 http://e.com/D \u3000x".encode(), "7bit", "iso-2022-jp"),
         body_input(b"HTTP://{{closing \n_double_curly()}}", variant=b"4"),  # the check, not the code, was wrong
     ),
     "msys_header": (),

@@ -144,7 +144,10 @@ def _translated(body: bytes, codec_names: tuple[str, ...]) -> WorkingText:
     for codec in codec_names:
         try:
             text = body.decode(codec)
-            if text.encode(codec) == body:
+            # An escape character that introduces nothing: what readers make of the text behind it differs, and Python's
+            # goes by the letters that follow, which a tracked URL would change.
+            stray_escape = codec.startswith("iso2022") and "\x1b" in text
+            if text.encode(codec) == body and not stray_escape:
                 return WorkingText(text.encode("utf-8"), "utf-8", codec)
         except UnicodeError:
             continue
