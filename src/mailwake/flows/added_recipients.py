@@ -7,7 +7,7 @@ from email.utils import formataddr, getaddresses
 from typing import TYPE_CHECKING, NamedTuple
 
 from mailwake.message.headers import fields, find
-from mailwake.message.msys_header import read_msys_header
+from mailwake.message.msys_header import HEADER_NAME, read_msys_header
 from mailwake.message.msys_recipients import Mailbox, same_address
 from mailwake.policy.message_view import header_end
 from mailwake.smtp.replies import Refusal, Reply
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 MOST_COPIES = 65_000
 """Copies of one message: the number of a copy has 16 bits in its message id."""
 
-_HEADER_NAME = b"X-MSYS-API"
 # A value that may name a list: in the clear, or in encoded-words (RFC 2047), which hide it.
 _MAY_ADD = re.compile(rb"\"(?:b?cc|archive)\"|=\?")
 # Found much sooner than the field is; without one of them nobody is added.
@@ -55,7 +54,7 @@ def addressees(envelope: Envelope, content: bytes) -> Addressees | None:
     if not any(mark in header for mark in _MARKS):
         return None
     header_fields = fields(header, 0, len(header))
-    ours = find(header_fields, _HEADER_NAME)
+    ours = find(header_fields, HEADER_NAME)
     values = [content[each.value_start : each.value_end] for each in ours]
     if not any(_MAY_ADD.search(value) for value in values):
         return None

@@ -12,7 +12,7 @@ from mailwake.flows.plan_cache import PlanCache
 from mailwake.flows.prepared_message import CopyPlan
 from mailwake.flows.trace_header import MAX_RECEIVED
 from mailwake.message.headers import fields, find
-from mailwake.message.msys_header import MsysHeader, read_msys_header
+from mailwake.message.msys_header import HEADER_NAME, MsysHeader, read_msys_header
 from mailwake.message.summary import Summary, domain_of, summarise
 from mailwake.policy.message_view import header_end as header_end_of
 from mailwake.policy.precedence import EngagementLimits, EngagementSettings, resolve
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from mailwake.policy.context import Context
     from mailwake.rewrite.plan import MessagePlan
     from mailwake.rewrite.settings import RewriteSettings
-
-HEADER_NAME = b"x-msys-api"
 
 _LOOP = Reply(554, "5.4.6", "Too many hops: this message is in a loop")
 

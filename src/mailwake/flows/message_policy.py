@@ -97,7 +97,7 @@ class MessagePolicy:
                     places[-1] = -1
                     discarded.append((each.address, message.discarded))
                     continue
-                copy = message.content if message.changed else content
+                copy = message.content
             kept.append(Recipient(each.address, context, copy, each.rcpt_type, each.added_fields))
         return Judged(kept, discarded, found.cc_field)
 

@@ -21,7 +21,7 @@ from mailwake.links.keyring_file import KeyringFile
 from mailwake.links.token import ContextTooLong, TokenCodec, message_id
 from mailwake.message.headers import fields, find
 from mailwake.message.mime_tree import parse
-from mailwake.message.msys_header import read_msys_header
+from mailwake.message.msys_header import HEADER_NAME, read_msys_header
 from mailwake.policy.precedence import EngagementLimits, EngagementSettings, resolve
 from mailwake.rewrite.per_recipient import render
 from mailwake.rewrite.plan import SkippedPart, make_plan
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from mailwake.message.headers import Field
     from mailwake.rewrite.plan import MessagePlan
 
-HEADER_NAME = b"X-MSYS-API"
 TOO_LONG = SkippedPart("message", "context too long for links")
 
 _SOURCE = "settings"

@@ -27,8 +27,6 @@ DUMPED_VARIABLES = 200
 """Of each context; more are only counted."""
 DUMPED_NAME, DUMPED_VALUE = 150, 300
 """Octets of each, so that a line of the reply keeps to RFC 5321 §4.5.3.1.5."""
-DUMPED_OCTETS = 300
-"""Of each name and of each value, so that a line of the reply keeps to RFC 5321 §4.5.3.1.5."""
 
 _OK = Reply(250, "2.0.0", "Ok")
 _UNKNOWN_ACCOUNT = Reply(535, "5.7.8", "LOGIN names no account that there is here")

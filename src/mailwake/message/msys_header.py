@@ -15,6 +15,8 @@ from mailwake.smtp.replies import Refusal, Reply
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+HEADER_NAME = b"X-MSYS-API"
+
 CAMPAIGN_LIMIT = 64
 """Octets of UTF-8 in a campaign id, whatever its source."""
 

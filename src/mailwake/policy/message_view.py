@@ -47,6 +47,7 @@ class Message:
         """Why policy threw it away, "" when it did not."""
         self.changed = False
         """Whether policy has changed the header."""
+        self._received = content
         split = header_end(content)
         self._header, self._body = content[:split], content[split:]
 
@@ -63,7 +64,7 @@ class Message:
     @property
     def content(self) -> bytes:
         """The whole message, with the header as it is now."""
-        return self._header + self._body
+        return self._header + self._body if self.changed else self._received
 
     def header(self, name: str) -> list[str]:
         """The values of all fields of that name, in their order, unfolded and otherwise as they stand."""
