@@ -22,7 +22,7 @@ FAILED = NewEntry(
     recipient="r@b.example",
     content=b"Subject: news\r\nX-Long: a\r\n b\r\n\r\nSECRET BODY\r\n",
     smtputf8=False,
-    eight_bit=False,
+    body="7BIT",
     transmission_id=7,
     message_id="0007",
     first_reply="451 4.7.1 later",
@@ -54,7 +54,7 @@ def test_the_entry_goes_to_the_sender_from_nobody() -> None:
     assert (entry.sender, entry.recipient, entry.is_bounce, entry.attempts) == ("", "sender@a.example", True, 0)
     assert entry.next_attempt == NOW
     assert (entry.transmission_id, entry.message_id) == (7, "0007")
-    assert not entry.eight_bit
+    assert entry.body == "7BIT"
     assert re.search(rb"(?<!\r)\n|\r(?!\n)", entry.content) is None
     assert entry.content.endswith(b"\r\n")
 
@@ -113,7 +113,7 @@ def test_international_mail_is_reported_by_rfc_6533() -> None:
     failed = replace(FAILED, recipient="bücher@b.example", smtputf8=True, content="Subject: ü\r\n\r\n".encode())
     entry, _ = _report(failed)
     assert entry.smtputf8
-    assert entry.eight_bit
+    assert entry.body == "8BITMIME"
     assert b"Content-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n" in entry.content
     assert "Final-Recipient: utf-8; bücher@b.example\r\n".encode() in entry.content
     assert b"Content-Type: message/global-headers\r\n" in entry.content
@@ -121,7 +121,7 @@ def test_international_mail_is_reported_by_rfc_6533() -> None:
 
 def test_raw_octets_in_a_returned_header_are_declared() -> None:
     entry, message = _report(replace(FAILED, content=b"Subject: \xe4\r\n\r\nx\r\n"))
-    assert entry.eight_bit
+    assert entry.body == "8BITMIME"
     assert not entry.smtputf8
     assert _parts(message)[2]["Content-Transfer-Encoding"] == "8bit"
 

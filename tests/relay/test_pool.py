@@ -440,7 +440,7 @@ async def test_content_without_a_last_line_end(hop: Hop, settings_for: Settings,
 
 
 async def test_size_body_and_smtputf8(hop: Hop, settings_for: Settings, log: Logger) -> None:
-    await _deliver_one(settings_for(), log, _copy(0, b"S: x\r\n\r\n", eight_bit=True, smtputf8=True))
+    await _deliver_one(settings_for(), log, _copy(0, b"S: x\r\n\r\n", body="8BITMIME", smtputf8=True))
     assert "MAIL FROM:<a@a.example> SIZE=8 BODY=8BITMIME SMTPUTF8" in hop.commands
 
 

@@ -82,7 +82,7 @@ class Bench:
 
     def put(self, number: int = 1, **changes: object) -> list[int]:
         now = self.clock.now()
-        entry = NewEntry("s@a.example", "r@b.example", b"S: x\r\n\r\n", False, True, 1, "m1", "451 x", now, now)
+        entry = NewEntry("s@a.example", "r@b.example", b"S: x\r\n\r\n", False, "8BITMIME", 1, "m1", "451 x", now, now)
         return self.spool.put([replace(entry, **changes) for _ in range(number)])  # type: ignore[arg-type]
 
     async def step(self) -> int:
@@ -111,7 +111,7 @@ async def bench(spool: SqliteSpool, log: Logger) -> AsyncIterator[Bench]:
 async def test_a_due_copy_is_delivered_and_forgotten(bench: Bench) -> None:
     bench.put()
     assert await bench.step() == 1
-    assert bench.delivery.copies == [Copy("s@a.example", "r@b.example", (b"S: x\r\n\r\n",), eight_bit=True)]
+    assert bench.delivery.copies == [Copy("s@a.example", "r@b.example", (b"S: x\r\n\r\n",), body="8BITMIME")]
     assert bench.told == [("r@b.example", Status.DELIVERED, True)]
     assert bench.spool.count() == 0
     assert bench.retried("delivered") == 1
@@ -259,7 +259,7 @@ async def test_a_delivered_copy_that_cannot_be_deleted_is_not_sent_again(
 async def test_two_workers_on_one_spool_deliver_each_copy_once(bench: Bench, tmp_path: Path) -> None:
     bench.spool.put(
         [
-            NewEntry("s@a", f"r{n}@b", b"x\r\n", False, False, 1, f"{n}", "451", bench.clock.now(), bench.clock.now())
+            NewEntry("s@a", f"r{n}@b", b"x\r\n", False, "7BIT", 1, f"{n}", "451", bench.clock.now(), bench.clock.now())
             for n in range(40)
         ]
     )

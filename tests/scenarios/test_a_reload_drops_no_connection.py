@@ -508,7 +508,7 @@ def _spooled(recipient: str, now: float) -> NewEntry:
         recipient=recipient,
         content=b"Subject: x\r\n\r\nx\r\n",
         smtputf8=False,
-        eight_bit=False,
+        body="7BIT",
         transmission_id=1,
         message_id=recipient,
         first_reply="451 later",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from mailwake.smtp.dsn import DsnRequest
 from mailwake.spool.contract import NewEntry, Spool, SpoolError
 from mailwake.spool.sqlite_spool import SqliteSpool
 
@@ -23,13 +24,15 @@ ENTRY = NewEntry(
     recipient="bücher@b.example",
     content=b"Subject: x\r\n\r\n\x00\xff\r\n",
     smtputf8=True,
-    eight_bit=True,
+    body="BINARYMIME",
     transmission_id=2**63 + 7,
     message_id="0123456789abcdef0000",
     first_reply="451 4.7.1 later",
     queued_at=1000.0,
     next_attempt=1060.5,
     event_facts=b"\x00opaque",
+    dsn=DsnRequest("SUCCESS,DELAY", "rfc822;b+2Bc@b.example", "HDRS", "QQ314159"),
+    route="bulk",
 )
 OpenSpool = Callable[[], Spool]
 
@@ -183,6 +186,7 @@ _HEAD = """
 import sys
 from pathlib import Path
 from dataclasses import replace
+from mailwake.smtp.dsn import DsnRequest
 from mailwake.spool.contract import NewEntry
 from mailwake.spool.sqlite_spool import SqliteSpool
 spool = SqliteSpool(Path(sys.argv[1]))
@@ -268,3 +272,39 @@ def test_a_spool_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
         database.execute("PRAGMA user_version=99")
     with pytest.raises(SpoolError, match="format 99"):
         SqliteSpool(tmp_path / "s")
+
+
+class TestOlderFormats:
+    def test_a_spool_of_format_1_is_taken_over(self, tmp_path: Path) -> None:
+        path = tmp_path / "spool.sqlite3"
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            database.executescript(FORMAT_1)
+            for number, eight_bit in ((7, 1), (9, 0)):
+                database.execute(
+                    "INSERT INTO entries VALUES"
+                    " (?, 's@a', 'r@b', 1, ?, '5', 'aa', '451 x', 1, 2, 3, 'l', x'00', 0, 4, '', 0)",
+                    (number, eight_bit),
+                )
+                database.execute("INSERT INTO contents VALUES (?, x'61')", (number,))
+            database.commit()
+        spool = SqliteSpool(path)
+        found = spool.claim_due(10.0, 10, 60.0)
+        assert [(each.id, each.body, each.content, each.route) for each in found] == [
+            (7, "8BITMIME", b"a", ""),
+            (9, "7BIT", b"a", ""),
+        ]
+        (new,) = spool.put([ENTRY])
+        assert new > 9
+        spool.close()
+
+
+FORMAT_1 = """
+CREATE TABLE entries (id INTEGER PRIMARY KEY AUTOINCREMENT, sender TEXT NOT NULL, recipient TEXT NOT NULL,
+    smtputf8 INTEGER NOT NULL, eight_bit INTEGER NOT NULL, transmission_id TEXT NOT NULL, message_id TEXT NOT NULL,
+    first_reply TEXT NOT NULL, queued_at REAL NOT NULL, next_attempt REAL NOT NULL, attempts INTEGER NOT NULL,
+    last_reply TEXT NOT NULL, event_facts BLOB NOT NULL, is_bounce INTEGER NOT NULL, size INTEGER NOT NULL,
+    lease_owner TEXT NOT NULL DEFAULT '', leased_until REAL NOT NULL DEFAULT 0) STRICT;
+CREATE INDEX entries_by_next_attempt ON entries (next_attempt, id);
+CREATE TABLE contents (id INTEGER PRIMARY KEY, content BLOB NOT NULL) STRICT;
+PRAGMA user_version=1;
+"""

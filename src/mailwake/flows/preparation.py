@@ -114,7 +114,8 @@ class Preparation:
             recipient,
             self._pieces(message, index),
             smtputf8=message.envelope.smtputf8,
-            eight_bit=message.envelope.body == "8BITMIME",
+            body=message.envelope.body,
+            dsn=message.envelope.dsn_request(recipient),
         )
 
     def _pieces(self, message: PreparedMessage, index: int) -> Sequence[bytes]:

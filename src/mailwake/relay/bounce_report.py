@@ -36,7 +36,7 @@ class BounceReports:
             recipient=failed.sender,
             content=content,
             smtputf8=failed.smtputf8 or not failed.sender.isascii(),
-            eight_bit=not content.isascii(),
+            body="7BIT" if content.isascii() else "8BITMIME",
             transmission_id=failed.transmission_id,
             message_id=failed.message_id,
             first_reply="",

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
+from mailwake.smtp.dsn import NO_REQUEST, DsnRequest
 from mailwake.smtp.replies import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from mailwake.smtp.envelope import BodyType
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,14 @@ class Copy:
     smtputf8: bool = False
     """Whether the message is internationalised mail, which only a hop with SMTPUTF8 can take (RFC 6531)."""
 
-    eight_bit: bool = False
-    """Whether the sender declared BODY=8BITMIME (RFC 6152)."""
+    body: BodyType = "7BIT"
+    """What the sender declared (RFC 6152, RFC 3030 §3). Only with BINARYMIME may a CR or LF stand alone."""
+
+    dsn: DsnRequest = NO_REQUEST
+    """What the sender asked of reports on this copy (RFC 3461)."""
+
+    route: str = ""
+    """The name of the route to take; "" is the default one."""
 
 
 class Status(Enum):
@@ -67,6 +76,9 @@ class Outcome:
 
     reason: str = ""
     """For the log: what really happened where the reply says less."""
+
+    dsn_passed: bool = False
+    """Whether the next hop offers DSN and has taken over what was asked of reports (RFC 3461 §5.2.1)."""
 
 
 class Delivery(Protocol):

@@ -285,7 +285,7 @@ class SmartHost(Delivery):
 
 
 def _transaction(copy: Copy) -> Transaction:
-    return Transaction(copy.sender, copy.recipient, copy.pieces, copy.smtputf8, copy.eight_bit)
+    return Transaction(copy.sender, copy.recipient, copy.pieces, copy.smtputf8, copy.body == "8BITMIME")
 
 
 def _is_untouched(event: Event) -> bool:

@@ -133,7 +133,7 @@ class RetryLoop:
                 await self._delete_delivered(copy.id)
                 return
             outcome = await self._delivery.deliver(
-                Copy(copy.sender, copy.recipient, (copy.content,), copy.smtputf8, copy.eight_bit)
+                Copy(copy.sender, copy.recipient, (copy.content,), copy.smtputf8, copy.body, copy.dsn, copy.route)
             )
             result, final = await self._record(copy, outcome)
             self._metrics.counter("spool_retries_total", result).inc()

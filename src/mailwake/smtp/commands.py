@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from mailwake.smtp.addresses import AddressError, NeedsSmtputf8, parse_recipient, parse_sender
-from mailwake.smtp.envelope import Envelope
+from mailwake.smtp.envelope import BodyType, Envelope
 from mailwake.smtp.replies import Refusal, Reply
 from mailwake.smtp.states import Verb
 
@@ -65,7 +65,8 @@ def parse_mail(argument: str) -> Envelope:
     if found is None:
         raise Refusal(Reply(501, "5.1.7", "Syntax: MAIL FROM:<address> [parameters]"))
     parameters = _parameters(found[2], _MAIL_PARAMETERS) if found[2] else {}
-    envelope = Envelope("", [], "SMTPUTF8" in parameters, parameters.get("BODY", "7BIT").upper(), parameters)
+    body: BodyType = "8BITMIME" if parameters.get("BODY", "").upper() == "8BITMIME" else "7BIT"
+    envelope = Envelope("", [], "SMTPUTF8" in parameters, body, parameters)
     try:
         envelope.sender = parse_sender(found[1], smtputf8=envelope.smtputf8)
     except AddressError as error:

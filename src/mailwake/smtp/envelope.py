@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from mailwake.smtp.dsn import NO_REQUEST, DsnRequest, Returned
+
+BodyType = Literal["7BIT", "8BITMIME", "BINARYMIME"]
 
 
 @dataclass(slots=True)
@@ -18,8 +23,24 @@ class Envelope:
     smtputf8: bool = False
     """Whether the client asked for internationalised mail (RFC 6531)."""
 
-    body: str = "7BIT"
-    """The declared body type: "7BIT" or "8BITMIME" (RFC 6152)."""
+    body: BodyType = "7BIT"
+    """The declared body type (RFC 6152, RFC 3030 §3)."""
 
     parameters: dict[str, str] = field(default_factory=dict)
     """All MAIL parameters as they came, keywords in upper case; "" for those without a value."""
+
+    returned: Returned = ""
+    """RET of MAIL (RFC 3461 §4.3)."""
+
+    envelope_id: str = ""
+    """ENVID of MAIL, as xtext (RFC 3461 §4.4)."""
+
+    requests: dict[str, DsnRequest] = field(default_factory=dict)
+    """What RCPT asked of reports, by recipient; those who asked nothing are absent."""
+
+    def dsn_request(self, recipient: str) -> DsnRequest:
+        """All that was asked of reports on this recipient's copy."""
+        asked = self.requests.get(recipient, NO_REQUEST)
+        if not (self.returned or self.envelope_id):
+            return asked
+        return replace(asked, returned=self.returned, envelope_id=self.envelope_id)

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from mailwake.errors import MailwakeError
+from mailwake.smtp.dsn import NO_REQUEST, DsnRequest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from mailwake.smtp.envelope import BodyType
 
 DEFAULT_CLAIM_OCTETS = 32 << 20
 """What one claim brings into memory at most, unless its first copy alone is larger."""
@@ -26,7 +29,7 @@ class NewEntry:
     recipient: str
     content: bytes
     smtputf8: bool
-    eight_bit: bool
+    body: BodyType
     transmission_id: int
     message_id: str
     first_reply: str
@@ -45,6 +48,12 @@ class NewEntry:
 
     is_bounce: bool = False
     """Whether this is a report of ours about another copy: it is never bounced itself."""
+
+    dsn: DsnRequest = NO_REQUEST
+    """What the sender asked of reports on this copy (RFC 3461)."""
+
+    route: str = ""
+    """The name of the route to take; "" is the default one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

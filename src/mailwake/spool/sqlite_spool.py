@@ -6,16 +6,17 @@ import os
 import sqlite3
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mailwake.durable_names import sync_directory
+from mailwake.smtp.dsn import DsnRequest
 from mailwake.spool.contract import DEFAULT_CLAIM_OCTETS, ListedEntry, NewEntry, Spool, SpooledCopy, SpoolError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-_VERSION = 1
+_VERSION = 2
 
 # The content has a table of its own: a row's update rewrites the whole row, and every attempt updates it.
 _SCHEMA = """
@@ -24,7 +25,7 @@ CREATE TABLE entries (
     sender TEXT NOT NULL,
     recipient TEXT NOT NULL,
     smtputf8 INTEGER NOT NULL,
-    eight_bit INTEGER NOT NULL,
+    body TEXT NOT NULL,
     transmission_id TEXT NOT NULL,
     message_id TEXT NOT NULL,
     first_reply TEXT NOT NULL,
@@ -34,26 +35,44 @@ CREATE TABLE entries (
     last_reply TEXT NOT NULL,
     event_facts BLOB NOT NULL,
     is_bounce INTEGER NOT NULL,
+    notify TEXT NOT NULL DEFAULT '',
+    original_recipient TEXT NOT NULL DEFAULT '',
+    returned TEXT NOT NULL DEFAULT '',
+    envelope_id TEXT NOT NULL DEFAULT '',
+    route TEXT NOT NULL DEFAULT '',
     size INTEGER NOT NULL,
     lease_owner TEXT NOT NULL DEFAULT '',
     leased_until REAL NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX entries_by_next_attempt ON entries (next_attempt, id);
-CREATE TABLE contents (id INTEGER PRIMARY KEY, content BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS contents (id INTEGER PRIMARY KEY, content BLOB NOT NULL) STRICT;
+"""
+
+# Format 1 knew of the body only whether it was 8BITMIME, and neither reports asked for nor routes.
+_SET_ASIDE = "ALTER TABLE entries RENAME TO entries_1; DROP INDEX entries_by_next_attempt"
+_TAKE_OVER = """
+INSERT INTO entries (id, sender, recipient, smtputf8, body, transmission_id, message_id, first_reply, queued_at,
+    next_attempt, attempts, last_reply, event_facts, is_bounce, size, lease_owner, leased_until)
+SELECT id, sender, recipient, smtputf8, iif(eight_bit, '8BITMIME', '7BIT'), transmission_id, message_id, first_reply,
+    queued_at, next_attempt, attempts, last_reply, event_facts, is_bounce, size, lease_owner, leased_until
+FROM entries_1;
+DROP TABLE entries_1
 """
 
 # The transmission id is text: it may use all 64 bits, and SQLite's integers are signed.
 _INSERT = """
-INSERT INTO entries (sender, recipient, smtputf8, eight_bit, transmission_id, message_id, first_reply, queued_at,
-    next_attempt, attempts, last_reply, event_facts, is_bounce, size)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO entries (sender, recipient, smtputf8, body, transmission_id, message_id, first_reply, queued_at,
+    next_attempt, attempts, last_reply, event_facts, is_bounce, notify, original_recipient, returned, envelope_id,
+    route, size)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 _DUE = "SELECT id, size FROM entries WHERE next_attempt <= ? AND leased_until <= ? ORDER BY next_attempt, id LIMIT ?"
 
 _CLAIMED = """
-SELECT sender, recipient, content, smtputf8, eight_bit, transmission_id, message_id, first_reply, queued_at,
-    next_attempt, attempts, last_reply, event_facts, is_bounce, id
+SELECT sender, recipient, content, smtputf8, body, transmission_id, message_id, first_reply, queued_at,
+    next_attempt, attempts, last_reply, event_facts, is_bounce, notify, original_recipient, returned, envelope_id,
+    route, id
 FROM entries JOIN contents USING (id) WHERE id = ?
 """
 
@@ -94,10 +113,16 @@ class SqliteSpool(Spool):
     def _create(self, database: sqlite3.Connection) -> None:
         database.execute("BEGIN IMMEDIATE")  # workers start together: one creates, the others wait and see
         (version,) = database.execute("PRAGMA user_version").fetchone()
-        if version == 0:
+        if version == 1:
+            for statement in _SET_ASIDE.split(";"):
+                database.execute(statement)
+        if version < _VERSION:
             for statement in _SCHEMA.split(";"):
                 database.execute(statement)
-            database.execute(f"PRAGMA user_version={_VERSION}")
+        if version == 1:
+            for statement in _TAKE_OVER.split(";"):
+                database.execute(statement)
+        database.execute(f"PRAGMA user_version={max(version, _VERSION)}")
         database.execute("COMMIT")
         if version > _VERSION:
             raise SpoolError(f"the spool {self._path} has format {version}, this version knows {_VERSION}: upgrade")
@@ -204,7 +229,7 @@ def _insert(database: sqlite3.Connection, entry: NewEntry) -> int:
         entry.sender,
         entry.recipient,
         entry.smtputf8,
-        entry.eight_bit,
+        entry.body,
         str(entry.transmission_id),
         entry.message_id,
         entry.first_reply,
@@ -214,6 +239,11 @@ def _insert(database: sqlite3.Connection, entry: NewEntry) -> int:
         entry.last_reply,
         entry.event_facts,
         entry.is_bounce,
+        entry.dsn.notify,
+        entry.dsn.original_recipient,
+        entry.dsn.returned,
+        entry.dsn.envelope_id,
+        entry.route,
         len(entry.content),
     )
     entry_id = database.execute(_INSERT, values).lastrowid
@@ -238,9 +268,14 @@ def _within(due: Sequence[tuple[int, int]], max_octets: int) -> list[int]:
     return chosen
 
 
-def _spooled_copy(row: Sequence[object]) -> SpooledCopy:
-    values = dict(zip(SpooledCopy.__dataclass_fields__, row, strict=True))
-    for flag in ("smtputf8", "eight_bit", "is_bounce"):
-        values[flag] = bool(values[flag])
-    values["transmission_id"] = int(str(values["transmission_id"]))
-    return SpooledCopy(**values)  # type: ignore[arg-type]  # the columns are those of the STRICT tables above
+def _spooled_copy(row: Sequence[Any]) -> SpooledCopy:
+    *facts, is_bounce, notify, original_recipient, returned, envelope_id, route, entry_id = row
+    values: dict[str, Any] = dict(zip(_PLAIN_FIELDS, facts, strict=True))
+    values["smtputf8"] = bool(values["smtputf8"])
+    values["transmission_id"] = int(values["transmission_id"])
+    dsn = DsnRequest(notify, original_recipient, returned, envelope_id)
+    return SpooledCopy(**values, is_bounce=bool(is_bounce), dsn=dsn, route=route, id=entry_id)
+
+
+_PLAIN_FIELDS = tuple(SpooledCopy.__dataclass_fields__)[:13]
+"""Those that stand in a column each, as they are, in the order of _CLAIMED."""
