@@ -48,7 +48,9 @@ _ADMIN_ANSWERS = (
     (
         "`GET /healthz`",
         "200 when every worker serves, else 503",
-        "JSON: `status` (`ok` or `degraded`), and `workers` by name (`serving` or `starting`)",
+        "JSON: `status` (`ok` or `degraded`); `version`, `pid` and `started` of the supervisor; `workers` by name, "
+        "each with `state` (`serving`, `starting`, or `draining` if its configuration is a former one), `version`, "
+        "`pid` and `started`",
     ),
     ("`GET /metrics`", "200", "the [metrics](metrics.md), in Prometheus' text format"),
     ("any other path", "404", "a line that names these two"),
@@ -71,15 +73,17 @@ def metrics_page() -> str:
     rows = [
         (
             code(f"mailwake_{metric.name}"),
-            "gauge" if metric.gauge else "counter",
+            metric.kind,
             ", ".join(code(label) for label in metric.labels) or "–",
             metric.help,
         )
         for metric in METRICS
     ]
     return (
-        "# Metrics\n\nServed at `/metrics` of the admin address, for all workers of a node together. A counter with\n"
-        "labels appears with its first event.\n\n" + table(("name", "kind", "labels", "meaning"), rows)
+        "# Metrics\n\nServed at `/metrics` of the admin address, for all workers of a node together. A series with\n"
+        "labels appears with its first event. A histogram has `_bucket` with the label `le`, `_sum` and `_count`; it\n"
+        "counts seconds. Counters go on through a reload, an upgrade and a worker's death, not through a restart.\n\n"
+        + table(("name", "kind", "labels", "meaning"), rows)
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -16,6 +17,11 @@ class Clock(Protocol):
     def monotonic(self) -> float:
         """Seconds since an arbitrary point; never goes back."""
         ...
+
+
+def iso_time(seconds: float) -> str:
+    """Unix seconds as people read them: 2026-03-01T12:00:00Z."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 class SystemClock:

@@ -2,50 +2,128 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import defaultdict
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from prometheus_client import CollectorRegistry
+    from prometheus_client.core import Metric as PrometheusMetric
+
+Series = tuple[str, tuple[str, ...]]
+"""A metric's name and the values of its labels; a histogram's bucket has its bound there."""
+
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 240.0)
+"""Upper bounds of the buckets of durations: from a next hop in the same rack to one that makes senders wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A counter or gauge: its exported name without the `mailwake_` prefix, its labels, and what it means."""
+    """A counter, gauge or histogram: its exported name without the `mailwake_` prefix, its labels, what it means.
+
+    A histogram is what has `buckets`, their upper bounds.
+    """
 
     name: str
     help: str
     labels: tuple[str, ...] = ()
     gauge: bool = False
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """The word that Prometheus has for it."""
+        return "histogram" if self.buckets else "gauge" if self.gauge else "counter"
 
 
+# A gauge is never named like a counter without its `_total`: in OpenMetrics, that would be one name for two things.
 METRICS: tuple[Metric, ...] = (
+    Metric(
+        "build_info",
+        "Always 1; which version of mailwake and Python the supervisor runs",
+        ("version", "python"),
+        gauge=True,
+    ),
+    Metric("start_time_seconds", "When the supervisor began to run its version, in seconds since 1970", gauge=True),
+    Metric(
+        "workers",
+        "Worker processes now; state is starting, serving or draining (of a former configuration)",
+        ("role", "state"),
+        gauge=True,
+    ),
     Metric("smtp_connections_total", "SMTP connections accepted"),
-    Metric("smtp_connections", "SMTP connections open now", gauge=True),
+    Metric("smtp_connections_open", "SMTP connections open now", gauge=True),
     Metric("smtp_connections_refused_total", "SMTP connections refused", ("reason",)),
-    Metric("smtp_auth_total", "AUTH attempts", ("result",)),
-    Metric("messages_total", "Messages received, by what became of them", ("result",)),
-    Metric("copies_total", "Copies handed to the next hop, by outcome", ("outcome",)),
+    Metric("smtp_auth_total", "AUTH attempts; result is accepted or refused", ("result",)),
+    Metric(
+        "messages_total",
+        "Messages received; result is accepted (250), refused (5xx), deferred (4xx), or no memory (452)",
+        ("result",),
+    ),
+    Metric(
+        "message_seconds",
+        "From a message's last octet to the reply for it: policy, rewriting, relaying, events",
+        buckets=SECONDS,
+    ),
+    Metric(
+        "copies_total",
+        "Attempts to hand a copy to the next hop, those from the spool among them; outcome is delivered, refused "
+        "(5xx), deferred (4xx), unreachable (no usable connection), or uncertain (lost before the reply: may be twice)",
+        ("outcome",),
+    ),
+    Metric("relay_seconds", "One such attempt, with the wait for a free connection", buckets=SECONDS),
+    Metric(
+        "relay_connections_open",
+        "Connections to the next hop open now, idle ones among them",
+        ("next_hop",),
+        gauge=True,
+    ),
     Metric("links_tracked_total", "Links made into tracked links, counted once a message"),
     Metric("links_skipped_total", "Links left as they were, counted once a message", ("reason",)),
     Metric("parts_unchanged_total", "Messages or parts that tracking left alone", ("reason",)),
-    Metric("messages_signed_total", "Messages to be tracked that arrived with a signature, by fate", ("fate",)),
+    Metric(
+        "messages_signed_total",
+        "Messages to be tracked that arrived with a signature (DKIM, ARC); fate is tracked or skipped, see on_signed",
+        ("fate",),
+    ),
     Metric("metadata_trimmed_total", "Messages of which some metadata did not fit max_metadata_len"),
-    Metric("tags_ignored_total", "Tags over a limit", ("limit",)),
-    Metric("policy_errors_total", "Policy functions that raised, ran too long, or said nonsense", ("policy", "phase")),
+    Metric(
+        "tags_ignored_total",
+        "Tags not used; limit is recipient (too many for one), system (max_tags), or unavailable (their file fails)",
+        ("limit",),
+    ),
+    Metric(
+        "policy_errors_total",
+        "Policy functions that raised, ran too long, or said nonsense; the message went on without them",
+        ("policy", "phase"),
+    ),
     Metric("copies_discarded_total", "Copies that policy accepted and threw away"),
-    Metric("policy_refusals_total", "Refusals by policy", ("phase",)),
-    Metric("spool_entries_total", "Copies put into the spool, by reason", ("reason",)),
-    Metric("spool_retries_total", "Deliveries tried from the spool, by outcome", ("outcome",)),
+    Metric("policy_refusals_total", "Connections, commands and messages that policy refused", ("phase",)),
+    Metric(
+        "spool_entries_total",
+        "Entries put into the spool; reason is deferred (a copy to try again) or bounce (a report)",
+        ("reason",),
+    ),
+    Metric("spool_entries_waiting", "Entries in the spool now, bounce reports among them", gauge=True),
+    Metric("spool_oldest_seconds", "How long the oldest of them has waited; 0 when the spool is empty", gauge=True),
+    Metric(
+        "spool_retries_total",
+        "Deliveries tried from the spool; outcome is delivered, deferred, unreachable, uncertain, "
+        "bounced (given up, sender told), dropped (a report that nobody takes), or gone (another worker had it)",
+        ("outcome",),
+    ),
     Metric("tracker_requests_total", "HTTP requests to the tracker, by answer", ("answer",)),
     Metric("tracker_tokens_refused_total", "Links that were unknown, damaged or forged", ("reason",)),
     Metric("tracker_links_expired_total", "Expired links that were followed: answered as ever, no event recorded"),
     Metric("events_total", "Events recorded, by type", ("type",)),
     Metric("events_lost_total", "Events that could not be written to the journal: look at the disk"),
-    Metric("worker_restarts_total", "Workers that died and were started again", ("role",)),
-    Metric("config_reloads_total", "Reloads of the configuration (SIGHUP): accepted, refused", ("result",)),
+    Metric("worker_restarts_total", "Workers that died and were started again; role is smtp or tracker", ("role",)),
+    Metric("config_reloads_total", "Reloads of the configuration (SIGHUP); result is accepted or refused", ("result",)),
 )
 """Every metric that any process of mailwake exports."""
 
@@ -63,6 +141,26 @@ class Counter:
         self.value += amount
 
 
+class Histogram:
+    """How long something took, counted in buckets; `observe()` costs little more than a counter."""
+
+    __slots__ = ("_bounds", "_counters", "_sum")
+
+    def __init__(self, bounds: tuple[float, ...], counters: Sequence[Counter], total: Counter) -> None:
+        self._bounds = bounds
+        self._counters = counters  # one more than bounds: the last is for what exceeds all
+        self._sum = total
+
+    def observe(self, value: float) -> None:
+        """Count one `value`."""
+        self._counters[bisect_left(self._bounds, value)].value += 1
+        self._sum.value += value
+
+
+_SUM = "sum"
+"""Stands in the place of a bucket's bound for the sum of all values."""
+
+
 class Metrics:
     """The counters of one process, kept as plain numbers so that counting costs next to nothing.
 
@@ -70,7 +168,7 @@ class Metrics:
     """
 
     def __init__(self) -> None:
-        self._series: dict[tuple[str, tuple[str, ...]], Counter] = {}
+        self._series: dict[Series, Counter] = {}
         self._known = {metric.name: metric for metric in METRICS}
 
     def counter(self, name: str, *labels: str) -> Counter:
@@ -79,32 +177,59 @@ class Metrics:
         Raises KeyError for a name that is not in METRICS, ValueError for the wrong number of labels.
         """
         metric = self._known[name]
-        if len(labels) != len(metric.labels):
-            raise ValueError(f"{name} takes the labels {metric.labels}")
+        if len(labels) != len(metric.labels) or metric.buckets:
+            raise ValueError(f"{name} is a {metric.kind} that takes the labels {metric.labels}")
         return self._series.setdefault((name, labels), Counter())
+
+    def histogram(self, name: str) -> Histogram:
+        """The histogram `name`; KeyError, ValueError as for `counter`."""
+        metric = self._known[name]
+        if not metric.buckets:
+            raise ValueError(f"{name} is a {metric.kind}")
+        # Each bucket counts its own values only, so that those of several processes are added up like any counter.
+        places = [*map(str, metric.buckets), "+Inf", _SUM]
+        *counters, total = (self._series.setdefault((name, (place,)), Counter()) for place in places)
+        return Histogram(metric.buckets, counters, total)
 
     def snapshot(self) -> list[tuple[str, tuple[str, ...], float]]:
         """Every series with its value, for sending to the process that answers /metrics."""
         return [(name, labels, counter.value) for (name, labels), counter in self._series.items()]
 
 
-def export(registry: CollectorRegistry, read_totals: Callable[[], Mapping[tuple[str, tuple[str, ...]], float]]) -> None:
+def export(registry: CollectorRegistry, read_totals: Callable[[], Mapping[Series, float]]) -> None:
     """Register a collector that shows what `read_totals` gives: name and labels → value."""
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
     from prometheus_client.registry import Collector
 
     class _Totals(Collector):
         def collect(self):  # type: ignore[no-untyped-def]  # the library's own signature is looser than ours
-            totals = read_totals()
+            by_name: defaultdict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
+            for (name, labels), value in read_totals().items():
+                by_name[name][labels] = value
             for metric in METRICS:
-                family_type = GaugeMetricFamily if metric.gauge else CounterMetricFamily
-                name = "mailwake_" + (metric.name if metric.gauge else metric.name.removesuffix("_total"))
-                family = family_type(name, metric.help, labels=metric.labels)
-                rows = [(labels, value) for (row_name, labels), value in totals.items() if row_name == metric.name]
-                if not rows and not metric.labels:
-                    rows = [((), 0.0)]
-                for labels, value in sorted(rows):
-                    family.add_metric(labels, value)
-                yield family
+                yield _histogram_family(metric, by_name) if metric.buckets else _family(metric, by_name)
 
     registry.register(_Totals())
+
+
+def _family(metric: Metric, by_name: Mapping[str, Mapping[tuple[str, ...], float]]) -> PrometheusMetric:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    make = GaugeMetricFamily if metric.gauge else CounterMetricFamily
+    family = make("mailwake_" + metric.name.removesuffix("_total"), metric.help, labels=metric.labels)
+    rows = dict(by_name.get(metric.name, {}))
+    if not rows and not metric.labels:
+        rows = {(): 0.0}
+    for labels, value in sorted(rows.items()):
+        family.add_metric(labels, value)
+    return family
+
+
+def _histogram_family(metric: Metric, by_name: Mapping[str, Mapping[tuple[str, ...], float]]) -> PrometheusMetric:
+    from prometheus_client.core import HistogramMetricFamily
+
+    rows = by_name.get(metric.name, {})
+    bounds = [*map(str, metric.buckets), "+Inf"]
+    counted = accumulate(rows.get((bound,), 0.0) for bound in bounds)
+    family = HistogramMetricFamily("mailwake_" + metric.name, metric.help)
+    family.add_metric([], list(zip(bounds, counted, strict=True)), sum_value=rows.get((_SUM,), 0.0))
+    return family

@@ -48,7 +48,7 @@ async def test_a_message_whose_client_has_gone_is_waited_for(start: Start, drain
     )  # so that closing resets the connection: the client has not half-closed, it is gone
     client.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     client.writer.transport.abort()
-    connections = running.metrics.counter("smtp_connections")
+    connections = running.metrics.counter("smtp_connections_open")
     async with asyncio.timeout(PATIENCE):
         while connections.value:  # noqa: ASYNC110  # a number that knows no events
             await asyncio.sleep(0.001)

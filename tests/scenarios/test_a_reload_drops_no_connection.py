@@ -315,7 +315,7 @@ def test_ten_reloads_under_load_lose_and_double_nothing_and_turn_nobody_away(
     assert set(watch.statuses) == {200}
     assert watch.totals == sorted(watch.totals)
     assert service.metric("mailwake_messages_total") == len(senders.accepted)
-    assert service.metric("mailwake_smtp_connections") == 0
+    assert service.metric("mailwake_smtp_connections_open") == 0
 
 
 def test_clients_of_several_former_configurations_are_served_until_a_fifth_one_comes(

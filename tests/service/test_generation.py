@@ -26,6 +26,7 @@ class FakeWorker:
     def __init__(self, name: str, orders: bytes, descriptors: list[int], on_report: Callable[[], None]) -> None:
         self.name = name
         self.prepared = self.ready = self.has_served = False
+        self.version, self.pid = "", 0
         self.counters: dict[tuple[str, tuple[str, ...]], float] = {}
         self.told: list[str] = []
         self._on_report = on_report
@@ -41,7 +42,7 @@ class FakeWorker:
         self.prepared = self.prepared or prepared
         self.ready = self.has_served = self.ready or ready
         if count is not None:
-            self.counters = {("events_total", ("click",)): count, ("smtp_connections", ()): 1.0}
+            self.counters = {("events_total", ("click",)): count, ("smtp_connections_open", ()): 1.0}
         self._on_report()
 
     def end(self, status: int) -> None:
@@ -179,7 +180,7 @@ async def test_totals_never_go_back_when_workers_end_and_gauges_do(workers: list
     await _until(lambda: len(workers) == 4)
     for worker in workers:
         worker.report(prepared=True, ready=True, count=5)
-    click, connections = ("events_total", ("click",)), ("smtp_connections", ())
+    click, connections = ("events_total", ("click",)), ("smtp_connections_open", ())
     assert (tally.totals[click], tally.totals[connections]) == (20, 4)
     former.drain(1)
     workers[0].report(count=6)

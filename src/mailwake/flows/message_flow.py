@@ -68,10 +68,17 @@ class MessageFlow:
         self._log = log
         self._metrics = metrics
         self._accepted = metrics.counter("messages_total", "accepted")
+        self._seconds = metrics.histogram("message_seconds")
 
     async def receive(self, session: Session, envelope: Envelope, content: bytes) -> Reply:
         """Relay the message and answer for it; a refusal leaves no event and nothing relayed."""
         began = self._clock.monotonic()
+        try:
+            return await self._receive(session, envelope, content, began)
+        finally:
+            self._seconds.observe(self._clock.monotonic() - began)
+
+    async def _receive(self, session: Session, envelope: Envelope, content: bytes, began: float) -> Reply:
         try:
             transmission_id = self._preparation.new_id()
             judged = await self._policy.judge(session, envelope, content, transmission_id)

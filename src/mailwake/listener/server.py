@@ -89,7 +89,7 @@ class Listener:
         self._sweeper: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Event | None = None
         self._accepted = metrics.counter("smtp_connections_total")
-        self._open = metrics.counter("smtp_connections")
+        self._open = metrics.counter("smtp_connections_open")
 
     async def start(self, listening: socket.socket) -> None:
         """Begin to accept connections on a socket; may be called for several."""

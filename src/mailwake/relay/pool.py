@@ -40,7 +40,10 @@ class SmartHost(Delivery):
     def __init__(self, settings: RelaySettings, *, log: Logger, metrics: Metrics | None = None) -> None:
         self.settings = settings
         self._log = log
-        self._counters = {status: (metrics or Metrics()).counter("copies_total", status.value) for status in Status}
+        metrics = metrics or Metrics()
+        self._counters = {status: metrics.counter("copies_total", status.value) for status in Status}
+        self._open = metrics.counter("relay_connections_open", settings.address)
+        self._seconds = metrics.histogram("relay_seconds")
         self._tls_context = client_context(settings)
         self._connections: set[Connection] = set()
         self._idle: list[Connection] = []
@@ -63,6 +66,8 @@ class SmartHost(Delivery):
     async def deliver(self, copy: Copy) -> Outcome:
         """Try once, now; trouble with the network is an outcome, never an exception."""
         self._in_hand += 1
+        time = asyncio.get_running_loop().time
+        began = time()
         try:
             outcome = await self._attempt(copy)
         except ConnectFailure as failure:
@@ -71,6 +76,7 @@ class SmartHost(Delivery):
             self._in_hand -= 1
             self._quiet.set()
         self._counters[outcome.status].inc()
+        self._seconds.observe(time() - began)
         return outcome
 
     async def close(self) -> None:
@@ -211,6 +217,7 @@ class SmartHost(Delivery):
         connection = await open_connection(self.settings, self._tls_context, self._forget)
         if not connection.gone:
             self._connections.add(connection)
+            self._open.inc()
         self._keep_sweeping()
         if self._unreachable:
             self._unreachable = False
@@ -253,7 +260,9 @@ class SmartHost(Delivery):
 
     def _forget(self, connection: Connection) -> None:
         """The connection is gone."""
-        self._connections.discard(connection)
+        if connection in self._connections:
+            self._connections.remove(connection)
+            self._open.inc(-1)
         if connection in self._idle:
             self._idle.remove(connection)
             self._release_slot()

@@ -6,7 +6,7 @@ import asyncio
 import signal
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mailwake.errors import StartupError
 from mailwake.service.life_line import first_of
@@ -86,14 +86,12 @@ class Generation:
         """Whether every worker serves."""
         return all((w := self._workers.get(order.name)) and w.ready for order in self.orders)
 
-    def states(self) -> dict[str, str]:
-        """Each worker's state by name, for people."""
+    def states(self) -> dict[str, dict[str, Any]]:
+        """Each worker's state by name, with its process id, version and start, for people."""
+        workers = dict(self._workers)
         if self.stage in (Stage.DRAINING, Stage.ENDING):
-            return dict.fromkeys(list(self._workers), "draining")
-        return {
-            order.name: "serving" if (w := self._workers.get(order.name)) and w.ready else "starting"
-            for order in self.orders
-        }
+            return {name: {"state": "draining", **worker.facts()} for name, worker in workers.items()}
+        return {order.name: _state(workers.get(order.name)) for order in self.orders}
 
     def start(self) -> None:
         """Start every worker; a generation in force serves as soon as it can."""
@@ -211,6 +209,12 @@ class Generation:
         self._log.error(
             "worker died and is started again", worker=order.name, cause=_cause(status), failures_in_a_row=failures
         )
+
+
+def _state(worker: WorkerProcess | None) -> dict[str, Any]:
+    if worker is None:
+        return {"state": "starting"}
+    return {"state": "serving" if worker.ready else "starting", **worker.facts()}
 
 
 def _cause(status: int) -> str:

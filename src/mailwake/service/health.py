@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterable, Mapping
 
+    from mailwake.metrics import Series
+
 
 class _QuietHandler(WSGIRequestHandler):
     timeout = 10  # a client that sends nothing must not keep its thread
@@ -35,7 +37,7 @@ class HealthServer:
         self,
         listening: socket.socket,
         health: Callable[[], tuple[bool, dict[str, Any]]],
-        read_totals: Callable[[], Mapping[tuple[str, tuple[str, ...]], float]],
+        read_totals: Callable[[], Mapping[Series, float]],
     ) -> None:
         registry = CollectorRegistry()
         export(registry, read_totals)

@@ -7,11 +7,13 @@ import signal
 import sys
 from typing import TYPE_CHECKING
 
+from mailwake.clock import SystemClock
 from mailwake.errors import StartupError
 from mailwake.logs import make_logger
 from mailwake.service.addresses import Address, bind_shared, bound_address, listen, parse_address
 from mailwake.service.data_directory import DataDirectory
 from mailwake.service.health import HealthServer
+from mailwake.service.node_totals import NodeTotals
 from mailwake.service.parts import relay_settings
 from mailwake.service.ports import Ports
 from mailwake.service.reload import ConfigurationReloader
@@ -53,7 +55,7 @@ async def _serve(request: ServeRequest, configuration: Configuration, data: Data
     numbers = {role: range(count) for role, count in request.workers(configuration.settings).items()}
     reloader = ConfigurationReloader(request, configuration, data, ports)
     supervisor = Supervisor(request.orders(configuration, bound, data, numbers), log, reloader)
-    health = HealthServer(admin, supervisor.health, supervisor.totals)
+    health = HealthServer(admin, supervisor.health, NodeTotals(supervisor, data.spool, SystemClock()))
     health.start()
     running = asyncio.create_task(supervisor.run())
     await supervisor.wait_ready()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mailwake import __version__
+from mailwake.clock import SystemClock, iso_time
 from mailwake.errors import MailwakeError, StartupError
 from mailwake.service.generation import Generation, Stage
 from mailwake.service.life_line import first_of
@@ -80,6 +83,7 @@ class Supervisor:
         self._reloader = reloader
         self._grace = grace
         self._tally = Tally()
+        self._started = SystemClock().now()
         self._stopping = asyncio.Event()
         self._all_ready = asyncio.Event()
         self._hung_up = asyncio.Event()
@@ -89,12 +93,14 @@ class Supervisor:
         self._alive = [self._current]  # the oldest first
 
     def health(self) -> tuple[bool, dict[str, Any]]:
-        """Whether every worker of the configuration in force serves, and each living worker's state by name."""
+        """Whether every worker of the configuration in force serves, and each living worker by name."""
         healthy = not self._stopping.is_set() and self._current.ready
-        states: dict[str, str] = {}
+        states: dict[str, dict[str, Any]] = {}
         for generation in list(self._alive):
             states |= generation.states()
-        return healthy, {"status": "ok" if healthy else "degraded", "workers": states}
+        status = "ok" if healthy else "degraded"
+        own = {"pid": os.getpid(), "version": __version__, "started": iso_time(self._started)}
+        return healthy, {"status": status, **own, "workers": states}
 
     def totals(self) -> Totals:
         """The counters of all workers, living and dead, added up; not changed afterwards."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from mailwake.metrics import METRICS
+from mailwake.metrics import METRICS, Series
 
 if TYPE_CHECKING:
     from mailwake.service.worker_process import WorkerProcess
 
-Totals = dict[tuple[str, tuple[str, ...]], float]
+Totals = dict[Series, float]
 
 _GAUGES = frozenset(metric.name for metric in METRICS if metric.gauge)
 
@@ -21,7 +21,7 @@ class Tally:
     def __init__(self) -> None:
         self.totals: Totals = {}
         """Name and labels → value; always a new object, never changed: another thread may be reading the last one."""
-        self._settled: defaultdict[tuple[str, tuple[str, ...]], float] = defaultdict(float)
+        self._settled: defaultdict[Series, float] = defaultdict(float)
         self._living: list[WorkerProcess] = []
 
     def enrol(self, worker: WorkerProcess) -> None:

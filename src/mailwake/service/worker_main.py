@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import uvloop
 
+from mailwake import __version__
 from mailwake.clock import SystemClock
 from mailwake.errors import MailwakeError
 from mailwake.journal.writer import JournalWriter
@@ -59,7 +60,7 @@ class Worker:
 
     def report(self, *, prepared: bool = False, ready: bool = False, closed: bool = False) -> None:
         """Tell the supervisor how far this worker is, and where the counters stand."""
-        report = Report(prepared=prepared, ready=ready, closed=closed, counters=self.metrics.snapshot())
+        report = Report(prepared, ready, closed, version=__version__, counters=self.metrics.snapshot())
         try:
             sys.stdout.buffer.write(msgspec.json.encode(report) + b"\n")
             sys.stdout.buffer.flush()

@@ -12,12 +12,16 @@ import asyncio
 import contextlib
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from mailwake.clock import SystemClock, iso_time
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from mailwake.metrics import Series
 
 REPORT_LIMIT = 1 << 20
 """The longest report line in octets; a worker has a few hundred series at most."""
@@ -29,6 +33,7 @@ class Report(msgspec.Struct, omit_defaults=True):
     prepared: bool = False
     ready: bool = False
     closed: bool = False
+    version: str = ""
     counters: list[tuple[str, tuple[str, ...], float]] = []
 
 
@@ -45,7 +50,10 @@ class WorkerProcess:
         """It has said that it accepts no connection any more."""
         self.ready = False
         self.has_served = False
-        self.counters: dict[tuple[str, tuple[str, ...]], float] = {}
+        self.version = ""
+        """What it says it runs; "" until then."""
+        self.started = 0.0
+        self.counters: dict[Series, float] = {}
         self._untold = [orders]
         self._signal_due: signal.Signals | None = None
         self._descriptors = tuple(descriptors)
@@ -71,6 +79,7 @@ class WorkerProcess:
             pass_fds=self._descriptors,
             limit=REPORT_LIMIT,
         )
+        self.started = SystemClock().now()
         if self._signal_due is not None:
             self._signal(self._signal_due)
         for line in self._untold:
@@ -89,9 +98,14 @@ class WorkerProcess:
                 report = _decode_report(line)
                 self.prepared = self.prepared or report.prepared
                 self.closed = self.closed or report.closed
+                self.version = self.version or report.version
                 self.ready = self.has_served = self.ready or report.ready
                 self.counters.update({(name, labels): value for name, labels, value in report.counters})
                 self._on_report()
+
+    def facts(self) -> dict[str, Any]:
+        """Its process id, version and start, for people."""
+        return {"pid": self.pid, "version": self.version, "started": iso_time(self.started)}
 
     def tell(self, line: bytes) -> None:
         """Write a line to its standard input, now or as soon as it has one."""
