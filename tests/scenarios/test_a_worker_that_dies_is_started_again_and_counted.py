@@ -95,7 +95,7 @@ def test_what_waits_in_the_spool_is_seen(start_mailwake: Callable[..., Mailwake]
     assert service.metric("mailwake_spool_entries_waiting") == 0
     spool = SqliteSpool(service.data / "spool.sqlite3")
     an_hour_ago = time.time() - 3600
-    entry = NewEntry("a@b.example", "c@d.example", MESSAGE, False, False, 1, "m", "451 x", an_hour_ago, 1e11)
+    entry = NewEntry("a@b.example", "c@d.example", MESSAGE, False, "7BIT", 1, "m", "451 x", an_hour_ago, 1e11)
     spool.put([entry, replace(entry, queued_at=time.time())])
     spool.close()
     assert service.metric("mailwake_spool_entries_waiting") == 2

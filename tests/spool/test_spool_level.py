@@ -7,7 +7,7 @@ from mailwake.spool.contract import NewEntry
 from mailwake.spool.spool_level import SpoolLevel, read_spool_level
 from mailwake.spool.sqlite_spool import SqliteSpool
 
-ENTRY = NewEntry("s@a.example", "r@b.example", b"S: x\r\n\r\n", False, False, 1, "m1", "451 x", 100.0, 200.0)
+ENTRY = NewEntry("s@a.example", "r@b.example", b"S: x\r\n\r\n", False, "7BIT", 1, "m1", "451 x", 100.0, 200.0)
 
 
 def test_a_spool_that_was_never_used_is_empty_and_not_made(tmp_path: Path) -> None:
