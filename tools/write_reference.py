@@ -20,6 +20,7 @@ from mailwake.events.model import EventType
 from mailwake.flows.click_flow import EVENT_TYPES
 from mailwake.flows.message_events import EVENT_OF
 from mailwake.flows.message_flow import NO_UNIQUE_ID
+from mailwake.flows.policy_rejections import POLICY_REJECTION
 from mailwake.library.describe import library_reference
 from mailwake.markdown import code, table
 from mailwake.metrics import METRICS
@@ -60,7 +61,7 @@ _ADMIN_ANSWERS = (
 
 def recorded_events() -> set[EventType]:
     """The types of events that this release makes: those of a message's way, and those of a click's."""
-    return {EventType.INJECTION, *EVENT_OF.values(), *EVENT_TYPES.values()}
+    return {EventType.INJECTION, *EVENT_OF.values(), POLICY_REJECTION, *EVENT_TYPES.values()}
 
 
 def event_examples() -> dict[EventType, str]:

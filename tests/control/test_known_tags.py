@@ -59,6 +59,14 @@ def test_the_first_tags_are_known_and_the_others_ignored_and_counted(path: Path)
     assert names(path) == ["a", "b", "c"]
 
 
+def test_asking_what_is_known_makes_nothing_known(path: Path) -> None:
+    worker = Worker(path)
+    worker.admit("a")
+    assert worker.tags.known(["b", "a"]) == ["a"]
+    assert names(path) == ["a"]
+    assert worker.ignored("system") == 0
+
+
 def test_no_tags_at_all(path: Path) -> None:
     worker = Worker(path, limit=0)
     assert worker.admit() == []

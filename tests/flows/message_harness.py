@@ -18,6 +18,7 @@ from mailwake.events.unique_ids import UniqueIds
 from mailwake.flows.message_events import MessageEvents
 from mailwake.flows.message_flow import MessageFlow
 from mailwake.flows.message_policy import MessagePolicy
+from mailwake.flows.policy_rejections import PolicyRejections
 from mailwake.flows.preparation import Preparation
 from mailwake.flows.remainder import Remainder
 from mailwake.journal.id_reservation import IdReservation
@@ -33,6 +34,7 @@ from mailwake.listener.session import Session
 from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
 from mailwake.policy.policies import ConfiguredPolicy, Policies
+from mailwake.policy.precedence import EngagementLimits
 from mailwake.relay.bounce_report import BounceReports
 from mailwake.relay.pool import SmartHost
 from mailwake.relay.retry import RetryLoop
@@ -143,8 +145,24 @@ class MessageHarness:
         )
         self.policies = Policies(self.policy_hosts, log=log, metrics=self.metrics)
         policy = MessagePolicy(self.policies, metrics=self.metrics)
+        self.rejections = PolicyRejections(
+            events,
+            ids,
+            limits=EngagementLimits.of(self.configuration.settings),
+            node_name="mailwake.example",
+            known_tags=list,
+            clock=clock,
+        )
         self.flow = MessageFlow(
-            preparation, self.delivery, remainder, events, policy=policy, clock=clock, log=log, metrics=self.metrics
+            preparation,
+            self.delivery,
+            remainder,
+            events,
+            policy=policy,
+            rejections=self.rejections,
+            clock=clock,
+            log=log,
+            metrics=self.metrics,
         )
         self.retries = RetryLoop(
             self.spool, self.delivery, schedule, clock, remainder.on_outcome, reports, log=log, poll_seconds=0.05

@@ -21,6 +21,7 @@ from mailwake.config.load import load
 from mailwake.config.networks import network_set, parse_network
 from mailwake.config.scopes import ScopedOptions
 from mailwake.listener.accounts import Account, Accounts
+from mailwake.listener.conversation import OnRejected
 from mailwake.listener.limits import ListenerLimits
 from mailwake.listener.memory_budget import MemoryBudget
 from mailwake.listener.server import Listener, ListenerSettings
@@ -131,6 +132,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         policies: Sequence[ConfiguredPolicy] = (),
         proxies: str = "",
         config: str = "",
+        on_rejected: OnRejected | None = None,
     ) -> Running:
         file = tmp_path / "mailwake.toml"
         file.write_text(config)
@@ -168,6 +170,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             clock=clock,
             log=make_logger("json", "error"),
             metrics=metrics,
+            on_rejected=on_rejected,
         )
         listening = socket.socket()
         listening.bind(("127.0.0.1", 0))

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from mailwake.listener.session import Session
 from mailwake.policy.policies import ConfiguredPolicy
 from mailwake.policy.python_host import PythonPolicy
+from mailwake.smtp.envelope import Envelope
+from mailwake.smtp.replies import Reply
 
 from .conftest import Start
 
@@ -60,6 +63,27 @@ async def test_a_policy_that_fails_answers_451_to_nobody_else(start: Start, tmp_
             break
     assert "451 4.3.0" in outcomes
     assert len(outcomes) == 2
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_recipient_that_policy_refuses_is_told_of_before_the_client_knows(
+    start: Start, tmp_path: Path, late: bool
+) -> None:
+    keyword = "async def" if late else "def"
+    source = f"{keyword} validate_rcptto(message, recipient, accept, context):\n"
+    source += "    return refuse(550, '5.7.1 not him') if recipient.startswith('x') else CONT\n"
+    told: list[str] = []
+
+    async def on_rejected(session: Session, envelope: Envelope, recipient: str, reply: Reply) -> None:
+        told.append(f"{session.peer_address} {envelope.sender} {recipient} {reply}")
+
+    running = await start(policies=policies(tmp_path, source), on_rejected=on_rejected)
+    client = await running.ready()
+    await client.say("MAIL FROM:<a@b.example>")
+    assert (await client.say("RCPT TO:<c@d.example>")).startswith("250")
+    assert told == []
+    assert (await client.say("RCPT TO:<x@d.example>")).startswith("550")
+    assert told == ["127.0.0.1 a@b.example x@d.example 550 5.7.1 not him"]
 
 
 async def test_a_refused_greeting_leaves_only_quit(start: Start, tmp_path: Path) -> None:

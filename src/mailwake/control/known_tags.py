@@ -88,6 +88,10 @@ class KnownTags:
             (self._over_limit if self._usable else self._unavailable).inc(len(tags) - len(admitted))
         return admitted
 
+    def known(self, tags: Sequence[str]) -> list[str]:
+        """Those of `tags` that are in the set as far as this process has looked; none is added, and none counted."""
+        return [tag for tag in tags if tag in self._known]
+
     def close(self) -> None:
         """Close the file; a later `admit` opens it again at its next look."""
         if self._database is not None:

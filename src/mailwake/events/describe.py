@@ -33,7 +33,7 @@ MEANINGS: Mapping[EventType, str] = MappingProxyType(
         EventType.DELIVERY: "The next hop took the copy.",
         EventType.BOUNCE: "The next hop refused the copy for good, or it was tried until it expired.",
         EventType.DELAY: "The next hop deferred the copy or could not be reached; it will be tried again.",
-        EventType.POLICY_REJECTION: "Policy refused the message.",
+        EventType.POLICY_REJECTION: "Policy refused the message, or the recipient at RCPT, for good.",
         EventType.OPEN: "The image at the end of the HTML part was loaded.",
         EventType.INITIAL_OPEN: "The image at the start of the HTML part was loaded.",
         EventType.CLICK: "A tracked link was followed.",
@@ -87,7 +87,9 @@ FIELDS: Mapping[str, FieldMeaning] = MappingProxyType(
         "ip_address": FieldMeaning(
             "Track and unsubscribe events: who asked. Message events: the next hop.", ENGAGEMENT | ATTEMPTS
         ),
-        "raw_reason": FieldMeaning("The next hop's reply as it came, with its codes.", REFUSALS),
+        "raw_reason": FieldMeaning(
+            "The next hop's reply as it came, with its codes; or policy's.", MESSAGE - {EventType.INJECTION}
+        ),
         "reason": FieldMeaning("The same on one line.", REFUSALS),
         "error_code": FieldMeaning("The reply's SMTP code.", REFUSALS),
         "bounce_class": FieldMeaning("Why it was refused, see below.", REFUSALS),

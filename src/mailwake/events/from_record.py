@@ -131,10 +131,10 @@ def _outcome(event_type: EventType, outcome: Outcome) -> dict[str, Any]:
     fields: dict[str, Any] = {"ip_address": outcome.ip_address, "delv_method": outcome.delv_method}
     if event_type is not EventType.POLICY_REJECTION:
         fields |= {"num_retries": outcome.num_retries, "queue_time": outcome.queue_time}
+    raw = " ".join(part for part in (str(outcome.code), outcome.enhanced, outcome.text) if part)
+    fields["raw_reason"] = raw
     if event_type is not EventType.DELIVERY:
-        raw = " ".join(part for part in (str(outcome.code), outcome.enhanced, outcome.text) if part)
         fields |= {
-            "raw_reason": raw,
             "reason": " ".join(raw.split()),
             "error_code": outcome.code,
             "bounce_class": bounce_class(outcome.code, outcome.enhanced),

@@ -94,7 +94,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     ip_address: str = ""
     """Of an engagement: who asked. Of a delivery, bounce or delay: the next hop."""
     raw_reason: str = ""
-    """The next hop's reply as it came."""
+    """The next hop's reply as it came, of a delivery too; or policy's."""
     reason: str = ""
     """The same in one line, white space collapsed."""
     error_code: int | None = None

@@ -59,7 +59,7 @@ class MessageEvents:
                 kind = EVENT_OF[outcome.status]
                 payloads.append(self._encode(kind, now, facts, recipient, index, result, rcpt_type))
         except UniqueIdError as error:
-            self._failed(2 * len(outcomes) - len(payloads), error)
+            self.not_recorded(2 * len(outcomes) - len(payloads), error)
         await self._write(payloads)
 
     async def record_attempt(
@@ -76,7 +76,19 @@ class MessageEvents:
             now = int(self._clock.now() * 1000)
             await self._write([self._encode(kind, now, packed_facts, recipient, index, outcome, rcpt_type)])
         except UniqueIdError as error:
-            self._failed(1, error)
+            self.not_recorded(1, error)
+
+    async def record_refusal(self, packed_facts: bytes, recipients: Sequence[str], outcome: EventOutcome) -> None:
+        """Write that policy refused the message for these recipients."""
+        payloads: list[bytes] = []
+        now, kind = int(self._clock.now() * 1000), EventType.POLICY_REJECTION
+        try:
+            for index, recipient in enumerate(recipients):
+                payloads.append(self._encode(kind, now, packed_facts, recipient, index, outcome))
+        except UniqueIdError as error:
+            self.not_recorded(len(recipients) - len(payloads), error)
+        if payloads:
+            await self._write(payloads)
 
     def _encode(
         self,
@@ -95,9 +107,10 @@ class MessageEvents:
         try:
             await self._journal.append_many(payloads)
         except JournalError as error:
-            self._failed(len(payloads), error)
+            self.not_recorded(len(payloads), error)
 
-    def _failed(self, events: int, error: Exception) -> None:
+    def not_recorded(self, events: int, error: Exception) -> None:
+        """Count and tell that so many events are lost."""
         self._lost.inc(events)
         self._log.error("events lost: the journal cannot be written, look at the disk", events=events, error=str(error))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mailwake.events.unique_ids import UniqueIdError
 from mailwake.flows.message_events import MessageEvents
+from mailwake.flows.message_policy import PolicyRefusal
 from mailwake.flows.remainder import Remainder
 from mailwake.relay.delivery import Outcome, Status
 from mailwake.smtp.replies import Refusal, Reply
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from mailwake.clock import Clock
     from mailwake.flows.message_policy import Judged, MessagePolicy
+    from mailwake.flows.policy_rejections import PolicyRejections
     from mailwake.flows.preparation import Preparation
     from mailwake.flows.prepared_message import PreparedMessage
     from mailwake.listener.session import Session
@@ -55,11 +57,13 @@ class MessageFlow:
         events: MessageEvents,
         *,
         policy: MessagePolicy,
+        rejections: PolicyRejections,
         clock: Clock,
         log: Logger,
         metrics: Metrics,
     ) -> None:
         self._policy = policy
+        self._rejections = rejections
         self._preparation = preparation
         self._delivery = delivery
         self._remainder = remainder
@@ -71,7 +75,7 @@ class MessageFlow:
         self._seconds = metrics.histogram("message_seconds")
 
     async def receive(self, session: Session, envelope: Envelope, content: bytes) -> Reply:
-        """Relay the message and answer for it; a refusal leaves no event and nothing relayed."""
+        """Relay the message and answer for it; a refusal relays nothing, and leaves an event only if it is policy's."""
         began = self._clock.monotonic()
         try:
             return await self._receive(session, envelope, content, began)
@@ -89,6 +93,8 @@ class MessageFlow:
             message = self._preparation.prepare(session, envelope, content, judged, transmission_id)
         except Refusal as refusal:
             self._refused(session, envelope, content, refusal.reply, refusal.log, "refused")
+            if isinstance(refusal, PolicyRefusal):
+                await self._rejections.of_message(session, envelope, content, transmission_id, refusal.reply)
             return refusal.reply
         except UniqueIdError as error:
             self._refused(session, envelope, content, NO_UNIQUE_ID, str(error), "deferred")

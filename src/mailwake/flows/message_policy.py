@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from mailwake.smtp.replies import Reply
 
 
+class PolicyRefusal(Refusal):
+    """Policy refused the message."""
+
+
 class Recipient(NamedTuple):
     """One recipient after policy: the context variables that hold for it, and its copy of the message."""
 
@@ -109,7 +113,7 @@ class MessagePolicy:
             session.disconnecting = True
         if reply is not None:
             self._metrics.counter("policy_refusals_total", phase).inc()
-            raise Refusal(reply, f"policy in {phase}: {reply}")
+            raise PolicyRefusal(reply, f"policy in {phase}: {reply}")
 
     def _view(
         self, session: Session, envelope: Envelope, content: bytes, transmission_id: int, recipient: str = ""

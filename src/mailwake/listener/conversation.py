@@ -7,6 +7,7 @@ knows a transport, so tests hold conversations without sockets.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from mailwake.listener.session import Told
@@ -32,8 +33,6 @@ from mailwake.smtp.server_events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
     from mailwake.listener.accounts import Accounts
     from mailwake.listener.memory_budget import MemoryBudget
     from mailwake.listener.session import MessageReceiver, Session
@@ -55,6 +54,10 @@ _TOO_MUCH_IN_HAND = Reply(452, "4.3.1", "Too much mail in hand, try again later"
 _RELAY_DENIED = Reply(550, "5.7.1", "Relaying denied: authenticate, or send from a listed network")
 
 
+OnRejected = Callable[["Session", "Envelope", str, Reply], Awaitable[None]]
+"""Is told of a recipient that policy refuses at RCPT, before the client is."""
+
+
 class Conversation:
     """Decides for one connection; `session` is what has been learnt of it so far."""
 
@@ -71,8 +74,10 @@ class Conversation:
         policies: Policies,
         log: Logger,
         metrics: Metrics,
+        on_rejected: OnRejected | None = None,
     ) -> None:
         self.session = session
+        self._on_rejected = on_rejected
         self._policies = policies
         self._receiver = receiver
         self._accounts = accounts
@@ -191,7 +196,16 @@ class Conversation:
         # Never an open relay: the place to say so is RCPT, where the relaying is asked for (RFC 5321 §3.6.2).
         if not (self.session.account or self.session.trusted_network):
             return _RELAY_DENIED
-        return self._asked(Phase.RCPTTO, _RECIPIENT_OK, event.recipient, event.envelope, event.recipient)
+        answer = self._asked(Phase.RCPTTO, _RECIPIENT_OK, event.recipient, event.envelope, event.recipient)
+        if answer is _RECIPIENT_OK or self._on_rejected is None:
+            return answer
+        return self._rejecting(event, answer, self._on_rejected)
+
+    async def _rejecting(self, event: RcptTo, answer: Reply | Awaitable[Reply], told: OnRejected) -> Reply:
+        reply = await answer if inspect.isawaitable(answer) else answer
+        if not reply.is_positive:
+            await told(self.session, event.envelope, event.recipient, reply)
+        return reply
 
     async def _authenticate(self, event: Authenticate) -> Reply:
         account = await self._accounts.check(event.username, event.password)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mailwake.config.networks import IPNetwork, NetworkTable
     from mailwake.config.scopes import ResolvedOptions
     from mailwake.listener.accounts import Accounts
+    from mailwake.listener.conversation import OnRejected
     from mailwake.listener.limits import ListenerLimits
     from mailwake.listener.memory_budget import MemoryBudget
     from mailwake.listener.session import MessageReceiver
@@ -72,7 +73,9 @@ class Listener:
         clock: Clock,
         log: Logger,
         metrics: Metrics,
+        on_rejected: OnRejected | None = None,
     ) -> None:
+        self._on_rejected = on_rejected
         self._settings = settings
         self._receiver = receiver
         self._accounts = accounts
@@ -201,6 +204,7 @@ class Listener:
             policies=self._policies,
             log=self._log,
             metrics=self._metrics,
+            on_rejected=self._on_rejected,
         )
         protocol = ServerProtocol(
             settings.hostname,

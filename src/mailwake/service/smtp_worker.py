@@ -11,11 +11,13 @@ from mailwake.control.known_tags import KnownTags
 from mailwake.flows.message_events import MessageEvents
 from mailwake.flows.message_flow import MessageFlow
 from mailwake.flows.message_policy import MessagePolicy
+from mailwake.flows.policy_rejections import PolicyRejections
 from mailwake.flows.preparation import Preparation
 from mailwake.flows.remainder import Remainder
 from mailwake.links.token import TokenCodec
 from mailwake.listener.memory_budget import MemoryBudget
 from mailwake.listener.server import Listener
+from mailwake.policy.precedence import EngagementLimits
 from mailwake.relay.bounce_report import BounceReports
 from mailwake.relay.maildir import MaildirDelivery
 from mailwake.relay.pool import SmartHost
@@ -68,7 +70,25 @@ async def run_smtp_worker(worker: Worker) -> None:
     remainder = Remainder(spool, schedule, preparation, events, reports, clock=clock, log=log, metrics=metrics)
     policies = load_policies(settings, log=log, metrics=metrics)
     policy = MessagePolicy(policies, metrics=metrics)
-    flow = MessageFlow(preparation, delivery, remainder, events, policy=policy, clock=clock, log=log, metrics=metrics)
+    rejections = PolicyRejections(
+        events,
+        worker.ids,
+        limits=EngagementLimits.of(settings),
+        node_name=settings.node_name,
+        known_tags=tags.known,
+        clock=clock,
+    )
+    flow = MessageFlow(
+        preparation,
+        delivery,
+        remainder,
+        events,
+        policy=policy,
+        rejections=rejections,
+        clock=clock,
+        log=log,
+        metrics=metrics,
+    )
     retries = RetryLoop(
         spool,
         delivery,
@@ -85,7 +105,15 @@ async def run_smtp_worker(worker: Worker) -> None:
     for name in dict.fromkeys(name for name, _ in worker.sockets):
         made = listener_settings(name, settings.esmtp_listener, scopes)
         listeners[name] = Listener(
-            made, flow, accounts, policies=policies, budget=budget, clock=clock, log=log, metrics=metrics
+            made,
+            flow,
+            accounts,
+            policies=policies,
+            budget=budget,
+            clock=clock,
+            log=log,
+            metrics=metrics,
+            on_rejected=rejections.of_recipient,
         )
     if await worker.may_serve():
         for name, listening in worker.sockets:
