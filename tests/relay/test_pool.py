@@ -541,6 +541,7 @@ async def test_probe(hop: Hop, settings_for: Settings) -> None:
 def test_addresses_as_people_write_them() -> None:
     assert RelaySettings("::1", 25).address == "[::1]:25"
     assert RelaySettings("mx.example", 587).address == "mx.example:587"
+    assert RelaySettings("", unix_path="/run/lmtp").address == "unix:/run/lmtp"
 
 
 def test_the_password_is_not_in_the_repr() -> None:

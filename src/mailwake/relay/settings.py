@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 TlsPolicy = Literal["none", "may", "must", "verify"]
+NextHopProtocol = Literal["smtp", "lmtp"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,26 @@ class RelaySettings:
 
     host: str
     port: int = 25
+    unix_path: str = ""
+    """The path of a Unix socket, used instead of `host` and `port` when set."""
+
+    protocol: NextHopProtocol = "smtp"
+    """lmtp: LHLO, and the hop answers for its own delivery (RFC 2033)."""
+
     helo_name: str = "localhost"
     """The name given in EHLO: this host's own domain name."""
 
     tls: TlsPolicy = "may"
     """none: never; may: STARTTLS when offered, any certificate, in the clear when the handshake fails; must: STARTTLS
-    or nothing, any certificate; verify: the certificate must be valid for `host`."""
+    or nothing, any certificate; verify: the certificate must be valid for `tls_name`. Over a Unix socket "may" is
+    "none": nobody stands in that path."""
+
+    implicit_tls: bool = False
+    """Whether TLS starts with the first octet, as on port 465 (RFC 8314 §3.3), instead of by STARTTLS. "may" is then
+    "must", and "none" cannot be used."""
+
+    tls_name: str = ""
+    """The name that the certificate must hold with "verify", and that is asked for (SNI); `host` when empty."""
 
     username: str = ""
     """With a password: log in by AUTH PLAIN or LOGIN. Both go over a clear connection only if `tls` is "none", or "may"
@@ -33,14 +48,28 @@ class RelaySettings:
     ca_file: str = ""
     """PEM file of the authorities trusted with `tls = "verify"`; the system's own when empty."""
 
+    tls_certificate: str = ""
+    """PEM file of the certificate to show to a hop that asks for one, with its chain; none when empty."""
+
+    tls_key: str = ""
+    """PEM file of its private key; `tls_certificate` holds it when empty."""
+
     max_connections: int = 20
     """For each worker process."""
+
+    max_in_flight: int = 4
+    """How many messages may be on their way at once over one connection, where the hop offers PIPELINING and CHUNKING;
+    1 waits for each reply before the next message is sent."""
 
     idle_seconds: float = 30.0
     """An unused connection is closed after this; below the five minutes that hops must allow (§4.5.3.2.7)."""
 
     max_messages_per_connection: int = 0
     """A connection is closed after this many transactions; 0 is no limit."""
+
+    max_connection_age: float = 300.0
+    """A connection this old takes no more transactions, so that changes of DNS, load balancers and certificates reach
+    every sender in the end; 0 is no limit."""
 
     chunking: bool = True
     """Whether BDAT is used when the hop offers CHUNKING (RFC 3030)."""
@@ -56,5 +85,7 @@ class RelaySettings:
 
     @property
     def address(self) -> str:
-        """Host and port as people write them; IPv6 addresses in square brackets."""
+        """Host and port as people write them, IPv6 addresses in square brackets; or "unix:" and the path."""
+        if self.unix_path:
+            return f"unix:{self.unix_path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
