@@ -44,15 +44,23 @@ class Mailwake:
     def __init__(self, directory: Path, *arguments: str) -> None:
         self.data = directory / "data"
         self.arguments = arguments
+        self.addresses = ["--smtp", "127.0.0.1:0", "--tracker", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+        self.prefix: list[str] = []
+        """A command that becomes the one behind it."""
+        self.pass_fds: tuple[int, ...] = ()
+        self.environment: dict[str, str] = {}
         self.output: list[str] = []
         self.log_path = directory / "mailwake.log"
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> Mailwake:
-        command = [sys.executable, "-m", "mailwake", "serve", "--smtp", "127.0.0.1:0", "--tracker", "127.0.0.1:0"]
-        command += ["--admin", "127.0.0.1:0", "--data", str(self.data), *self.arguments]
+        command = [*self.prefix, sys.executable, "-m", "mailwake", "serve", *self.addresses]
+        command += ["--data", str(self.data), *self.arguments]
+        environment = {**os.environ, **self.environment}
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, text=True, pass_fds=self.pass_fds, env=environment
+            )
         threading.Thread(target=self._read, daemon=True).start()
         wait_until(lambda: any("data in" in line for line in self.output) or self.exited, "mailwake started")
         assert not self.exited, self.log

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -103,3 +104,73 @@ def test_an_address_that_only_mailwake_itself_holds_is_said_to_be_its_own(ports:
     port = bound.groups["tracker", "127.0.0.1:0"][0].getsockname()[1]
     with pytest.raises(StartupError, match=r"while mailwake itself listens on 127\.0\.0\.1:0; restart"):
         ports.bind([("tracker", [f"0.0.0.0:{port}"], 1)])
+
+
+@pytest.fixture
+def given() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as made:
+        yield made
+
+
+def _text(each: socket.socket) -> str:
+    return str(bound_address(each))
+
+
+def test_a_given_socket_is_the_only_one_of_its_address_and_every_worker_gets_it(given: socket.socket) -> None:
+    ports = Ports([given])
+    bound = _bind(ports, ("smtp", [_text(given), "127.0.0.1:0"], 3))
+    for index in range(3):
+        served = bound.of_worker("smtp", index, 3)
+        assert served[0][1] is given
+        assert len(served) == 2
+    ports.refuse_unused()
+    more = _bind(ports, ("smtp", [_text(given)], 5))
+    assert more.groups == {("smtp", _text(given)): [given]}
+    ports.close()
+
+
+def test_a_given_socket_whose_address_goes_stays_open_and_is_used_when_it_comes_back(given: socket.socket) -> None:
+    ports = Ports([given])
+    _bind(ports, ("tracker", [_text(given)], 1))
+    _bind(ports, ("tracker", ["127.0.0.1:0"], 1))
+    assert _is_open(given)
+    assert _bind(ports, ("tracker", [_text(given)], 1)).groups["tracker", _text(given)] == [given]
+    ports.close()
+    assert not _is_open(given)
+
+
+def test_a_given_socket_that_nobody_wants_is_named(given: socket.socket) -> None:
+    ports = Ports([given])
+    _bind(ports, ("smtp", ["127.0.0.1:0"], 1))
+    with pytest.raises(StartupError, match=f"systemd listens on {_text(given)}, which is no configured address"):
+        ports.refuse_unused()
+    ports.close()
+
+
+def test_a_given_socket_is_found_by_the_name_of_its_host_and_taken_once(given: socket.socket) -> None:
+    ports = Ports([given])
+    address = f"localhost:{given.getsockname()[1]}"
+    assert ports.take("127.0.0.1:1", "admin_listen") is None
+    assert ports.take(address, "admin_listen") is given
+    assert ports.take(address, "admin_listen") is None
+    ports.close()
+
+
+def test_a_given_unix_socket_is_found_by_its_path(tmp_path: Path) -> None:
+    path = str(tmp_path / "smtp.sock")
+    with socket.socket(socket.AF_UNIX) as given:
+        given.bind(path)
+        given.listen()
+        assert Ports([given]).take("unix:/elsewhere", "smtp") is None
+        assert Ports([given]).take(f"unix:{path}", "smtp") is given
+
+
+def test_a_socket_on_all_ipv6_addresses_serves_all_of_ipv4_only_if_it_takes_ipv4() -> None:
+    for only, expected in ((1, False), (0, True)):
+        with socket.socket(socket.AF_INET6) as given:
+            given.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+            given.bind(("::", 0))
+            port = given.getsockname()[1]
+            assert (Ports([given]).take(f":{port}", "smtp") is given) == expected
+            assert Ports([given]).take(f"[::]:{port}", "smtp") is given
+            assert Ports([given]).take(f"[::1]:{port}", "smtp") is None

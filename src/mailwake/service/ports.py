@@ -3,15 +3,19 @@
 A connection that was not accepted yet waits in the queue of one socket. So that a reload loses none, the sockets of an
 address stay the same ones: the workers of the next configuration accept from those that the workers of the last one
 leave. Where there are more of them than workers (fewer workers are wanted than before), a worker serves several.
+
+A socket that systemd made is the only one of its address: all workers accept from it.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from socket import AF_UNIX
 from typing import TYPE_CHECKING
 
 from mailwake.errors import StartupError
 from mailwake.service.addresses import bind_more, bind_shared, bound_address, listen, parse_address
+from mailwake.service.given_sockets import serves, socket_text
 
 if TYPE_CHECKING:
     import socket
@@ -27,6 +31,8 @@ class Bound:
 
     groups: dict[Key, list[socket.socket]] = field(default_factory=dict)
     made: list[tuple[str, socket.socket]] = field(default_factory=list)
+    shared: set[Key] = field(default_factory=set)
+    """Those whose sockets every worker gets, because there are no others on the address."""
 
     def names(self, role: str) -> dict[str, str]:
         """Configured address → the real one, which tells the port where 0 was asked for."""
@@ -43,7 +49,7 @@ class Bound:
             (names[address], each)
             for (of, address), group in self.groups.items()
             if of == role
-            for each in group[index::workers]
+            for each in (group if (of, address) in self.shared else group[index::workers])
         ]
 
     def listen(self) -> None:
@@ -58,10 +64,32 @@ class Bound:
 
 
 class Ports:
-    """The sockets in use; `bind` says what a configuration would use, `keep` makes it so."""
+    """The sockets in use; `bind` says what a configuration would use, `keep` makes it so.
 
-    def __init__(self) -> None:
+    Those in `given` listen already, by the hand of systemd: they are used instead of new ones on the same address.
+    """
+
+    def __init__(self, given: Sequence[socket.socket] = ()) -> None:
         self._groups: dict[Key, list[socket.socket]] = {}
+        self._given = list(given)
+
+    def take(self, address: str, setting: str) -> socket.socket | None:
+        """The given socket on this address, if there is one; it is nobody else's from now on."""
+        for each in self._given:
+            if _is_on(each, address, setting):
+                self._given.remove(each)
+                return each
+        return None
+
+    def refuse_unused(self) -> None:
+        """StartupError names a given socket that no configured address uses: its clients would wait for ever."""
+        used = {each for group in self._groups.values() for each in group}
+        for each in self._given:
+            if each not in used:
+                raise StartupError(
+                    f"systemd listens on {socket_text(each)}, which is no configured address: add it to "
+                    "esmtp_listener.listen or tracker.listen, or take it out of mailwake.socket"
+                )
 
     def bind(self, wanted: Sequence[tuple[str, Sequence[str], int]]) -> Bound:
         """For each role its addresses with as many sockets as it has workers, those in use among them.
@@ -82,32 +110,50 @@ class Ports:
         """Hold these from now on, and close those of addresses that are wanted no more."""
         for key, group in self._groups.items():
             if key not in bound.groups:
-                _close(group)
+                _close([each for each in group if each not in self._given])  # systemd listens there all the same
         self._groups = bound.groups
         bound.made.clear()
 
     def close(self) -> None:
         """Close all."""
-        for group in self._groups.values():
+        for group in (*self._groups.values(), self._given):
             _close(group)
 
     def _group(self, bound: Bound, role: str, address: str, count: int) -> list[socket.socket]:
         held = self._groups.get((role, address), [])
+        held = held or [each for each in self._unclaimed(bound) if _is_on(each, address, role)][:1]
+        if held and held[0] in self._given:
+            bound.shared.add((role, address))
+            return held
         made = bind_more(held[0], max(0, count - len(held)), role) if held else self._bind(role, address, count)
         bound.made.extend((role, each) for each in made)
         return [*held, *made]
+
+    def _unclaimed(self, bound: Bound) -> list[socket.socket]:
+        claimed = {each for groups in (self._groups, bound.groups) for group in groups.values() for each in group}
+        return [each for each in self._given if each not in claimed]
 
     def _bind(self, role: str, address: str, count: int) -> list[socket.socket]:
         parsed = parse_address(address, role)
         try:
             return bind_shared(parsed, count, role)
         except StartupError as error:
-            ours = [each for (_, each), group in self._groups.items() if bound_address(group[0]).port == parsed.port]
+            ours = [each for (_, each), group in self._groups.items() if _is_on_port(group[0], parsed.port)]
             if parsed.port and ours:
                 raise StartupError(
                     f"{role}: cannot listen on {parsed} while mailwake itself listens on {ours[0]}; restart it instead"
                 ) from error
             raise
+
+
+def _is_on(given: socket.socket, address: str, setting: str) -> bool:
+    if given.family == AF_UNIX:
+        return address.removeprefix("unix:") == socket_text(given)
+    return serves(given, parse_address(address, setting))
+
+
+def _is_on_port(bound: socket.socket, port: int) -> bool:
+    return bound.family != AF_UNIX and bound_address(bound).port == port
 
 
 def _close(group: Sequence[socket.socket]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING
@@ -12,12 +13,14 @@ from mailwake.errors import StartupError
 from mailwake.logs import make_logger
 from mailwake.service.addresses import Address, bind_shared, bound_address, listen, parse_address
 from mailwake.service.data_directory import DataDirectory
+from mailwake.service.given_sockets import take_given_sockets
 from mailwake.service.health import HealthServer
 from mailwake.service.node_totals import NodeTotals
 from mailwake.service.parts import relay_settings
 from mailwake.service.ports import Ports
 from mailwake.service.reload import ConfigurationReloader
 from mailwake.service.serve_request import complete, with_real_ports
+from mailwake.service.service_manager import ServiceManager
 from mailwake.service.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -34,41 +37,52 @@ DEFAULT_ADMIN = "127.0.0.1:9464"
 def run_service(request: ServeRequest) -> None:
     """Run until SIGTERM or SIGINT; StartupError, one line, for whatever keeps it from starting."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload: the file is being read just now
+    given = take_given_sockets(os.environ)
     configuration = request.configuration()
     settings = configuration.settings
     log = make_logger(settings.log_format, settings.log_level)
     data = DataDirectory(settings.data_dir.absolute())
     data.prepare()
     data.lock()
-    succeeded = asyncio.run(_serve(request, complete(configuration, data), data, log))
+    succeeded = asyncio.run(_serve(request, complete(configuration, data), data, log, given))
     if not succeeded:
         raise StartupError("workers died again and again before they could serve; the log above says why")
 
 
-async def _serve(request: ServeRequest, configuration: Configuration, data: DataDirectory, log: Logger) -> bool:
-    ports = Ports()
+async def _serve(
+    request: ServeRequest, configuration: Configuration, data: DataDirectory, log: Logger, given: list[socket.socket]
+) -> bool:
+    ports = Ports(given)
+    manager = ServiceManager(os.environ, log)
     bound = ports.bind(request.addresses(configuration.settings))
-    admin = _bind_admin(configuration.settings.admin_listen, log)
+    admin = _bind_admin(configuration.settings.admin_listen, ports, log)
     bound.listen()
     ports.keep(bound)
+    ports.refuse_unused()
     configuration = with_real_ports(configuration, bound)
     numbers = {role: range(count) for role, count in request.workers(configuration.settings).items()}
     reloader = ConfigurationReloader(request, configuration, data, ports)
-    supervisor = Supervisor(request.orders(configuration, bound, data, numbers), log, reloader)
+    supervisor = Supervisor(request.orders(configuration, bound, data, numbers), log, reloader, manager)
     health = HealthServer(admin, supervisor.health, NodeTotals(supervisor, data.spool, SystemClock()))
     health.start()
     running = asyncio.create_task(supervisor.run())
     await supervisor.wait_ready()
     if not running.done() and supervisor.health()[0]:
         await _announce(request, configuration, bound, admin, data)
+        manager.ready(supervisor.status)
+    watched = asyncio.create_task(manager.keep_alive())
     try:
         return await running
     finally:
+        watched.cancel()
         health.close()
         ports.close()
 
 
-def _bind_admin(text: str, log: Logger) -> socket.socket:
+def _bind_admin(text: str, ports: Ports, log: Logger) -> socket.socket:
+    given = ports.take(text, "admin_listen")
+    if given is not None:
+        return given
     # A second mailwake on one machine is no reason to fail when nobody asked for just this port.
     address = parse_address(text, "admin_listen")
     try:

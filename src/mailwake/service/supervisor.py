@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mailwake import __version__
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from mailwake.logs import Logger
     from mailwake.service.generation import WorkerOrder
+    from mailwake.service.service_manager import ServiceManager
     from mailwake.service.tally import Totals
 
 GENERATIONS = 4
@@ -78,7 +80,16 @@ class Supervisor:
     there would be more, the oldest that drains is hastened to its end.
     """
 
-    def __init__(self, orders: Sequence[WorkerOrder], log: Logger, reloader: Reloader, *, grace: float = 30.0) -> None:
+    def __init__(
+        self,
+        orders: Sequence[WorkerOrder],
+        log: Logger,
+        reloader: Reloader,
+        manager: ServiceManager,
+        *,
+        grace: float = 30.0,
+    ) -> None:
+        self._manager = manager
         self._log = log
         self._reloader = reloader
         self._grace = grace
@@ -102,6 +113,14 @@ class Supervisor:
         own = {"pid": os.getpid(), "version": __version__, "started": iso_time(self._started)}
         return healthy, {"status": status, **own, "workers": states}
 
+    @property
+    def status(self) -> str:
+        """What runs, in a few words for people."""
+        count = Counter(order.role for order in self._current.orders)
+        return (
+            f"mailwake {__version__}: " + ", ".join(f"{number} {role}" for role, number in count.items()) + " workers"
+        )
+
     def totals(self) -> Totals:
         """The counters of all workers, living and dead, added up; not changed afterwards."""
         return self._tally.totals
@@ -124,6 +143,7 @@ class Supervisor:
         reloading = asyncio.create_task(self._reload_when_hung_up())
         await self._stopping.wait()
         reloading.cancel()
+        self._manager.stopping()
         self._log.info("stopping", workers=sum(len(generation.states()) for generation in self._alive))
         for generation in self._alive:
             generation.stop()
@@ -151,6 +171,7 @@ class Supervisor:
         while True:
             await self._hung_up.wait()
             self._hung_up.clear()  # a SIGHUP from now on asks for another reload after this one
+            self._manager.reloading("reloading the configuration")
             try:
                 change = await self._reloader.read()
                 await self._put_in_force(change)
@@ -158,6 +179,7 @@ class Supervisor:
                 self._refuse(str(error))
             except Exception as error:  # a reload that fails by a mistake of ours must not end a running service
                 self._refuse(f"{type(error).__name__}: {error}", exc_info=True)
+            self._manager.ready(self.status)
 
     def _refuse(self, error: str, **facts: Any) -> None:
         self._tally.count("config_reloads_total", "refused")
