@@ -59,6 +59,11 @@ METRICS: tuple[Metric, ...] = (
     Metric("smtp_connections_total", "SMTP connections accepted"),
     Metric("smtp_connections_open", "SMTP connections open now", gauge=True),
     Metric("smtp_connections_refused_total", "SMTP connections refused", ("reason",)),
+    Metric(
+        "smtp_tls_handshakes_total",
+        "TLS handshakes with SMTP clients; result is completed, failed or timed out",
+        ("result",),
+    ),
     Metric("smtp_auth_total", "AUTH attempts; result is accepted or refused", ("result",)),
     Metric(
         "messages_total",

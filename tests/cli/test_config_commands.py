@@ -2,10 +2,11 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.listener.certificates import make_certificate
 from typer.testing import CliRunner, Result
 
 from mailwake.cli.config_commands import app
-from mailwake.errors import SettingError
+from mailwake.errors import MailwakeError, SettingError
 
 TEXT = """\
 tracking_domain = "track.example.com"
@@ -200,3 +201,47 @@ def test_import_looks_in_the_search_path_and_passes_over_what_is_missing(
     result = import_("e.conf", "--search-path", "nowhere:global", "--skip-missing")
     assert "open_tracking_enabled = true  # global/global.conf:1\n" in result.stdout
     assert '  e.conf:2: include "no.conf": it is not there and was passed over\n' in result.stderr
+
+
+def check(text: str) -> Result:
+    Path("mailwake.toml").write_text(text)
+    return CliRunner().invoke(app, ["check", "mailwake.toml"])
+
+
+def test_check_reads_the_certificates(file: str, tmp_path: Path) -> None:
+    make_certificate("mx.example").write(tmp_path)
+    make_certificate("mx.example").write(tmp_path, "other-")
+    listener = '[esmtp_listener]\ntls_certificate = "certificate.pem"\ntls_key = '
+    assert check(f'{listener}"key.pem"').stdout == "mailwake.toml: no problems found\n"
+    for key, said in (("other-key.pem", "is not that of the first certificate"), ("none.pem", "cannot read none.pem")):
+        result = check(f'{listener}"{key}"')
+        assert result.exit_code == 1
+        assert isinstance(result.exception, MailwakeError)
+        assert said in str(result.exception)
+
+
+def test_check_warns_of_what_is_hardly_meant(file: str, tmp_path: Path) -> None:
+    made = make_certificate("mx.example", days=(-9, -2))
+    made.write(tmp_path)
+    result = check('[esmtp_listener]\ntls_certificate = "certificate.pem"\ntls_key = "key.pem"')
+    assert result.exit_code == 0
+    assert result.stderr == (
+        "warning: TLS: the certificate in certificate.pem has expired, on "
+        f"{made.certificate.not_valid_after_utc:%Y-%m-%d at %H:%M} UTC; renew it\n"
+    )
+    result = check('[esmtp_listener]\nrelay_networks = ["10.0.0.0/8", "128.0.0.0/1"]')
+    assert (result.exit_code, result.stderr.count("warning: ")) == (0, 1)
+    assert "128.0.0.0/1 is very wide" in result.stderr
+    stored = "$scrypt$ln=4,r=8,p=1$c2FsdHNhbHQ$tHT7GLqp0uYbiB009MeIHnMuEMZ86kx0jgBpq5vxo84"
+    account = f'[accounts.a]\npassword = "{stored}"\n'
+    addresses = ":25", "127.0.0.1:25", "[::1]:25", "localhost:25"
+    result = check(account + "".join(f'[esmtp_listener.listen."{each}"]\n' for each in addresses))
+    assert (result.exit_code, result.stderr.count("warning: ")) == (0, 1)
+    assert "accounts can log in at :25 from this machine only" in result.stderr
+
+
+def test_check_refuses_everybody_as_relay_network(file: str) -> None:
+    for network in ("0.0.0.0/0", "::/0"):
+        result = check(f'[esmtp_listener]\nrelay_networks = ["{network}"]')
+        assert result.exit_code == 1
+        assert f"mailwake.toml:2: esmtp_listener.relay_networks: {network} is everybody" in result.stderr

@@ -29,8 +29,9 @@ from mailwake.links.token import TokenCodec, decode_body
 from mailwake.listener.accounts import Accounts
 from mailwake.listener.limits import ListenerLimits
 from mailwake.listener.memory_budget import MemoryBudget
-from mailwake.listener.server import Listener, ListenerSettings
+from mailwake.listener.server import Listener
 from mailwake.listener.session import Session
+from mailwake.listener.settings import ListenerSettings
 from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
 from mailwake.policy.policies import ConfiguredPolicy, Policies
@@ -84,7 +85,7 @@ class NextHop:
             ),
             relay_networks=[ipaddress.ip_network("127.0.0.0/8")],
             tls_context=None,
-            auth_requires_tls=False,
+            auth_requires_tls="no",
             bare_newlines="reject",
             resolve=lambda peer, pathway: scopes.resolve("hop", peer, pathway),
         )

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import ipaddress
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import uvloop
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from mailwake.clock import ManualClock
 from mailwake.config.load import load
@@ -22,16 +19,21 @@ from mailwake.config.networks import network_set, parse_network
 from mailwake.config.scopes import ScopedOptions
 from mailwake.listener.accounts import Account, Accounts
 from mailwake.listener.conversation import OnRejected
+from mailwake.listener.handshake import Handshake
 from mailwake.listener.limits import ListenerLimits
 from mailwake.listener.memory_budget import MemoryBudget
-from mailwake.listener.server import Listener, ListenerSettings
+from mailwake.listener.server import Listener
 from mailwake.listener.session import Session
-from mailwake.logs import make_logger
+from mailwake.listener.settings import ListenerSettings
+from mailwake.logs import LogLevel, make_logger
 from mailwake.metrics import Metrics
 from mailwake.policy.policies import ConfiguredPolicy, Policies
 from mailwake.smtp.envelope import Envelope
 from mailwake.smtp.replies import Reply
 from mailwake.smtp.server_limits import ServerLimits
+from mailwake.smtp.states import State
+
+from .certificates import make_certificate
 
 PATIENCE = 30.0
 PASSWORD_HASH = "$scrypt$ln=4,r=8,p=1$c2FsdHNhbHQ$tHT7GLqp0uYbiB009MeIHnMuEMZ86kx0jgBpq5vxo84"
@@ -102,6 +104,12 @@ class Running:
         assert (await client.say("EHLO client.example")).startswith("250")
         return client
 
+    @property
+    def waiting_for_tls(self) -> bool:
+        """Whether there is a client whose handshake has begun and is not done."""
+        connections = [c for c in self.listener._connections if c._protocol.state is State.TLS and c.deciding]
+        return bool(connections or [a for a in self.listener._arriving if isinstance(a, Handshake)])
+
     async def close(self) -> None:
         await self.listener.stop(grace=0.1)
         for client in self._clients:
@@ -127,12 +135,15 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         networks: str = "127.0.0.0/8",
         connections: int = 100,
         tls: ssl.SSLContext | None = None,
+        implicit_tls: bool = False,
+        auth_requires_tls: Literal["auto", "yes", "no"] | None = None,
         transactions: int = 0,
         memory: int = 1 << 20,
         policies: Sequence[ConfiguredPolicy] = (),
         proxies: str = "",
         config: str = "",
         on_rejected: OnRejected | None = None,
+        log_level: LogLevel = "error",
     ) -> Running:
         file = tmp_path / "mailwake.toml"
         file.write_text(config)
@@ -153,7 +164,8 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             limits=limits,
             relay_networks=[ipaddress.ip_network(networks)] if networks else [],
             tls_context=tls,
-            auth_requires_tls=tls is not None,
+            implicit_tls=implicit_tls,
+            auth_requires_tls=auth_requires_tls or ("yes" if tls is not None else "auto"),
             bare_newlines="reject",
             resolve=lambda peer, pathway: scopes.resolve("127.0.0.1:2525", peer, pathway),
             smtp_extensions=lambda peer: scopes.resolve_connection("127.0.0.1:2525", peer).smtp_extensions.value,
@@ -168,7 +180,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             policies=Policies(policies, log=make_logger("json", "error"), metrics=metrics),
             budget=budget,
             clock=clock,
-            log=make_logger("json", "error"),
+            log=make_logger("json", log_level),
             metrics=metrics,
             on_rejected=on_rejected,
         )
@@ -189,24 +201,6 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """A self-signed certificate for 127.0.0.1 and its key, as PEM files."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mx.test.example")])
-    now = datetime.datetime.now(datetime.UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("mx.test.example")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    certificate_path, key_path = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    certificate_path.write_bytes(built.public_bytes(serialization.Encoding.PEM))
-    key_path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return certificate_path, key_path
+    """A self-signed certificate for mx.test.example and its key, as PEM files."""
+    made = make_certificate("mx.test.example")
+    return made.write(tmp_path)

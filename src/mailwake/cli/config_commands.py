@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -56,13 +57,22 @@ def show(
 def check(
     file: Annotated[Path, typer.Argument(help="Configuration file (TOML).")],
 ) -> None:
-    """Check a configuration file; every problem is one line, and any makes the exit status 1."""
+    """Check a configuration file and the certificates that it names; any problem makes the exit status 1.
+
+    Every problem is one line. What can be used but is hardly meant is a line that begins with "warning:".
+    """
+    from mailwake.service.cautions import cautions
+    from mailwake.service.parts import tls_context
+
     try:
-        load(file)
+        settings = load(file).settings
     except ConfigurationError as error:
         for problem in error.problems:
             typer.echo(problem, err=True)
         raise typer.Exit(1) from None
+    tls_context(settings.esmtp_listener)
+    for caution in cautions(settings, datetime.now(UTC)):
+        typer.echo(f"warning: {caution}", err=True)
     typer.echo(f"{file}: no problems found")
 
 

@@ -55,7 +55,18 @@ def _listener_problems(listener: EsmtpListener) -> Iterable[Problem]:
         yield ("esmtp_listener", "tls_key"), "is set without tls_certificate; set both or neither"
     if listener.auth_requires_tls == "yes" and listener.tls_certificate is None:
         yield ("esmtp_listener", "auth_requires_tls"), 'is "yes", but there is no TLS without tls_certificate; set it'
+    for network in listener.relay_networks:
+        if network.prefixlen == 0:
+            yield (
+                ("esmtp_listener", "relay_networks"),
+                f"{network} is everybody, which makes an open relay; name the networks that may send",
+            )
     for address, listen in listener.listen.items():
+        if listen.tls == "implicit" and listener.tls_certificate is None:
+            yield (
+                ("esmtp_listener", "listen", address, "tls"),
+                'is "implicit", but there is no TLS without esmtp_listener.tls_certificate; set it',
+            )
         if listen.proxy_protocol == "required" and not listen.proxy_networks:
             yield (
                 ("esmtp_listener", "listen", address, "proxy_protocol"),

@@ -97,6 +97,13 @@ class Listen(ConnectionOptions):
     """One address that SMTP is served on."""
 
     pathway: Annotated[str | None, _PATHWAY] = None
+    tls: Annotated[
+        Literal["starttls", "implicit", "off"],
+        Setting(
+            "TLS here: offered with STARTTLS where there is a certificate, before any SMTP as on port 465, or never.",
+            kinds.choice("starttls", "implicit", "off"),
+        ),
+    ] = "starttls"
     proxy_protocol: Annotated[
         Literal["off", "required"],
         Setting(
@@ -210,9 +217,9 @@ class EsmtpListener(ConnectionOptions):
     tls_certificate: Annotated[
         Path | None,
         Setting(
-            "The certificate chain (PEM) with which STARTTLS is offered.",
+            "The certificate chain (PEM) for STARTTLS and implicit TLS.",
             kinds.path(),
-            unset="no STARTTLS",
+            unset="no TLS",
             example='"/etc/mailwake/tls/fullchain.pem"',
         ),
     ] = None
@@ -225,10 +232,14 @@ class EsmtpListener(ConnectionOptions):
             example='"/etc/mailwake/tls/privkey.pem"',
         ),
     ] = None
+    tls_minimum_version: Annotated[
+        Literal["1.2", "1.3"],
+        Setting("The oldest TLS that clients may use; of 1.2 its modern ciphers only.", kinds.choice("1.2", "1.3")),
+    ] = "1.2"
     auth_requires_tls: Annotated[
         Literal["auto", "yes", "no"],
         Setting(
-            "Whether AUTH is offered under TLS only; auto means yes when a certificate is set.",
+            "Whether AUTH is offered under TLS only; auto means yes, except to clients on this machine.",
             kinds.choice("auto", "yes", "no"),
         ),
     ] = "auto"

@@ -27,15 +27,19 @@ class Arrival(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Learn who it is, which decides everything else."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's transports are not subclasses of it
-        address, port = (transport.get_extra_info("peername") or ("", 0))[:2]
-        self._peer = plain_address(address), port
+        name = transport.get_extra_info("peername")
+        if isinstance(name, tuple):  # of a Unix socket there is none, or the path of the other end
+            self._peer = plain_address(name[0]), name[1]
         self.identify()
 
     def identify(self) -> None:
         """Give the client its connection."""
-        self._listener.admit(self, *self._peer)
+        self._listener.admit(self, self._peer)
 
     def sweep(self, now: float) -> None:
+        """Nothing is waited for."""
+
+    def stop(self) -> None:
         """Nothing is waited for."""
 
 
@@ -45,10 +49,10 @@ class ProxiedArrival(Arrival):
     "The receiver MUST NOT start processing the connection before it receives a complete and valid header" (§2).
     """
 
-    def __init__(self, listener: Listener, patience: float, now: float) -> None:
+    def __init__(self, listener: Listener, patience: float) -> None:
         super().__init__(listener)
         self._octets = bytearray()
-        self._deadline = now + patience
+        self._deadline = listener.now + patience
         self._over = False
 
     def identify(self) -> None:
@@ -72,10 +76,7 @@ class ProxiedArrival(Arrival):
             return
         self._over = True
         client = (header.address, header.port) if header.address else self._peer
-        connection = self._listener.admit(self, *client)
-        rest = bytes(self._octets[header.octets :])
-        if connection is not None and rest:
-            connection.data_received(rest)
+        self._listener.admit(self, client, bytes(self._octets[header.octets :]))
 
     def eof_received(self) -> bool:
         """A header that is not whole by now is none."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, cast
 
+from mailwake.listener.handshake import HandshakeError, start_tls
 from mailwake.smtp.replies import Reply
 from mailwake.smtp.server_events import MessageData, StartTLS
 from mailwake.smtp.states import State
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mailwake.listener.limits import ListenerLimits
     from mailwake.listener.memory_budget import MemoryBudget
     from mailwake.logs import Logger
+    from mailwake.metrics import Metrics
     from mailwake.smtp.server_events import Event
     from mailwake.smtp.server_protocol import ServerProtocol
 
@@ -43,6 +45,7 @@ class Connection(asyncio.Protocol):
         tls_context: ssl.SSLContext | None,
         budget: MemoryBudget,
         on_close: Callable[[Connection], None],
+        metrics: Metrics,
     ) -> None:
         self.conversation = conversation
         self._protocol = protocol
@@ -53,10 +56,12 @@ class Connection(asyncio.Protocol):
         self._budget = budget
         self._held = self._in_hand = 0
         self._on_close = on_close
+        self._metrics = metrics
         self._transport: asyncio.Transport | None = None
+        self._handshake_since: float | None = None
         self._pending: asyncio.Task[None] | None = None
         self._early: list[bytes] | None = None
-        self._stopping = False
+        self._stopping = self._lost = False
         self._last_heard = clock.monotonic()
         self._began: tuple[str, float] | None = None
 
@@ -109,6 +114,9 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave a message in hand to itself: its relaying goes on, only nobody hears the reply."""
+        if self._lost:
+            return
+        self._lost = True
         self._transport = None
         self._count_memory()
         self._on_close(self)
@@ -162,22 +170,28 @@ class Connection(asyncio.Protocol):
     async def _start_tls(self) -> None:
         assert self._transport is not None
         assert self._tls_context is not None
-        loop = asyncio.get_running_loop()
+        self._handshake_since = self._clock.monotonic()
         try:
-            transport = await loop.start_tls(
-                self._transport, self, self._tls_context, server_side=True, ssl_handshake_timeout=60
-            )
-        except (OSError, ConnectionError, TimeoutError) as error:
-            self._log.info("TLS handshake failed", peer=self.conversation.session.peer_address, error=str(error))
-            self._pending = None
-            self.abort()
+            self._transport = await start_tls(self._transport, self, self._tls_context)
+        except HandshakeError as error:
+            self._handshake_failed("failed", str(error))
             return
-        self._transport = transport
+        self._handshake_since = None
+        self._metrics.counter("smtp_tls_handshakes_total", "completed").inc()
         self._protocol.tls_established()
         self.conversation.tls_established()
         early, self._early, self._pending = self._early or [], None, None
         for data in early:
             self.data_received(data)
+
+    def _handshake_failed(self, result: str, why: str) -> None:
+        if self._handshake_since is None:
+            return
+        self._handshake_since = self._pending = None
+        self._metrics.counter("smtp_tls_handshakes_total", result).inc()
+        self._log.info("TLS handshake failed", peer=self.conversation.session.peer_address, error=why)
+        self.abort()
+        self.connection_lost(None)  # in the middle of a handshake the loop tells nobody
 
     def _flush(self) -> None:
         output = self._protocol.data_to_send()
@@ -208,6 +222,8 @@ class Connection(asyncio.Protocol):
 
     def sweep(self, now: float) -> None:
         """End the connection if it has been silent, or what it sends has been under way, for too long."""
+        if self._handshake_since is not None and now - self._handshake_since > self._limits.handshake_timeout:
+            self._handshake_failed("timed out", "it took too long")
         if self._pending is not None:
             return
         if now - self._last_heard > self._limits.idle_timeout:

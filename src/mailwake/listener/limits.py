@@ -24,5 +24,6 @@ class ListenerLimits:
     transactions: int
     """Messages on one connection, after which it is closed; 0 is no limit."""
     auth_failures: int
-    """Failed AUTH attempts after which the connection ends."""
     """Wrong passwords on one connection, after which it is closed."""
+    handshake_timeout: float = 60.0
+    """How long a TLS handshake may take."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mailwake.config.networks import network_set
+from mailwake.config.scope_settings import Listen
 from mailwake.errors import StartupError
 from mailwake.flows.preparation import PreparationSettings
 from mailwake.links.keyring import Key, Keyring
 from mailwake.links.keyring_file import KeyringFile
 from mailwake.listener.accounts import Account, Accounts
 from mailwake.listener.limits import ListenerLimits
-from mailwake.listener.server import ListenerSettings
+from mailwake.listener.settings import ListenerSettings
 from mailwake.listener.tls import server_context
 from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
@@ -27,9 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mailwake.clock import Clock
-    from mailwake.config.networks import IPNetwork, NetworkTable
     from mailwake.config.schema import Keys, Settings
-    from mailwake.config.scope_settings import EsmtpListener, Listen
+    from mailwake.config.scope_settings import EsmtpListener
     from mailwake.config.scopes import ResolvedOptions, ScopedOptions
     from mailwake.service.data_directory import DataDirectory
 
@@ -131,7 +131,7 @@ def preparation_settings(settings: Settings) -> PreparationSettings:
 
 def check_parts(settings: Settings, *, demo: bool) -> None:
     """Make once what every worker will make: what cannot be made is said before anything is started."""
-    _tls_context(settings.esmtp_listener)
+    tls_context(settings.esmtp_listener)
     load_policies(settings, log=make_logger("json", "error"), metrics=Metrics())
     if not demo:
         relay_settings(settings)
@@ -139,29 +139,29 @@ def check_parts(settings: Settings, *, demo: bool) -> None:
 
 def listener_settings(name: str, listener: EsmtpListener, scopes: ScopedOptions) -> ListenerSettings:
     """The settings of the listener with this address."""
-    context = _tls_context(listener)
+    listen = listener.listen.get(name) or Listen()
     return ListenerSettings(
         name=name,
         hostname=listener.hostname,
         greeting=f"{listener.hostname} {listener.greeting}",
         limits=_limits(listener),
         relay_networks=listener.relay_networks,
-        tls_context=context,
-        auth_requires_tls={"yes": True, "no": False}.get(listener.auth_requires_tls, context is not None),
+        tls_context=tls_context(listener) if listen.tls != "off" else None,
+        implicit_tls=listen.tls == "implicit",
+        auth_requires_tls=listener.auth_requires_tls,
         bare_newlines=listener.bare_newlines,
         resolve=_resolver(name, scopes),
         smtp_extensions=lambda peer: scopes.resolve_connection(name, peer).smtp_extensions.value,
-        proxies=_proxies(listener.listen.get(name)),
+        proxies=network_set(listen.proxy_networks) if listen.proxy_protocol == "required" else None,
     )
 
 
-def _proxies(listen: Listen | None) -> NetworkTable[IPNetwork] | None:
-    return network_set(listen.proxy_networks) if listen is not None and listen.proxy_protocol == "required" else None
-
-
-def _tls_context(listener: EsmtpListener) -> ssl.SSLContext | None:
+def tls_context(listener: EsmtpListener) -> ssl.SSLContext | None:
+    """The listener's side of TLS, None without a certificate; StartupError, one line, when a file cannot be used."""
     certificate = listener.tls_certificate
-    return server_context(certificate, listener.tls_key or certificate) if certificate else None
+    if certificate is None:
+        return None
+    return server_context(certificate, listener.tls_key or certificate, minimum_version=listener.tls_minimum_version)
 
 
 def _resolver(name: str, scopes: ScopedOptions) -> Callable[[str, str | None], ResolvedOptions]:

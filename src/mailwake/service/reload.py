@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mailwake.errors import StartupError
 from mailwake.logs import make_logger
+from mailwake.service.cautions import cautions
 from mailwake.service.changes import changed_settings
 from mailwake.service.serve_request import complete, with_real_ports
 
@@ -76,6 +78,9 @@ class ConfigurationChange:
         """Take it as the configuration in force, and close the sockets of addresses that it does not have."""
         self._reloader.ports.keep(self._bound)
         self._reloader.in_force = self._configuration
+        if self._reloader.request.role != "tracker":
+            for caution in cautions(self._configuration.settings, datetime.now(UTC)):
+                self.log.warning(caution)
 
     def refuse(self) -> None:
         """Close the sockets that were made for it."""

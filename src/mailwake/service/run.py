@@ -6,12 +6,14 @@ import asyncio
 import os
 import signal
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mailwake.clock import SystemClock
 from mailwake.errors import StartupError
 from mailwake.logs import make_logger
 from mailwake.service.addresses import Address, bind_shared, bound_address, listen, parse_address
+from mailwake.service.cautions import cautions
 from mailwake.service.data_directory import DataDirectory
 from mailwake.service.given_sockets import take_given_sockets
 from mailwake.service.health import HealthServer
@@ -41,6 +43,8 @@ def run_service(request: ServeRequest) -> None:
     configuration = request.configuration()
     settings = configuration.settings
     log = make_logger(settings.log_format, settings.log_level)
+    for caution in cautions(settings, datetime.now(UTC)) if request.role != "tracker" else ():
+        log.warning(caution)
     data = DataDirectory(settings.data_dir.absolute())
     data.prepare()
     data.lock()
