@@ -4,6 +4,7 @@ import pytest
 
 from mailwake.config.load import ConfigurationError, load
 from mailwake.config.scopes import ScopedOptions
+from mailwake.smtp.extensions import Extension
 
 LISTEN = "127.0.0.1:2525"
 
@@ -193,8 +194,32 @@ def test_a_more_specific_scope_can_take_trust_away(tmp_path: Path) -> None:
     options = scoped(tmp_path, text)
     assert options.resolve_connection(LISTEN, "10.1.0.1").smtp_extensions.value == ("XCLIENT", "XSETCONTEXT")
     assert options.resolve_connection(LISTEN, "10.9.0.1").smtp_extensions.value == ()
-    assert options.resolve_connection(LISTEN, "192.0.2.1").items() == [("smtp_extensions", ((), "default"))]
+    assert options.resolve_connection(LISTEN, "192.0.2.1").smtp_extensions == ((), "default")
     assert options.resolve_connection(LISTEN, "unknown").smtp_extensions.value == ()
+
+
+def test_extensions_are_discarded_by_scope(tmp_path: Path) -> None:
+    text = """
+        [esmtp_listener]
+        ehlo_discard = ["DSN", "CHUNKING"]
+        [esmtp_listener.peer."10.0.0.0/8"]
+        ehlo_discard = ["SMTPUTF8"]
+        """
+    options = scoped(tmp_path, text)
+    assert options.resolve_connection(LISTEN, "10.1.0.1").ehlo_discard.value == ("SMTPUTF8",)
+    assert options.resolve_connection(LISTEN, "192.0.2.1").ehlo_discard.value == ("DSN", "CHUNKING")
+    assert dict(scoped(tmp_path, "").resolve_connection(LISTEN, "::1").items()) == {
+        "smtp_extensions": ((), "default"),
+        "ehlo_discard": ((), "default"),
+    }
+
+
+def test_what_may_be_discarded_is_what_there_is(tmp_path: Path) -> None:
+    names = [each for each in Extension if each is not Extension.ENHANCEDSTATUSCODES]
+    text = f"esmtp_listener.ehlo_discard = {[str(each) for each in names]}"
+    assert scoped(tmp_path, text).resolve_connection(LISTEN, "::1").ehlo_discard.value == tuple(names)
+    with pytest.raises(ConfigurationError, match="each item"):
+        scoped(tmp_path, 'esmtp_listener.ehlo_discard = ["ENHANCEDSTATUSCODES"]')
 
 
 @pytest.mark.parametrize("where", ["", "[pathway.news]", "[pathway_group.marketing]"])

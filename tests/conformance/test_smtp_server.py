@@ -2,10 +2,12 @@
 
 import base64
 import re
+from itertools import cycle, islice, product
 from typing import Any
 
 import pytest
 
+from mailwake.smtp.extensions import Extension, extensions_without
 from mailwake.smtp.server_protocol import ServerLimits, ServerProtocol, StartTLS
 
 LIMITS = ServerLimits(
@@ -15,11 +17,17 @@ HELLO = "EHLO client.example\r\n"
 FROM = HELLO + "MAIL FROM:<a@example.com>\r\n"
 TO = FROM + "RCPT TO:<b@example.org>\r\n"
 TAKEN = "250 250:2.1.0 250:2.1.5"  # the replies to TO
+NOT_TAKEN = "250 250:2.1.0 501:5.5.4"
 UTF8 = HELLO + "MAIL FROM:<> SMTPUTF8\r\n"
 TLS: dict[str, Any] = {"starttls": True, "auth_mechanisms": ["PLAIN"]}
 AUTH: dict[str, Any] = {"auth_mechanisms": ["PLAIN", "LOGIN"], "auth_requires_tls": False}
-BDAT: dict[str, Any] = {"chunking": True}
+BDAT: dict[str, Any] = {}
 CREDENTIALS = base64.b64encode(b"\0ann\0secret").decode()
+
+
+def without(*names: str) -> dict[str, Any]:
+    """The option that these extensions are discarded."""
+    return {"extensions": extensions_without(names)}
 
 
 def codes(script: str, options: dict[str, Any]) -> str:
@@ -112,7 +120,32 @@ TABLE: list[tuple[str, str, str, dict[str, Any]]] = [
     ("3030 §2 refused octets are swallowed", HELLO + "BDAT 6\r\nQUIT\r\nNOOP\r\n", "250 503:5.5.1 250:2.0.0", BDAT),
     ("3030 §2 over the size", TO + f"BDAT 10001 LAST\r\n{'x' * 10001}NOOP\r\n", TAKEN + " 552:5.3.4 250:2.0.0", BDAT),
     ("3030 §2 no number", TO + "BDAT x\r\nNOOP\r\n", TAKEN + " 501:5.5.4 !", BDAT),
-    ("3030 §2 not offered", TO + "BDAT 0\r\n", TAKEN + " 502:5.5.1", {}),
+    ("3030 §2 not offered", TO + "BDAT 0\r\n", TAKEN + " 502:5.5.1", without("CHUNKING")),
+    ("3461 §4.1 NOTIFY", FROM + "RCPT TO:<a@b> NOTIFY=SUCCESS,delay\r\n", TAKEN, {}),
+    ("3461 §4.1 NEVER", FROM + "RCPT TO:<a@b> notify=never\r\n", TAKEN, {}),
+    ("3461 §4.1 NEVER and more", FROM + "RCPT TO:<a@b> NOTIFY=NEVER,DELAY\r\n", NOT_TAKEN, {}),
+    ("3461 §4.1 no such condition", FROM + "RCPT TO:<a@b> NOTIFY=ALWAYS\r\n", NOT_TAKEN, {}),
+    ("3461 §4.1 no value", FROM + "RCPT TO:<a@b> NOTIFY\r\n", NOT_TAKEN, {}),
+    ("3461 §4.1 with MAIL", HELLO + "MAIL FROM:<> NOTIFY=NEVER\r\n", "250 555:5.5.4", {}),
+    ("3461 §4.2 ORCPT", FROM + "RCPT TO:<a@b> ORCPT=rfc822;a+2Bb@c\r\n", TAKEN, {}),
+    ("3461 §4.2 no type", FROM + "RCPT TO:<a@b> ORCPT=a@b\r\n", NOT_TAKEN, {}),
+    ("3461 §4.2 no xtext", FROM + "RCPT TO:<a@b> ORCPT=rfc822;a+b\r\n", NOT_TAKEN, {}),
+    ("3461 §4.2 500", FROM + f"RCPT TO:<a@b> ORCPT=rfc822;{'x' * 493}\r\n", TAKEN, {}),
+    ("3461 §4.2 one over", FROM + f"RCPT TO:<a@b> ORCPT=rfc822;{'x' * 494}\r\n", NOT_TAKEN, {}),
+    ("3461 §4.3 RET", HELLO + "MAIL FROM:<> RET=FULL\r\nRSET\r\nMAIL FROM:<> ret=hdrs\r\n",
+        "250 250:2.1.0 250:2.0.0 250:2.1.0", {}),
+    ("3461 §4.3 bad value", HELLO + "MAIL FROM:<> RET=NONE\r\n", "250 501:5.5.4", {}),
+    ("3461 §4.3 twice", HELLO + "MAIL FROM:<> RET=FULL RET=FULL\r\n", "250 501:5.5.4", {}),
+    ("3461 §4.3 with RCPT", FROM + "RCPT TO:<a@b> RET=FULL\r\n", "250 250:2.1.0 555:5.5.4", {}),
+    ("3461 §4.4 ENVID 100", HELLO + f"MAIL FROM:<> ENVID={'x' * 100}\r\n", "250 250:2.1.0", {}),
+    ("3461 §4.4 one over", HELLO + f"MAIL FROM:<> ENVID={'x' * 101}\r\n", "250 501:5.5.4", {}),
+    ("3461 §4.4 not printable", HELLO + "MAIL FROM:<> ENVID=a+0Ab\r\n", "250 501:5.5.4", {}),
+    ("3461 §4 not offered", HELLO + "MAIL FROM:<> RET=FULL\r\n", "250 555:5.5.4", without("DSN")),
+    ("3461 §4 not offered", FROM + "RCPT TO:<a@b> NOTIFY=NEVER\r\n", "250 250:2.1.0 555:5.5.4", without("DSN")),
+    ("6533 §3 ORCPT", FROM + "RCPT TO:<a@b> ORCPT=utf-8;zo\\x{EB}@c\r\n", TAKEN, {}),
+    ("6533 §3 ORCPT in UTF-8", UTF8 + "RCPT TO:<a@b> ORCPT=utf-8;zoë@c\r\n", TAKEN, {}),
+    ("6533 §3 without SMTPUTF8", FROM + "RCPT TO:<a@b> ORCPT=utf-8;zoë@c\r\n", NOT_TAKEN, {}),
+    ("6533 §3 another type", UTF8 + "RCPT TO:<a@b> ORCPT=rfc822;zoë@c\r\n", NOT_TAKEN, {}),
     ("3207 §4 STARTTLS", HELLO + "STARTTLS\r\n", "250 220:2.0.0", TLS),
     ("3207 §4 with an argument", HELLO + "STARTTLS x\r\n", "250 501:5.5.4", TLS),
     ("3207 §4 not offered", HELLO + "STARTTLS\r\n", "250 502:5.5.1", {}),
@@ -127,10 +160,18 @@ TABLE: list[tuple[str, str, str, dict[str, Any]]] = [
     ("4954 §4 before EHLO", "AUTH PLAIN\r\n", "503:5.5.1", AUTH),
     ("4954 §4.1 unknown mechanism", HELLO + "AUTH GSSAPI\r\n", "250 504:5.5.4", AUTH),
     ("4954 §4.2 long line", HELLO + f"AUTH PLAIN\r\n{'x' * 12287}\r\n", "250 334 500:5.5.6", AUTH),
-    ("4954 §5 AUTH parameter", HELLO + "MAIL FROM:<> AUTH=<>\r\n", "250 250:2.1.0", {}),
+    ("4954 §5 AUTH parameter", HELLO + "MAIL FROM:<> AUTH=<>\r\n", "250 250:2.1.0", AUTH),
+    ("4954 §5 bad value", HELLO + "MAIL FROM:<> AUTH=+\r\n", "250 501:5.5.4", AUTH),
+    ("4954 §5 not offered", HELLO + "MAIL FROM:<> AUTH=<>\r\n", "250 555:5.5.4", {}),
     ("4954 §6 without TLS", HELLO + f"AUTH PLAIN {CREDENTIALS}\r\n", "250 538:5.7.11", TLS),
     ("6152 §3 8BITMIME", HELLO + "MAIL FROM:<> BODY=8BITMIME\r\n", "250 250:2.1.0", {}),
     ("6152 §3 bad value", HELLO + "MAIL FROM:<> BODY=9BIT\r\n", "250 501:5.5.4", {}),
+    ("6152 §3 not offered", HELLO + "MAIL FROM:<> BODY=8BITMIME\r\n", "250 555:5.5.4", without("8BITMIME")),
+    ("1870 §5 not offered", HELLO + "MAIL FROM:<> SIZE=1\r\n", "250 555:5.5.4", without("SIZE")),
+    ("2920 §3 not offered, works", TO, TAKEN, without("PIPELINING")),
+    ("6531 §3.4 not offered", UTF8, "250 555:5.5.4", without("SMTPUTF8")),
+    ("3207 §4 discarded", HELLO + "STARTTLS\r\n", "250 502:5.5.1", {**TLS, **without("STARTTLS")}),
+    ("4954 §4 discarded", HELLO + "AUTH PLAIN\r\n", "250 502:5.5.1", {**AUTH, **without("AUTH")}),
     ("6531 §3.4 SMTPUTF8", UTF8 + "RCPT TO:<zoë@bücher.example>\r\n", TAKEN, {}),
     ("6531 §3.5 sender without it", HELLO + "MAIL FROM:<zoë@b>\r\n", "250 553:5.6.7", {}),
     ("6531 §3.5 recipient without it", FROM + "RCPT TO:<zoë@b>\r\n", "250 250:2.1.0 553:5.6.7", {}),
@@ -151,14 +192,13 @@ def extensions(options: dict[str, Any]) -> list[str]:
     return [line[4:] for line in protocol.data_to_send().decode().split("\r\n")[2:-1]]
 
 
-BASE = ["PIPELINING", "SIZE 10000", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
+BASE = ["PIPELINING", "SIZE 10000", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "CHUNKING", "DSN"]
 
 
 @pytest.mark.parametrize(
     ("options", "more"),
     [
         ({}, []),
-        (BDAT, ["CHUNKING"]),
         (TLS, ["STARTTLS"]),
         ({**TLS, "tls": True}, ["AUTH PLAIN"]),
         (AUTH, ["AUTH PLAIN LOGIN"]),
@@ -167,3 +207,58 @@ BASE = ["PIPELINING", "SIZE 10000", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES
 )
 def test_ehlo_lists_what_can_be_used_now(options: dict[str, Any], more: list[str]) -> None:
     assert extensions(options) == BASE + more
+
+
+USES = {
+    "PIPELINING": "NOOP\r\nNOOP\r\n",
+    "SIZE": "MAIL FROM:<> SIZE=1\r\n",
+    "8BITMIME": "MAIL FROM:<> BODY=8BITMIME\r\n",
+    "SMTPUTF8": "MAIL FROM:<ë@b> SMTPUTF8\r\n",
+    "ENHANCEDSTATUSCODES": "NOOP\r\n",
+    "CHUNKING": "MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nBDAT 0 LAST\r\n",
+    "DSN": "MAIL FROM:<> RET=FULL ENVID=x\r\nRCPT TO:<a@b> NOTIFY=NEVER ORCPT=rfc822;a@b\r\n",
+    "STARTTLS": "STARTTLS\r\n",
+    "AUTH": f"AUTH PLAIN {CREDENTIALS}\r\nMAIL FROM:<> AUTH=<>\r\n",
+}
+WORKS_HIDDEN = {"PIPELINING"}
+SETTINGS = [{"starttls": s, "auth_mechanisms": a, "auth_requires_tls": r, "tls": t}
+    for s in (False, True) for a in ((), ("PLAIN",)) for r in (False, True) for t in (False, True)]  # fmt: skip
+
+
+def test_what_ehlo_shows_can_be_used_and_nothing_else() -> None:
+    names = [each for each in Extension if each is not Extension.ENHANCEDSTATUSCODES]
+    settings = cycle(SETTINGS)
+    for discarded in product((False, True), repeat=len(names)):
+        options = without(*(name for name, gone in zip(names, discarded, strict=True) if gone))
+        for setting in islice(settings, 3):
+            shown = {line.partition(" ")[0] for line in extensions({**setting, **options})}
+            for keyword, use in USES.items():
+                works = all(code[0] in "23" for code in codes(HELLO + use, {**setting, **options}).split())
+                assert works == (keyword in shown | WORKS_HIDDEN), (keyword, discarded, setting)
+
+
+def test_every_extension_is_tried() -> None:
+    assert set(USES) == set(Extension)
+
+
+def test_who_has_logged_in_is_not_shown_auth_again() -> None:
+    protocol = ServerProtocol("mx.example", LIMITS, **AUTH)
+    for data in (HELLO, f"AUTH PLAIN {CREDENTIALS}\r\n"):
+        protocol.receive_data(data.encode())
+        while protocol.next_event() is not None:
+            protocol.accept()
+    protocol.data_to_send()
+    protocol.receive_data(HELLO.encode())
+    protocol.next_event()
+    protocol.accept()
+    assert b"AUTH" not in protocol.data_to_send()
+
+
+def test_what_is_offered_can_change_with_the_client() -> None:
+    protocol = ServerProtocol("mx.example", LIMITS)
+    for names, expected in ((("DSN",), b"555 5.5.4"), ((), b"250 2.1.0")):
+        protocol.offer(extensions_without(names))
+        protocol.receive_data((HELLO + "MAIL FROM:<> RET=FULL\r\n").encode())
+        while protocol.next_event() is not None:
+            protocol.accept()
+        assert protocol.data_to_send().splitlines()[-1].startswith(expected)

@@ -29,6 +29,7 @@ from mailwake.logs import LogLevel, make_logger
 from mailwake.metrics import Metrics
 from mailwake.policy.policies import ConfiguredPolicy, Policies
 from mailwake.smtp.envelope import Envelope
+from mailwake.smtp.extensions import extensions_without
 from mailwake.smtp.replies import Reply
 from mailwake.smtp.server_limits import ServerLimits
 from mailwake.smtp.states import State
@@ -169,6 +170,9 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             bare_newlines="reject",
             resolve=lambda peer, pathway: scopes.resolve("127.0.0.1:2525", peer, pathway),
             smtp_extensions=lambda peer: scopes.resolve_connection("127.0.0.1:2525", peer).smtp_extensions.value,
+            extensions=lambda peer: extensions_without(
+                scopes.resolve_connection("127.0.0.1:2525", peer).ehlo_discard.value
+            ),
             proxies=network_set([parse_network(proxies)]) if proxies else None,
         )
         receiver, clock, metrics, budget = Receiver(), ManualClock(), Metrics(), MemoryBudget(memory)

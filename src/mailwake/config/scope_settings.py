@@ -71,6 +71,16 @@ class ConnectionOptions(TrackingOptions):
             final=(),
         ),
     ] = None
+    ehlo_discard: Annotated[
+        tuple[str, ...] | None,
+        Setting(
+            "Extensions that EHLO does not show to clients from here, and that do not work for them.",
+            kinds.list_of(
+                kinds.choice("PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "CHUNKING", "DSN", "STARTTLS", "AUTH")
+            ),
+            final=(),
+        ),
+    ] = None
 
 
 _PATHWAY = Setting(

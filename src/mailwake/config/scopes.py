@@ -52,6 +52,8 @@ class ResolvedConnection:
 
     smtp_extensions: Sourced[tuple[str, ...]]
     """The commands for trusted peers that it may use."""
+    ehlo_discard: Sourced[tuple[str, ...]]
+    """The extensions that it is not offered."""
 
     def items(self) -> list[tuple[str, Sourced[Any]]]:
         """The options by name, in the order of the documentation."""
@@ -113,7 +115,9 @@ class ScopedOptions:
     def resolve_connection(self, listener: str, peer: str) -> ResolvedConnection:
         """What else holds for a client `peer` at `listener`: of the same scopes without pathways and global values."""
         chain = [*self._scopes(listener, peer), self._listener]
-        return ResolvedConnection(smtp_extensions=self._choose("smtp_extensions", chain))
+        return ResolvedConnection(
+            smtp_extensions=self._choose("smtp_extensions", chain), ehlo_discard=self._choose("ehlo_discard", chain)
+        )
 
     def _scopes(self, listener: str, peer: str) -> list[_Scope]:
         """Those that the two addresses decide, the most specific one first."""

@@ -139,6 +139,7 @@ class Connection(asyncio.Protocol):
         self._flush()
 
     def _answer(self, event: Event, reply: Reply) -> None:
+        self._protocol.offer(self.conversation.session.extensions)  # XCLIENT and the like change who the client is
         self._protocol.reply(reply)
         if self.conversation.session.disconnecting:
             self._protocol.hang_up()

@@ -42,10 +42,10 @@ class ConnectionMaker:
 
     def make(self, address: str, port: int, on_close: Callable[[Connection], None], *, tls: bool) -> Connection:
         """The connection of a client; `tls` says that it is encrypted from its beginning."""
-        extensions = self.settings.smtp_extensions(address)
-        session = self._session(address, port, tls=tls, tracing="XDUMPCONTEXT" in extensions)
+        trusted_verbs = self.settings.smtp_extensions(address)
+        session = self._session(address, port, tls=tls, tracing="XDUMPCONTEXT" in trusted_verbs)
         return Connection(
-            self._protocol(address, extensions, tls=tls),
+            self._protocol(session, trusted_verbs),
             self._conversation(session),
             self.settings.limits,
             self.clock,
@@ -65,6 +65,7 @@ class ConnectionMaker:
             options=facts.options,
             resolve=facts.resolve,
             trusted_network=facts.trusted_network,
+            extensions=facts.extensions,
             facts=self.peers.facts,
             tls=tls,
             tracing=tracing,
@@ -86,16 +87,16 @@ class ConnectionMaker:
             on_rejected=self.on_rejected,
         )
 
-    def _protocol(self, address: str, extensions: Collection[str], *, tls: bool) -> ServerProtocol:
+    def _protocol(self, session: Session, trusted_verbs: Collection[str]) -> ServerProtocol:
         settings = self.settings
         return ServerProtocol(
             settings.hostname,
             settings.limits.protocol,
             starttls=settings.tls_context is not None,
             auth_mechanisms=("PLAIN", "LOGIN") if self.accounts else (),
-            auth_requires_tls=settings.auth_needs_tls(address),
-            chunking=True,
+            auth_requires_tls=settings.auth_needs_tls(session.peer_address),
+            extensions=session.extensions,
             bare_newlines=settings.bare_newlines,
-            trusted_verbs=extensions,
-            tls=tls,
+            trusted_verbs=trusted_verbs,
+            tls=session.tls,
         )

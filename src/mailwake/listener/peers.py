@@ -1,4 +1,4 @@
-"""What a listener's settings say of a client's address: its options, and whether it may relay without AUTH."""
+"""What a listener's settings say of a client's address: its options, what it may use, whether it may relay."""
 
 from __future__ import annotations
 
@@ -12,17 +12,22 @@ if TYPE_CHECKING:
 
     from mailwake.config.networks import IPNetwork
     from mailwake.config.scopes import ResolvedOptions
+    from mailwake.smtp.extensions import Extension
 
 
 class Peers:
     """Looks addresses up; one that is none, as XCLIENT may give, is in no network."""
 
-    __slots__ = ("_relaying", "_resolve")
+    __slots__ = ("_extensions", "_relaying", "_resolve")
 
     def __init__(
-        self, resolve: Callable[[str, str | None], ResolvedOptions], relay_networks: Iterable[IPNetwork]
+        self,
+        resolve: Callable[[str, str | None], ResolvedOptions],
+        relay_networks: Iterable[IPNetwork],
+        extensions: Callable[[str], frozenset[Extension]],
     ) -> None:
         self._resolve = resolve
+        self._extensions = extensions
         self._relaying = network_set(relay_networks)
 
     def facts(self, address: str) -> PeerFacts:
@@ -31,4 +36,5 @@ class Peers:
             options=self._resolve(address, None),
             resolve=lambda pathway: self._resolve(address, pathway),
             trusted_network=parse_client(address) in self._relaying,
+            extensions=self._extensions(address),
         )

@@ -52,7 +52,7 @@ class Listener:
         self.settings = settings
         self._make = ConnectionMaker(
             settings=settings,
-            peers=Peers(settings.resolve, settings.relay_networks),
+            peers=Peers(settings.resolve, settings.relay_networks, settings.extensions),
             receiver=receiver,
             accounts=accounts,
             policies=policies,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from mailwake.policy.context import Context
 from mailwake.policy.validation import Accept
+from mailwake.smtp.extensions import EVERY_EXTENSION, Extension
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,8 @@ class PeerFacts(NamedTuple):
     """The options for another pathway."""
     trusted_network: bool
     """Whether it may send without AUTH."""
+    extensions: frozenset[Extension] = EVERY_EXTENSION
+    """What EHLO may show it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class Session:
     """The client's host name, where a trusted peer has looked it up (XCLIENT NAME); shown, and believed for nothing."""
     told: Told = field(default_factory=Told)
     """What XCLIENT has said and the client's own commands do not change."""
+    extensions: frozenset[Extension] = EVERY_EXTENSION
+    """What the client may use, as far as its address alone decides that."""
     disconnecting: bool = False
     """Whether policy wants the connection closed after its refusal."""
 
@@ -81,6 +86,7 @@ class Session:
         if self.facts is not None:
             facts = self.facts(address)
             self.options, self.resolve, self.trusted_network = facts.options, facts.resolve, facts.trusted_network
+            self.extensions = facts.extensions
 
     def greeted(self, domain: str, *, extended: bool) -> None:
         """The client introduced itself; what a trusted peer said of it before counts more than the peer's own name."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from mailwake.config.networks import parse_client
+from mailwake.smtp.extensions import EVERY_EXTENSION, Extension
 
 if TYPE_CHECKING:
     import ssl
@@ -36,6 +37,8 @@ class ListenerSettings:
     resolve: Callable[[str, str | None], ResolvedOptions]
     smtp_extensions: Callable[[str], Collection[str]] = lambda address: ()
     """The commands for trusted peers that a client at this address may use."""
+    extensions: Callable[[str], frozenset[Extension]] = lambda address: EVERY_EXTENSION
+    """What a client at this address may use."""
     proxies: NetworkTable[IPNetwork] | None = None
     """The load balancers that alone may connect, each connection with a PROXY header; None: clients connect here."""
 

@@ -21,6 +21,7 @@ from mailwake.relay.settings import RelaySettings
 from mailwake.rewrite.settings import RewriteSettings
 from mailwake.service.addresses import parse_address
 from mailwake.service.policy_files import load_policies
+from mailwake.smtp.extensions import extensions_without
 from mailwake.smtp.server_limits import ServerLimits
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from mailwake.config.scope_settings import EsmtpListener
     from mailwake.config.scopes import ResolvedOptions, ScopedOptions
     from mailwake.service.data_directory import DataDirectory
+    from mailwake.smtp.extensions import Extension
 
 COMMAND_LINE_OCTETS = 2048
 AUTH_LINE_OCTETS = 12_288
@@ -152,8 +154,13 @@ def listener_settings(name: str, listener: EsmtpListener, scopes: ScopedOptions)
         bare_newlines=listener.bare_newlines,
         resolve=_resolver(name, scopes),
         smtp_extensions=lambda peer: scopes.resolve_connection(name, peer).smtp_extensions.value,
+        extensions=_extensions(name, scopes),
         proxies=network_set(listen.proxy_networks) if listen.proxy_protocol == "required" else None,
     )
+
+
+def _extensions(name: str, scopes: ScopedOptions) -> Callable[[str], frozenset[Extension]]:
+    return lambda peer: extensions_without(scopes.resolve_connection(name, peer).ehlo_discard.value)
 
 
 def tls_context(listener: EsmtpListener) -> ssl.SSLContext | None:

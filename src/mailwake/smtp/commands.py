@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Collection
+from typing import NamedTuple, get_args
 
 from mailwake.smtp.addresses import AddressError, NeedsSmtputf8, parse_recipient, parse_sender
+from mailwake.smtp.dsn import NO_REQUEST, DsnRequest, Returned, request_of
 from mailwake.smtp.envelope import BodyType, Envelope
+from mailwake.smtp.extensions import EVERY_EXTENSION, Extension
+from mailwake.smtp.parameters import MAIL_PARAMETERS, RCPT_PARAMETERS, is_size, parse_parameters
 from mailwake.smtp.replies import Refusal, Reply
 from mailwake.smtp.states import Verb
+from mailwake.smtp.xtext import normal_xtext
 
 _VERBS = {verb.value: verb for verb in Verb}
 # RFC 5321 §4.2.4: known and not implemented is 502; unknown is 500.
@@ -19,8 +23,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PATH = r'<((?:[^"<>]++|"(?:[^"\\]++|\\.)*+")*+)>(?: ++(.*))?'
 _MAIL = re.compile(rf"(?i:FROM): ?{_PATH}")
 _RCPT = re.compile(rf"(?i:TO): ?{_PATH}")
-_PARAMETER = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*+(?:=[!-<>-~]++)?")
-_XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})++")  # RFC 3461 §4
 
 
 class Command(NamedTuple):
@@ -59,14 +61,12 @@ def parse_hello(argument: str, verb: Verb) -> str:
     return argument
 
 
-def parse_mail(argument: str) -> Envelope:
+def parse_mail(argument: str, extensions: Collection[Extension] = EVERY_EXTENSION) -> Envelope:
     """The envelope that MAIL opens; raises Refusal."""
     found = _MAIL.fullmatch(argument)
     if found is None:
         raise Refusal(Reply(501, "5.1.7", "Syntax: MAIL FROM:<address> [parameters]"))
-    parameters = _parameters(found[2], _MAIL_PARAMETERS) if found[2] else {}
-    body: BodyType = "8BITMIME" if parameters.get("BODY", "").upper() == "8BITMIME" else "7BIT"
-    envelope = Envelope("", [], "SMTPUTF8" in parameters, body, parameters)
+    envelope = _envelope(parse_parameters(found[2], MAIL_PARAMETERS, extensions)) if found[2] else Envelope("")
     try:
         envelope.sender = parse_sender(found[1], smtputf8=envelope.smtputf8)
     except AddressError as error:
@@ -74,15 +74,40 @@ def parse_mail(argument: str) -> Envelope:
     return envelope
 
 
-def parse_rcpt(argument: str, *, smtputf8: bool) -> str:
-    """The recipient that RCPT names; raises Refusal."""
+def _envelope(parameters: dict[str, str]) -> Envelope:
+    """The envelope that these say of, whose sender is still to come."""
+    return Envelope(
+        "",
+        smtputf8="SMTPUTF8" in parameters,
+        body=_BODY_TYPES[parameters.get("BODY", "7BIT").upper()],
+        parameters=parameters,
+        returned=_RETURNED[parameters.get("RET", "").upper()],
+        envelope_id=normal_xtext(parameters.get("ENVID", "")),
+    )
+
+
+_BODY_TYPES: dict[str, BodyType] = {each: each for each in get_args(BodyType)}
+_RETURNED: dict[str, Returned] = {each: each for each in get_args(Returned)}
+
+
+class Recipient(NamedTuple):
+    """RCPT's argument."""
+
+    address: str
+    request: DsnRequest = NO_REQUEST
+
+
+def parse_rcpt(argument: str, *, smtputf8: bool, extensions: Collection[Extension] = EVERY_EXTENSION) -> Recipient:
+    """The recipient that RCPT names, and what it asks for; raises Refusal."""
     found = _RCPT.fullmatch(argument)
     if found is None:
-        raise Refusal(Reply(501, "5.1.3", "Syntax: RCPT TO:<address>"))
+        raise Refusal(Reply(501, "5.1.3", "Syntax: RCPT TO:<address> [parameters]"))
+    request = NO_REQUEST
     if found[2]:
-        _parameters(found[2], _RCPT_PARAMETERS)
+        asked = parse_parameters(found[2], RCPT_PARAMETERS, extensions, smtputf8=smtputf8)
+        request = request_of(asked.get("NOTIFY", ""), asked.get("ORCPT", ""))
     try:
-        return parse_recipient(found[1], smtputf8=smtputf8)
+        return Recipient(parse_recipient(found[1], smtputf8=smtputf8), request)
     except AddressError as error:
         raise _bad_address(error, "5.1.3", "recipient") from None
 
@@ -97,48 +122,12 @@ class Chunk(NamedTuple):
 def parse_bdat(argument: str) -> Chunk | None:
     """The chunk that follows, or None when it cannot be told how many octets to take."""
     size, _, last = argument.partition(" ")
-    if not _is_size(size) or last.strip(" ").upper() not in ("", "LAST"):
+    if not is_size(size) or last.strip(" ").upper() not in ("", "LAST"):
         return None
     return Chunk(int(size), last != "")
-
-
-def _is_size(value: str) -> bool:
-    return value.isdigit() and value.isascii() and len(value) <= 20
 
 
 def _bad_address(error: AddressError, enhanced: str, role: str) -> Refusal:
     if isinstance(error, NeedsSmtputf8):
         return Refusal(Reply(553, "5.6.7", f"Bad {role}: {error}"))  # RFC 6531 §3.5
     return Refusal(Reply(501, enhanced, f"Bad {role}: {error}"))
-
-
-def _parameters(text: str, known: Mapping[str, Callable[[str], bool]]) -> dict[str, str]:
-    """ESMTP parameters (RFC 5321 §4.1.1.11), each at most once, each with a value its keyword allows."""
-    parameters: dict[str, str] = {}
-    if not text.isascii():
-        raise Refusal(Reply(501, "5.5.4", "Parameters are ASCII"))
-    for word in text.split():
-        name, equals, value = word.partition("=")
-        keyword = name.upper()
-        is_good = known.get(keyword)
-        if is_good is None:
-            raise _unknown_parameter(word)
-        if keyword in parameters or bool(equals) != bool(value) or not is_good(value):
-            raise Refusal(Reply(501, "5.5.4", f"Parameter {keyword} is repeated or has a bad value"))
-        parameters[keyword] = value
-    return parameters
-
-
-def _unknown_parameter(word: str) -> Refusal:
-    if _PARAMETER.fullmatch(word) is None:
-        return Refusal(Reply(501, "5.5.4", "Syntax of parameters: KEYWORD or KEYWORD=value"))
-    return Refusal(Reply(555, "5.5.4", f"Parameter {word.partition('=')[0].upper()} is not supported"))
-
-
-_MAIL_PARAMETERS: Mapping[str, Callable[[str], bool]] = {
-    "SIZE": lambda value: _is_size(value),  # RFC 1870 §5: up to 20 digits
-    "BODY": lambda value: value.upper() in ("7BIT", "8BITMIME"),  # RFC 6152
-    "SMTPUTF8": lambda value: value == "",  # RFC 6531 §3.4
-    "AUTH": lambda value: _XTEXT.fullmatch(value) is not None,  # RFC 4954 §5: taken, and believed as little as "<>"
-}
-_RCPT_PARAMETERS: Mapping[str, Callable[[str], bool]] = {}

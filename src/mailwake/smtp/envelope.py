@@ -36,7 +36,10 @@ class Envelope:
     """ENVID of MAIL, as xtext (RFC 3461 §4.4)."""
 
     requests: dict[str, DsnRequest] = field(default_factory=dict)
-    """What RCPT asked of reports, by recipient; those who asked nothing are absent."""
+    """What RCPT asked of reports, by recipient; absent are those for whom nothing was asked.
+
+    A recipient named twice has what was asked first, for both copies.
+    """
 
     def dsn_request(self, recipient: str) -> DsnRequest:
         """All that was asked of reports on this recipient's copy."""

@@ -8,6 +8,7 @@ from mailwake.smtp import server_replies as replies
 from mailwake.smtp.chunked_body import ChunkedBody
 from mailwake.smtp.commands import parse_bdat, parse_command, parse_hello, parse_mail, parse_rcpt
 from mailwake.smtp.data_body import too_big
+from mailwake.smtp.extensions import Extension
 from mailwake.smtp.replies import Refusal, Reply
 from mailwake.smtp.sasl import MECHANISMS, Exchange, decode_response
 from mailwake.smtp.server_events import (
@@ -47,7 +48,7 @@ def _out_of_sequence(session: Session, verb: Verb, argument: str) -> None:
     refusal = out_of_sequence(session.state, verb)
     if verb is Verb.DATA and session.state is State.MAIL and session.recipients_tried:
         refusal = replies.NO_VALID_RECIPIENTS
-    if verb is Verb.BDAT and session.options.chunking:
+    if verb is Verb.BDAT and Extension.CHUNKING in session.extensions:
         _begin_chunk(session, argument, ChunkedBody(session.rules, refusal, session.state))
     else:
         session.refuse(refusal)
@@ -62,7 +63,7 @@ def _helo(session: Session, argument: str) -> None:
 
 
 def _mail(session: Session, argument: str) -> None:
-    envelope = parse_mail(argument)
+    envelope = parse_mail(argument, session.extensions)
     if int(envelope.parameters.get("SIZE", "0")) > session.options.limits.message_size:
         raise Refusal(too_big(session.rules))
     session.pending = MailFrom(envelope)
@@ -74,7 +75,8 @@ def _rcpt(session: Session, argument: str) -> None:
     session.recipients_tried = True
     if len(envelope.recipients) >= session.options.limits.recipients:
         raise Refusal(replies.TOO_MANY_RECIPIENTS)  # RFC 5321 §4.5.3.1.10
-    session.pending = RcptTo(parse_rcpt(argument, smtputf8=envelope.smtputf8), envelope)
+    address, request = parse_rcpt(argument, smtputf8=envelope.smtputf8, extensions=session.extensions)
+    session.pending = RcptTo(address, envelope, request)
 
 
 def _data(session: Session, argument: str) -> None:
@@ -83,7 +85,7 @@ def _data(session: Session, argument: str) -> None:
 
 
 def _bdat(session: Session, argument: str) -> None:
-    if not session.options.chunking:
+    if Extension.CHUNKING not in session.extensions:
         raise Refusal(replies.NO_BDAT)
     _begin_chunk(session, argument, session.chunks or ChunkedBody(session.rules))
 
@@ -124,7 +126,7 @@ def _quit(session: Session, argument: str) -> None:
 
 def _start_tls(session: Session, argument: str) -> None:
     _want_no_argument(argument)
-    if session.tls or not session.options.starttls:
+    if session.tls or Extension.STARTTLS not in session.extensions:
         raise Refusal(replies.TLS_ACTIVE if session.tls else replies.NO_TLS)
     if session.input.octets:  # RFC 3207 §6: what was sent in the clear must not be taken for encrypted
         session.close(replies.INJECTION)
@@ -133,7 +135,7 @@ def _start_tls(session: Session, argument: str) -> None:
 
 
 def _auth(session: Session, argument: str) -> None:
-    if not session.options.auth_mechanisms:
+    if Extension.AUTH not in session.extensions:
         raise Refusal(replies.NO_AUTH)
     if session.authenticated is not None:
         raise Refusal(replies.AUTHENTICATED)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mailwake.smtp import server_replies as replies
+from mailwake.smtp.dsn import NO_REQUEST
 from mailwake.smtp.replies import Reply
 from mailwake.smtp.server_events import (
     Authenticate,
@@ -40,7 +41,7 @@ def _connected(session: Session, event: Connected, reply: Reply) -> None:
 
 def _hello(session: Session, event: Hello, reply: Reply) -> None:
     if reply.is_positive:
-        lines = [reply.text, *session.extensions()] if event.extended else [reply.text]
+        lines = [reply.text, *session.shown()] if event.extended else [reply.text]
         reply = Reply(reply.code, "", "\n".join(lines))  # RFC 2034 §4: no enhanced code here
         session.reset()
         session.state = session.next_state
@@ -76,6 +77,8 @@ def _mail(session: Session, event: MailFrom, reply: Reply) -> None:
 def _rcpt(session: Session, event: RcptTo, reply: Reply) -> None:
     if reply.is_positive:
         event.envelope.recipients.append(event.recipient)
+        if event.request != NO_REQUEST:
+            event.envelope.requests.setdefault(event.recipient, event.request)
         session.state = session.next_state
     session.say(reply)
 

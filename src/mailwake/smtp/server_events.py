@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from mailwake.smtp.dsn import NO_REQUEST, DsnRequest
 from mailwake.smtp.envelope import Envelope
 from mailwake.smtp.trusted_commands import ClientAttributes
 
@@ -55,6 +56,8 @@ class RcptTo:
 
     recipient: str
     envelope: Envelope
+    request: DsnRequest = NO_REQUEST
+    """What it asks of reports (RFC 3461)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,11 @@ The transport's part is one loop, and one write for all replies of a pipelined g
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from mailwake.smtp import server_replies as replies
 from mailwake.smtp.data_body import BareNewlines, ContentRules
+from mailwake.smtp.extensions import EVERY_EXTENSION, Extension
 from mailwake.smtp.replies import Reply
 from mailwake.smtp.sasl import MECHANISMS
 from mailwake.smtp.server_decisions import settle
@@ -42,6 +43,7 @@ __all__ = [
     "Connected",
     "DumpContext",
     "Event",
+    "Extension",
     "Hello",
     "MailFrom",
     "MessageData",
@@ -70,23 +72,29 @@ class ServerProtocol:
         starttls: bool = False,
         auth_mechanisms: Sequence[str] = (),
         auth_requires_tls: bool = True,
-        chunking: bool = False,
+        extensions: Collection[Extension] = EVERY_EXTENSION,
         trusted_verbs: Iterable[str] = (),
         bare_newlines: BareNewlines = "reject",
         tls: bool = False,
     ) -> None:
-        """`tls` says that the connection is encrypted from its beginning; `chunking` offers BDAT (RFC 3030).
+        """`tls` says that the connection is encrypted from its beginning; `extensions`: see `offer`.
 
         `trusted_verbs`: those of TRUSTED_VERBS that are offered to this peer.
         """
         if unknown := set(auth_mechanisms) - set(MECHANISMS):
             raise ValueError(f"unknown AUTH mechanisms: {', '.join(sorted(unknown))}")
         trusted = frozenset(TRUSTED_VERBS & set(trusted_verbs))
-        options = SessionOptions(
-            hostname, limits, starttls, tuple(auth_mechanisms), auth_requires_tls, chunking, trusted
-        )
+        options = SessionOptions(hostname, limits, starttls, tuple(auth_mechanisms), auth_requires_tls, trusted)
         self._session = Session(options, ContentRules(limits.message_size, limits.text_line, bare_newlines), tls)
+        self._session.offer(extensions)
         self._eof = False
+
+    def offer(self, extensions: Collection[Extension]) -> None:
+        """What the client may use from now on; STARTTLS and AUTH only where they were made possible at the beginning.
+
+        Who the client is, and with that what it may do, can change with XCLIENT, XREMOTEIP and AUTH.
+        """
+        self._session.offer(extensions)
 
     def receive_data(self, data: bytes) -> None:
         """Take octets from the client; while TLS is being started there must be none, see `tls_established`."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from mailwake.smtp import server_replies as replies
 from mailwake.smtp.chunked_body import ChunkedBody
 from mailwake.smtp.data_body import ContentRules, DataBody
 from mailwake.smtp.envelope import Envelope
+from mailwake.smtp.extensions import EVERY_EXTENSION, Extension
 from mailwake.smtp.line_buffer import LineBuffer
 from mailwake.smtp.replies import Reply
 from mailwake.smtp.sasl import Exchange
@@ -26,7 +28,6 @@ class SessionOptions:
     starttls: bool
     auth_mechanisms: tuple[str, ...]
     auth_requires_tls: bool
-    chunking: bool
     trusted_verbs: frozenset[Verb] = frozenset()
     """Those of TRUSTED_VERBS that the peer may use, whoever it later says that its client is."""
 
@@ -38,6 +39,10 @@ class Session:
     options: SessionOptions
     rules: ContentRules
     tls: bool
+    extensions: frozenset[Extension] = EVERY_EXTENSION
+    """What the client may use; see `offer`."""
+    on_offer: Collection[Extension] = ()
+    """The same, possible or not."""
     authenticated: str | None = None
     state: State = State.GREETING
     next_state: State = State.GREETING
@@ -91,20 +96,39 @@ class Session:
         self.reset()
         self.input.clear()
 
-    def extensions(self) -> list[str]:
-        """What EHLO lists (RFC 5321 §4.1.1.1); STARTTLS and AUTH only while they can be used."""
-        options = self.options
-        lines = ["PIPELINING", f"SIZE {options.limits.message_size}", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
-        if options.chunking:
-            lines.append("CHUNKING")
-        if options.starttls and not self.tls:
-            lines.append("STARTTLS")
-        if options.auth_mechanisms and (self.tls or not options.auth_requires_tls):
-            lines.append(f"AUTH {' '.join(options.auth_mechanisms)}")
-        return lines + [self._trusted_extension(verb) for verb in Verb if verb in options.trusted_verbs]
+    def offer(self, extensions: Collection[Extension]) -> None:
+        """From now on the client may use these, as far as there is what they need."""
+        if extensions is self.on_offer:
+            return
+        self.on_offer = extensions
+        there = {Extension.STARTTLS: self.options.starttls, Extension.AUTH: bool(self.options.auth_mechanisms)}
+        self.extensions = frozenset(each for each in extensions if there.get(each, True))
+
+    def shown(self) -> list[str]:
+        """What EHLO lists (RFC 5321 §4.1.1.1): everything that can be used now."""
+        usable = (each for each in Extension if each in self.extensions)
+        lines = [_SHOWN[each](self) if each in _SHOWN else each for each in usable]
+        return [line for line in lines if line] + [
+            self._trusted_extension(verb) for verb in Verb if verb in self.options.trusted_verbs
+        ]
 
     def _trusted_extension(self, verb: Verb) -> str:
         if verb is not Verb.XCLIENT:
             return verb
         known = [each for each in XCLIENT_ATTRIBUTES if each != "LOGIN" or self.options.auth_mechanisms]
         return f"XCLIENT {' '.join(known)}"
+
+
+def _auth_line(session: Session) -> str:
+    options = session.options
+    # RFC 4954 §4: once a session, and not where it would be refused for want of encryption.
+    possible = session.authenticated is None and (session.tls or not options.auth_requires_tls)
+    return f"AUTH {' '.join(options.auth_mechanisms)}" if possible else ""
+
+
+_SHOWN: Mapping[Extension, Callable[[Session], str]] = {
+    Extension.SIZE: lambda session: f"SIZE {session.options.limits.message_size}",
+    Extension.STARTTLS: lambda session: "" if session.tls else "STARTTLS",
+    Extension.AUTH: _auth_line,
+}
+"""What stands in EHLO where it is not just the keyword; "" where the extension cannot be used now."""

@@ -6,12 +6,23 @@ import re
 
 # RFC 3461 §4 wants upper case in what is sent; lower case is read as well, as Postfix does.
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-Fa-f]{2})*+")
+_WRITTEN = re.compile(r"\+[0-9A-Fa-f]{2}")
 _HEXCHAR = re.compile(rb"\+([0-9A-Fa-f]{2})")
 _PLAIN = frozenset(range(33, 127)) - frozenset(b"+=")
 
 
 class XtextError(ValueError):
     """What is no xtext, or says no UTF-8."""
+
+
+def is_xtext(text: str) -> bool:
+    """Whether this may be decoded, whatever it says."""
+    return _XTEXT.fullmatch(text) is not None
+
+
+def normal_xtext(text: str) -> str:
+    """The same xtext as RFC 3461 §4 has it, for others who may read it more strictly."""
+    return _WRITTEN.sub(lambda found: found[0].upper(), text) if "+" in text else text
 
 
 def decode_xtext(text: str) -> str:
