@@ -77,18 +77,33 @@ class Part:
             yield from part.walk()
 
 
-def parse(content: bytes) -> Part:
-    """The tree of `content`, a whole message; takes CRLF and bare LF line ends, never raises, never copies a body."""
-    return _Parser(content).part(0, len(content), 0, b"text/plain", "")
+def parse(content: bytes, *, crlf_only: bool = False) -> Part:
+    """The tree of `content`, a whole message; takes CRLF and bare LF line ends, never raises, never copies a body.
+
+    `crlf_only` is for content that came as BINARYMIME: a part may hold bare line feeds there, and boundary lines still
+    stand between CRLFs (RFC 3030 §3).
+    """
+    return _Parser(content, crlf_only=crlf_only).part(0, len(content), 0, b"text/plain", "")
+
+
+def parse_inside(content: bytes, outer: Part, depth: int, *, crlf_only: bool = False) -> Part:
+    """The tree of the message that is the body of `outer` (message/rfc822); offsets are still those into `content`.
+
+    `depth` is how deep `outer` lies: multiparts in messages in multiparts count together.
+    """
+    parser = _Parser(content, crlf_only=crlf_only)
+    return parser.part(outer.body_start, outer.end, depth + 1, b"text/plain", outer.number)
 
 
 class _Parser:
-    def __init__(self, content: bytes) -> None:
+    def __init__(self, content: bytes, *, crlf_only: bool) -> None:
         self.content = content
+        self.crlf_only = crlf_only
         self.part_count = 0
 
     def part(self, start: int, end: int, depth: int, default_type: bytes, number: str) -> Part:
-        header_end, body_start = _end_of_header(self.content, start, end)
+        end_of_header = _end_of_header_by_crlf if self.crlf_only else _end_of_header
+        header_end, body_start = end_of_header(self.content, start, end)
         part = Part(start, header_end, body_start, end, content_type=default_type, number=number)
         self.part_count += 1
         self._read_header(part, default_type)
@@ -118,7 +133,7 @@ class _Parser:
     def _split(self, part: Part, depth: int) -> None:
         default_type = b"message/rfc822" if part.content_type == b"multipart/digest" else b"text/plain"
         starts = -1
-        for line_start, line_end, closing in _delimiters(self.content, part):
+        for line_start, line_end, closing in _delimiters(self.content, part, crlf_only=self.crlf_only):
             if starts >= 0:
                 self._add(part, starts, max(starts, _before_line_break(self.content, line_start)), depth, default_type)
             if closing or part.broken:
@@ -179,21 +194,30 @@ def _end_of_header(content: bytes, start: int, end: int) -> tuple[int, int]:
     return (crlf + 1, crlf + 3) if crlf >= 0 else (end, end)
 
 
+def _end_of_header_by_crlf(content: bytes, start: int, end: int) -> tuple[int, int]:
+    """The same where a line feed alone ends no line."""
+    if content.startswith(b"\r\n", start, end):
+        return start, start + 2
+    blank_line = content.find(b"\r\n\r\n", start, end)
+    return (blank_line + 2, blank_line + 4) if blank_line >= 0 else (end, end)
+
+
 def _before_line_break(content: bytes, line_start: int) -> int:
     """Where the text before this line ends: the line break before a boundary belongs to the boundary."""
     return line_start - (2 if content.endswith(b"\r\n", 0, line_start) else 1)
 
 
-def _delimiters(content: bytes, part: Part) -> Iterator[tuple[int, int, bool]]:
+def _delimiters(content: bytes, part: Part, *, crlf_only: bool) -> Iterator[tuple[int, int, bool]]:
     """(start of its line, start of the next line, whether it is the closing one) for each boundary line of `part`."""
     delimiter = b"--" + part.boundary
+    line_break = b"\r\n" if crlf_only else b"\n"
     position = part.body_start
     while (found := content.find(delimiter, position, part.end)) >= 0:
         position = found + len(delimiter)
-        if found != part.body_start and content[found - 1] != 0x0A:
+        if found != part.body_start and not content.endswith(line_break, part.body_start, found):
             continue
-        line_feed = content.find(b"\n", position, part.end)
-        next_line = part.end if line_feed < 0 else line_feed + 1
+        line_end = content.find(line_break, position, part.end)
+        next_line = part.end if line_end < 0 else line_end + len(line_break)
         closing = content.startswith(b"--", position, next_line)
         rest = position + 2 if closing else position
         # White space may follow (RFC 2046 §5.1.1); anything else means a longer boundary, that of an inner multipart.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mailwake.message.headers import fields, find
 from mailwake.rewrite.body_template import BodyTemplate, PlainBody
 from mailwake.rewrite.edits import Edit, Kept, Purpose, chosen, pieces
+from mailwake.rewrite.header_edits import added_fields, new_values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,17 +90,8 @@ class MessageTemplate:
         header = fields(self._content, part.start, part.header_end)
         present = find(header, b"Content-Transfer-Encoding")
         if present:
-            return [self._encoding_value(field.value_start, field.value_end) for field in present]
+            return new_values(self._content, present, b"quoted-printable")
         lines = [b"Content-Transfer-Encoding: quoted-printable"]
         if part is self._root and not find(header, b"MIME-Version"):
             lines.insert(0, b"MIME-Version: 1.0")
-        text = b"".join(line + self._line_break for line in lines)
-        if part.header_end > part.start and self._content[part.header_end - 1] != 0x0A:
-            text = self._line_break + text
-        return [Edit(part.header_end, part.header_end, Purpose.CLEANUP, text)]
-
-    def _encoding_value(self, start: int, end: int) -> Edit:
-        value = self._content[start:end]
-        start += len(value) - len(value.lstrip())
-        end -= len(value) - len(value.rstrip())
-        return Edit(start, max(start, end), Purpose.CLEANUP, b"quoted-printable")
+        return [added_fields(self._content, part, lines, self._line_break)]

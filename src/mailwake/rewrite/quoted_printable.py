@@ -187,10 +187,11 @@ def _escape(match: re.Match[bytes]) -> bytes:
 def _encoded_text(text: bytes, line_break: bytes) -> bytes:
     soft_break = b"=" + line_break
     lines = _NOT_LITERAL.sub(_escape, text).split(b"\n")
-    return b"\n".join([line if len(line) <= MAX_ENCODED_LINE else _folded_line(line, soft_break) for line in lines])
+    return b"\n".join([line if len(line) <= MAX_ENCODED_LINE else folded_line(line, soft_break) for line in lines])
 
 
-def _folded_line(line: bytes, soft_break: bytes) -> bytes:
+def folded_line(line: bytes, soft_break: bytes) -> bytes:
+    """An encoded line, longer than 76 octets, in parts that are not; its carriage return may stand at its end."""
     content = line.removesuffix(b"\r")
     return soft_break.join(_in_parts(content, MAX_ENCODED_LINE)) + line[len(content) :]
 
