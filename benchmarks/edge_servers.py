@@ -76,7 +76,7 @@ class Sink(asyncio.Protocol):
     def __init__(self, count: Count, seconds: float) -> None:
         self._count = count
         self._seconds = seconds
-        self._protocol = ServerProtocol("sink.example", LIMITS, chunking=True)
+        self._protocol = ServerProtocol("sink.example", LIMITS)
         self._late: deque[tuple[float, bytes]] = deque()
         self._transport: asyncio.Transport | None = None
 
