@@ -15,9 +15,13 @@ from pathlib import Path
 
 
 def find_postfix_tool(name: str) -> tuple[list[str], dict[str, str]] | None:
-    """The command and environment of one of Postfix's programs; None when it is neither installed nor unpacked."""
+    """The command and environment of one of Postfix's programs; None when it is neither installed nor unpacked.
+
+    Unpacked is the package at MAILWAKE_POSTFIX, or else in `postfix` below MAILWAKE_MTAS.
+    """
     found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/lib/postfix/sbin")
-    unpacked = Path(os.environ.get("MAILWAKE_POSTFIX", "/nonexistent"))
+    of_all = Path(os.environ.get("MAILWAKE_MTAS", "/nonexistent")) / "postfix"
+    unpacked = Path(os.environ.get("MAILWAKE_POSTFIX", of_all))
     if found:
         return [found], dict(os.environ)
     if (unpacked / "usr/sbin" / name).exists():

@@ -180,6 +180,8 @@ _TRACE_OF_SINK = re.compile(rb"\n\tby smtp-sink[^\n]*\n\t[^\n]*\n")
 class Sink:
     """Postfix's smtp-sink, which dumps every message it takes into a file of its own."""
 
+    HOST = "127.0.0.1"
+
     def __init__(self, directory: Path, program: list[str], environment: dict[str, str], *options: str) -> None:
         self.directory = directory
         self.port = _free_port()
@@ -188,7 +190,7 @@ class Sink:
             nobody = pwd.getpwnam("nobody")
             os.chown(directory, nobody.pw_uid, nobody.pw_gid)
             command += ["-u", "nobody"]
-        self._command = [*command, *options, f"127.0.0.1:{self.port}", "1000"]
+        self._command = [*command, *options, self.address, "1000"]
         self._environment = environment
         self.start()
 
@@ -196,11 +198,11 @@ class Sink:
         self.process = subprocess.Popen(
             self._command, env=self._environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        wait_until(lambda: _answers(self.port), "smtp-sink listens")
+        wait_until(lambda: _answers(self.HOST, self.port), "smtp-sink listens")
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.HOST}:{self.port}"
 
     def messages(self) -> list[tuple[str, bytes]]:
         """Recipient and content of each message, as it was sent, LF line ends as smtp-sink writes them."""
@@ -224,9 +226,9 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _answers(port: int) -> bool:
+def _answers(host: str, port: int) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        with socket.create_connection((host, port), timeout=5) as connection:
             return connection.recv(4) == b"220 "
     except OSError:
         return False
@@ -236,7 +238,7 @@ def _answers(port: int) -> bool:
 def start_sink() -> Iterator[Callable[..., Sink]]:
     found = find_postfix_tool("smtp-sink")
     if found is None:
-        pytest.skip("SMTP-SINK IS ABSENT: install Debian's postfix, or unpack it and set MAILWAKE_POSTFIX")
+        pytest.skip("SMTP-SINK IS ABSENT: run tools/fetch_mail_servers.sh DIR and set MAILWAKE_MTAS=DIR")
     program, environment = found
     sinks: list[Sink] = []
 
