@@ -35,7 +35,9 @@ def postfix_tool(name: str) -> tuple[list[str], dict[str, str]]:
     found = find_postfix_tool(name)
     if found is not None:
         return found
-    sys.exit(f"{name} is absent: install Debian's postfix, or unpack it and set MAILWAKE_POSTFIX to the folder")
+    sys.exit(
+        f"{name} is absent: install Debian's postfix, or run tools/fetch_mail_servers.sh DIR and set MAILWAKE_MTAS=DIR"
+    )
 
 
 @contextlib.contextmanager

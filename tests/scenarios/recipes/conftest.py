@@ -35,7 +35,9 @@ class WiredMailwake(Mailwake):
 
 
 class World(Sink):
-    """The servers that a mail server delivers to: smtp-sink."""
+    """The servers that a mail server delivers to: smtp-sink, where no mail server takes it for itself."""
+
+    HOST = loopback_address()
 
     def messages(self) -> list[tuple[str, bytes]]:
         """Those that have been written to their end: all messages of the recipes, and all bounces, are multipart."""

@@ -9,6 +9,8 @@ _PIXEL = re.compile(rb'<img [^>]*src="https?://links\.example\.com/([qo])/[\w~-]
 _LINK = re.compile(rb'https://[^\s"<>]+')
 _BOUNDARY = "=_newsletter"
 STORIES = 5
+LONG_FIELD = 'X-MSYS-API: {{"campaign_id": "spring",{}"metadata": {{"k": "{}"}}}}\r\n'.format(" " * 880, "v" * 150)
+"""A field in one line, in whose 998th octet a value stands."""
 
 
 def newsletter(subject: str, *, field: str = "", extra: str = "") -> bytes:
@@ -68,5 +70,5 @@ def times_received(copy: bytes, by: str) -> int:
 
 
 def body_of(content: bytes) -> bytes:
-    """The body with LF line ends, as the sinks write it, without blank lines at its end: each has its own number of them."""
+    """The body with LF line ends, as the sinks write it, without blank lines at its end: each has its own number."""
     return re.split(rb"\r?\n\r?\n", content, maxsplit=1)[1].replace(b"\r\n", b"\n").rstrip(b"\n")

@@ -25,6 +25,8 @@ from tests.scenarios.conftest import PATIENCE, wait_until
 
 _LIBRARY = re.compile(r"(?:=> )?(/\S+) \(0x")
 _DEVICES = {"null": (1, 3), "zero": (1, 5), "random": (1, 8), "urandom": (1, 9)}
+_DEBIANS_OWN = {"root": 0, "daemon": 1, "mail": 8, "uucp": 10, "nobody": 65534}
+_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C"}
 _FIRST_ID = 61000
 
 
@@ -96,7 +98,7 @@ class Root:
             (self.path / "dev" / name).chmod(0o666)
 
     def _add_accounts(self, users: list[str]) -> None:
-        numbered = {"root": 0, "nobody": 65534, **{user: _FIRST_ID + n for n, user in enumerate(users)}}
+        numbered = {**_DEBIANS_OWN, **{user: _FIRST_ID + n for n, user in enumerate(users)}}
         self.ids = numbered
         self.write("/etc/passwd", "".join(f"{user}:x:{n}:{n}::/home/{user}:/bin/sh\n" for user, n in numbered.items()))
         self.write("/etc/group", "".join(f"{user}:x:{n}:\n" for user, n in numbered.items()))
@@ -125,19 +127,19 @@ class Root:
         os.chown(folder, self.ids[owner], self.ids[group or owner])
         return folder
 
-    def run(self, *command: str, environment: dict[str, str] | None = None) -> str:
-        """The output of a program that ends by itself."""
+    def run(self, *command: str, given: bytes = b"") -> str:
+        """The output of a program that ends by itself; `given` is its standard input."""
         done = subprocess.run(
-            self._inside(command), env=self._environment(environment), capture_output=True, text=True, timeout=PATIENCE
+            self._inside(command), env=_ENVIRONMENT, input=given, capture_output=True, timeout=PATIENCE
         )
         assert done.returncode == 0, (command, done.stdout, done.stderr)
-        return done.stdout
+        return done.stdout.decode()
 
     def start(self, *command: str) -> subprocess.Popen[bytes]:
         """A server in the foreground, whose output goes to `log`; `stop` ends it and whatever it has started."""
         with (self / "server.log").open("ab") as log:
             process = subprocess.Popen(
-                self._inside(command), env=self._environment(None), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                self._inside(command), env=_ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
         self._processes.append(process)
@@ -145,9 +147,6 @@ class Root:
 
     def _inside(self, command: tuple[str, ...]) -> list[str]:
         return ["chroot", str(self.path), *command]
-
-    def _environment(self, more: dict[str, str] | None) -> dict[str, str]:
-        return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C", **(more or {})}
 
     @property
     def log(self) -> str:
@@ -211,6 +210,7 @@ def certificate(root: Root, address: str) -> tuple[Path, Path]:
         "2",
     ]
     subprocess.run([*command, *names, *files], check=True, capture_output=True, timeout=PATIENCE)
+    (folder / "key.pem").chmod(0o644)  # the servers read it as themselves
     return folder / "certificate.pem", folder / "key.pem"
 
 
