@@ -21,7 +21,9 @@ from .root import loopback_address, unpacked  # noqa: E402
 class WiredMailwake(Mailwake):
     """A mailwake whose configuration, from a page, says where it takes mail."""
 
-    SMTP = ()
+    def __init__(self, directory: Path, *arguments: str) -> None:
+        super().__init__(directory, *arguments)
+        self.addresses = ["--tracker", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
 
     @classmethod
     def configured(cls, directory: Path, configuration: str, *arguments: str) -> WiredMailwake:
@@ -69,10 +71,9 @@ def wire(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Wir
     def start(configuration: str, *arguments: str, trusted: Path | None = None) -> WiredMailwake:
         directory = tmp_path_factory.mktemp("mailwake")
         started.append(WiredMailwake.configured(directory, configuration, *arguments))
-        with pytest.MonkeyPatch.context() as environment:
-            if trusted:
-                environment.setenv("SSL_CERT_FILE", str(trusted))
-            started[-1].start()
+        if trusted:
+            started[-1].environment["SSL_CERT_FILE"] = str(trusted)
+        started[-1].start()
         return started[-1]
 
     yield start

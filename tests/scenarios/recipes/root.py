@@ -158,9 +158,9 @@ class Root:
         """Return when a server greets at the port."""
 
         def greets() -> bool:
+            assert all(p.poll() is None for p in self._processes), self.log
             with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=5) as connection:
                 return connection.recv(len(greeting)) == greeting
-            assert all(p.poll() is None for p in self._processes), self.log
             return False
 
         try:

@@ -15,6 +15,7 @@ from .exim import Exim
 from .newsletters import LONG_FIELD, assert_tracked, assert_untracked, newsletter
 from .page import Recipe
 from .postfix import Postfix
+from .root import loopback_address
 
 pytestmark = pytest.mark.scenario
 
@@ -145,9 +146,9 @@ def test_while_the_provider_is_away_mail_waits_in_postfix(
     assert_tracked(world.copies("patience")["eve@example.org"], sent)
 
 
-def test_only_some_senders(address: str, world: World, mailwake: WiredMailwake) -> None:
+def test_only_some_senders(world: World, mailwake: WiredMailwake) -> None:
     page = Recipe(PAGE, "Only some senders", {"[127.0.0.1]:2525": f"[127.0.0.1]:{mailwake.smtp[1]}"})
-    server = Postfix(address, world.address)
+    server = Postfix(loopback_address(), world.address)
     server.main = re.sub(r"^default_transport.*\n", "", server.main, flags=re.MULTILINE)
     server.add_to_main("relayhost = [{}]:{}\n".format(*world.address.split(":")))
     server.add_to_main(page.file("/etc/postfix/main.cf"))
