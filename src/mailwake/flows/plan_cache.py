@@ -108,5 +108,6 @@ class PlanCache:
     def _planned(
         self, content: bytes, removed: Sequence[tuple[int, int]], settings: EngagementSettings, head: int | None
     ) -> Planned:
-        plan = make_plan(content, parse(content), removed_fields=removed, settings=self._rewriting)
+        root = parse(content, crlf_only=True)  # a part that came as BINARYMIME may hold bare line feeds
+        plan = make_plan(content, root, removed_fields=removed, settings=self._rewriting)
         return Planned(plan, link_recipes(plan, settings) if settings.click_tracking.value else (), head)
