@@ -81,6 +81,13 @@ METRICS: tuple[Metric, ...] = (
         "(5xx), deferred (4xx), unreachable (no usable connection), or uncertain (lost before the reply: may be twice)",
         ("outcome",),
     ),
+    Metric(
+        "copies_downgraded_total",
+        "Copies made fit for a next hop without 8BITMIME (to 7bit) or without BINARYMIME (to 8bit), or refused with "
+        "5.6.3 because they cannot be, or must not be (refused); counted at each attempt",
+        ("to",),
+    ),
+    Metric("signatures_broken_total", "Copies converted for their next hop that had a DKIM or ARC signature: it fails"),
     Metric("relay_seconds", "One such attempt, with the wait for a free connection", buckets=SECONDS),
     Metric(
         "relay_connections_open",

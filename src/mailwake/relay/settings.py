@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 TlsPolicy = Literal["none", "may", "must", "verify"]
+Without8BitMime = Literal["convert", "send", "refuse"]
 NextHopProtocol = Literal["smtp", "lmtp"]
 
 
@@ -73,6 +74,11 @@ class RelaySettings:
 
     chunking: bool = True
     """Whether BDAT is used when the hop offers CHUNKING (RFC 3030)."""
+
+    without_8bitmime: Without8BitMime = "convert"
+    """What becomes of 8-bit content for a hop that does not offer 8BITMIME: it is made 7-bit, goes as it is, or is
+    refused (RFC 6152 §3). What came as BINARYMIME never goes as it is to a hop without BINARYMIME: with "send" it is
+    converted as far as it must be, with "refuse" it is refused."""
 
     connect_timeout: float = 30.0
     greeting_timeout: float = 300.0

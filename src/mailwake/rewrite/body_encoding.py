@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import binascii
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mailwake.rewrite.body_template import MAX_ENCODED_LINE, has_long_line
 from mailwake.rewrite.quoted_printable import folded_line
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _LINE_BREAK = b"\r\n"
 _SOFT_BREAK = b"=\r\n"
+_BLOCK = 256 << 10
 _HYPHEN = b"=2D"
 _LITERAL = bytes([0x09, 0x0A, 0x0D, *range(0x20, 0x3D), *range(0x3E, 0x7F)])
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
@@ -56,11 +61,7 @@ def encode(body: bytes, content_type: bytes, *, at_end: bool) -> tuple[bytes, by
 
 def quoted_printable(text: bytes, *, at_end: bool = False) -> bytes:
     """Text with CRLF line ends in quoted-printable; none of its lines can be a boundary."""
-    # The library takes its line ends from the text: it is given one.
-    lines = binascii.b2a_qp(text + _LINE_BREAK).split(_LINE_BREAK)[:-1]
-    encoded = _LINE_BREAK.join(
-        [line if len(line) <= MAX_ENCODED_LINE and line[:2] != b"--" else _amended(line) for line in lines]
-    )
+    encoded = b"".join(map(_quoted_printable_lines, _blocks(text)))
     # A last line without a line end gets one that is not part of the text.
     return encoded + _SOFT_BREAK if at_end and not encoded.endswith(_LINE_BREAK) else encoded
 
@@ -81,6 +82,24 @@ def repaired_base64(body: bytes, *, at_end: bool) -> bytes:
 def _stays_legible(text: bytes) -> bool:
     mostly_literal = len(text.translate(None, _LITERAL)) <= len(text) // 4
     return mostly_literal and b"\0" not in text and not has_bare_newline(text)
+
+
+def _blocks(text: bytes) -> Iterator[bytes]:
+    """The text in whole lines: the library lets no other thread run while it works on one block."""
+    start = 0
+    while start < len(text):
+        line_end = text.find(_LINE_BREAK, start + _BLOCK)
+        end = len(text) if line_end < 0 else line_end + len(_LINE_BREAK)
+        yield text[start:end]
+        start = end
+
+
+def _quoted_printable_lines(text: bytes) -> bytes:
+    # The library takes its line ends from the text: it is given one.
+    lines = binascii.b2a_qp(text + _LINE_BREAK).split(_LINE_BREAK)[:-1]
+    return _LINE_BREAK.join(
+        [line if len(line) <= MAX_ENCODED_LINE and line[:2] != b"--" else _amended(line) for line in lines]
+    )
 
 
 def _amended(line: bytes) -> bytes:
