@@ -233,9 +233,12 @@ def test_check_warns_of_what_is_hardly_meant(file: str, tmp_path: Path) -> None:
     result = check('[esmtp_listener]\nrelay_networks = ["10.0.0.0/8", "128.0.0.0/1"]')
     assert (result.exit_code, result.stderr.count("warning: ")) == (0, 1)
     assert "128.0.0.0/1 is very wide" in result.stderr
+    result = check("".join(f'[esmtp_listener.listen."{each}"]\nsocket_mode = "600"\n' for each in (":25", "unix:/x")))
+    assert (result.exit_code, result.stderr.count("warning: ")) == (0, 1)
+    assert '":25".socket_mode: is for Unix sockets only' in result.stderr
     stored = "$scrypt$ln=4,r=8,p=1$c2FsdHNhbHQ$tHT7GLqp0uYbiB009MeIHnMuEMZ86kx0jgBpq5vxo84"
     account = f'[accounts.a]\npassword = "{stored}"\n'
-    addresses = ":25", "127.0.0.1:25", "[::1]:25", "localhost:25"
+    addresses = ":25", "127.0.0.1:25", "[::1]:25", "localhost:25", "unix:/run/smtp.sock"
     result = check(account + "".join(f'[esmtp_listener.listen."{each}"]\n' for each in addresses))
     assert (result.exit_code, result.stderr.count("warning: ")) == (0, 1)
     assert "accounts can log in at :25 from this machine only" in result.stderr

@@ -6,6 +6,7 @@ import pytest
 
 from mailwake.config.load import Configuration, ConfigurationError, load
 from mailwake.config.networks import parse_network
+from mailwake.config.scopes import ScopedOptions
 from mailwake.errors import SettingError
 
 HASH = "$argon2id$v=19$m=19456,t=2,p=1$M27jkiwYWGfKXopwAshLJQ$OwK0h8WuUFrVJpKNIbIeH/ipGmEetCpeD8fMiLX+kkk"
@@ -122,7 +123,8 @@ def test_suggestions(write: Path, text: str, suggested: str) -> None:
         (
             '[esmtp_listener.listen."2525"]',
             "mailwake.toml:1: esmtp_listener.listen.2525: cannot be used as a name here; give HOST:PORT, like "
-            '"127.0.0.1:2525" or "[::1]:2525"',
+            '"127.0.0.1:2525" or "[::1]:2525", or unix: and an absolute path of at most 107 octets, like '
+            '"unix:/run/mailwake/smtp.sock"',
         ),
         (
             '[esmtp_listener.peer."10.0.0.1/8"]',
@@ -180,6 +182,14 @@ def test_a_key_that_is_not_random_is_refused(write: Path) -> None:
         (
             "[esmtp_listener.listen.'127.0.0.1:25']\nproxy_protocol = 'required'",
             'mailwake.toml:2: esmtp_listener.listen."127.0.0.1:25".proxy_protocol: is "required", but',
+        ),
+        (
+            "[esmtp_listener.listen.':465']\ntls = 'implicit'",
+            'mailwake.toml:2: esmtp_listener.listen.":465".tls: is "implicit", but there is no TLS without',
+        ),
+        (
+            "[esmtp_listener]\nrelay_networks = ['::/0']",
+            "mailwake.toml:2: esmtp_listener.relay_networks: ::/0 is everybody, which makes an open relay",
         ),
         ("[relay]\nusername = 'u'", "mailwake.toml:2: relay.username: is set without a password"),
         ("[relay]\npassword = 'p'", "mailwake.toml:2: relay.password: is set without username"),
@@ -284,3 +294,19 @@ def test_a_configuration_goes_to_other_processes_and_does_not_change() -> None:
     assert copied == configuration
     with pytest.raises(FrozenInstanceError):
         configuration.settings.workers = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "address", ["unix:run/x", "unix:", "unix:/", f"unix:/{'x' * 107}", "unix:/a\\u0000b", "unix://"]
+)
+def test_what_is_no_path_of_a_socket(write: Path, address: str) -> None:
+    (problem,) = problems(write, f'[esmtp_listener.listen."{address}"]')
+    assert problem.startswith("mailwake.toml:1: esmtp_listener.listen.")
+    assert 'or unix: and an absolute path of at most 107 octets, like "unix:/run/mailwake/smtp.sock"' in problem
+
+
+def test_a_unix_socket_is_a_listen_scope_like_any_other(write: Path) -> None:
+    write.write_text("[esmtp_listener.listen.'unix:/run/A b.sock']\nsocket_mode = '600'\npathway = 'p'\n[pathway.p]")
+    configuration = load(write, host_name="n")
+    assert configuration.settings.esmtp_listener.listen["unix:/run/A b.sock"].socket_mode == "600"
+    assert ScopedOptions(configuration).resolve("unix:/run/A b.sock", "").pathway.value == "p"

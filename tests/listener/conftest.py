@@ -145,6 +145,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         config: str = "",
         on_rejected: OnRejected | None = None,
         log_level: LogLevel = "error",
+        unix: Path | None = None,
     ) -> Running:
         file = tmp_path / "mailwake.toml"
         file.write_text(config)
@@ -165,6 +166,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             limits=limits,
             relay_networks=[ipaddress.ip_network(networks)] if networks else [],
             tls_context=tls,
+            unix=unix is not None,
             implicit_tls=implicit_tls,
             auth_requires_tls=auth_requires_tls or ("yes" if tls is not None else "auto"),
             bare_newlines="reject",
@@ -188,12 +190,12 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             metrics=metrics,
             on_rejected=on_rejected,
         )
-        listening = socket.socket()
-        listening.bind(("127.0.0.1", 0))
+        listening = socket.socket(socket.AF_INET if unix is None else socket.AF_UNIX)
+        listening.bind(("127.0.0.1", 0) if unix is None else str(unix))
         listening.setblocking(False)
         listening.listen()
         await listener.start(listening)
-        started = Running(listener, receiver, listening.getsockname()[1], clock, metrics)
+        started = Running(listener, receiver, listening.getsockname()[1] if unix is None else 0, clock, metrics)
         started.budget = budget
         running.append(started)
         return started

@@ -18,7 +18,7 @@ def serve(
     config: Annotated[Path | None, typer.Option(help="Configuration file (TOML); none is needed.")] = None,
     smtp: Annotated[
         list[str] | None,
-        typer.Option(help="Take mail here, HOST:PORT; may be repeated.", show_default="127.0.0.1:2525"),
+        typer.Option(help="Take mail here, HOST:PORT or unix:PATH; may be repeated.", show_default="127.0.0.1:2525"),
     ] = None,
     tracker: Annotated[
         list[str] | None,

@@ -221,6 +221,44 @@ def address(*, allowed: str = 'HOST:PORT, like "127.0.0.1:2525" or "[::1]:2525"'
     return Kind("address", allowed, read)
 
 
+UNIX_PREFIX = "unix:"
+_LONGEST_UNIX_PATH = 107
+"""Octets; the system's own limit."""
+
+
+def normal_listen_address(value: str) -> str:
+    """As `normal_address`, or `unix:` and an absolute path, which stays as it is."""
+    if not value.startswith(UNIX_PREFIX):
+        return normal_address(value)
+    unix_path = value.removeprefix(UNIX_PREFIX)
+    if not unix_path.startswith("/") or unix_path.endswith("/") or not unix_path.isprintable():
+        raise ValueError
+    if len(unix_path.encode()) > _LONGEST_UNIX_PATH:
+        raise ValueError
+    return value
+
+
+def listen_address() -> Kind:
+    """Where SMTP may be served: a TCP address, or a Unix socket."""
+
+    def read(value: Any) -> str:
+        if not isinstance(value, str):
+            raise ValueError
+        return normal_listen_address(value)
+
+    allowed = (
+        'HOST:PORT, like "127.0.0.1:2525" or "[::1]:2525", or unix: and an absolute path of at most '
+        f'{_LONGEST_UNIX_PATH} octets, like "unix:/run/mailwake/smtp.sock"'
+    )
+    return Kind("address", allowed, read)
+
+
+def file_mode() -> Kind:
+    """The permission bits of a file, in octal."""
+    allowed = 'three octal digits with or without a leading 0, like "0660"'
+    return text(pattern="0?[0-7]{3}", allowed=allowed)
+
+
 def network() -> Kind:
     """An IP network."""
 

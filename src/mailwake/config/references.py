@@ -6,6 +6,8 @@ from collections import Counter
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from mailwake.config.kinds import UNIX_PREFIX
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -67,7 +69,8 @@ def _listener_problems(listener: EsmtpListener) -> Iterable[Problem]:
                 ("esmtp_listener", "listen", address, "tls"),
                 'is "implicit", but there is no TLS without esmtp_listener.tls_certificate; set it',
             )
-        if listen.proxy_protocol == "required" and not listen.proxy_networks:
+        unix = address.startswith(UNIX_PREFIX)
+        if listen.proxy_protocol == "required" and not listen.proxy_networks and not unix:
             yield (
                 ("esmtp_listener", "listen", address, "proxy_protocol"),
                 'is "required", but nobody may connect without proxy_networks; name the load balancers there',

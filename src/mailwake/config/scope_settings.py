@@ -128,6 +128,19 @@ class Listen(ConnectionOptions):
             kinds.list_of(kinds.network()),
         ),
     ] = ()
+    socket_mode: Annotated[
+        str | None,
+        Setting(
+            "The mode of a Unix socket's file, in octal; whoever may write to it may send without AUTH.",
+            kinds.file_mode(),
+            unset='"0660"',
+            example='"0666"',
+        ),
+    ] = None
+    socket_group: Annotated[
+        str | None,
+        Setting("The group of a Unix socket's file.", kinds.text(), unset="mailwake's own", example='"mail"'),
+    ] = None
     peer: Annotated[Mapping[str, Peer], _PEERS] = field(default_factory=dict)
 
 
@@ -257,7 +270,9 @@ class EsmtpListener(ConnectionOptions):
     listen: Annotated[
         Mapping[str, Listen],
         Section(
-            "An address to serve SMTP on; without any, 127.0.0.1:2525.", key=kinds.address(), example="127.0.0.1:2525"
+            "An address to serve SMTP on, or unix: and the path of a socket; without any, 127.0.0.1:2525.",
+            key=kinds.listen_address(),
+            example="127.0.0.1:2525",
         ),
     ] = field(default_factory=dict)
     peer: Annotated[Mapping[str, Peer], _PEERS] = field(default_factory=dict)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from mailwake.config.fields import Setting, fields_of
-from mailwake.config.kinds import normal_address
+from mailwake.config.kinds import normal_listen_address
 from mailwake.config.load import DEFAULT
 from mailwake.config.networks import NetworkTable, parse_client, parse_network
 from mailwake.config.scope_settings import ConnectionOptions, TrackingOptions
@@ -182,6 +182,6 @@ def _peer_table(peers: Mapping[str, Peer], path: tuple[str, ...], where: str) ->
 
 def _normal(address: str) -> str:
     try:
-        return normal_address(address)
+        return normal_listen_address(address)
     except ValueError:
         return address

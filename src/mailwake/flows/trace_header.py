@@ -16,7 +16,7 @@ MAX_RECEIVED = 100
 def received_field(session: Session, hostname: str, transmission_id: int, now: float) -> bytes:
     """The field, folded, with its line end; it has no `for` clause, which could show a recipient to another."""
     address = session.peer_address
-    literal = f"[IPv6:{address}]" if ":" in address else f"[{address or '127.0.0.1'}]"
+    literal = f"[IPv6:{address}]" if ":" in address else f"[{address}]" if address else "Unix socket"
     name = f"{session.peer_name} " if session.peer_name else ""
     hello = session.hello_domain if session.hello_domain.isascii() else "unknown"
     return (

@@ -64,8 +64,9 @@ class ConnectionMaker:
             peer_port=port,
             options=facts.options,
             resolve=facts.resolve,
-            trusted_network=facts.trusted_network,
             extensions=facts.extensions,
+            # The file's mode has let this client in; one that a PROXY header or XCLIENT names has its own address.
+            trusted_network=facts.trusted_network or (self.settings.unix and self.settings.proxies is None),
             facts=self.peers.facts,
             tls=tls,
             tracing=tracing,

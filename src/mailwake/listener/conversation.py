@@ -118,7 +118,7 @@ class Conversation:
 
     def _connected(self) -> Reply | Awaitable[Reply]:
         session = self.session
-        receiving = session.told.receiving_address or session.listener.rpartition(":")[0]
+        receiving = session.told.receiving_address or _address_of(session.listener)
         self._learn(receiving_ip=receiving, remote_ip=session.peer_address)
         answer = self._asked(Phase.CONNECT, self._greeting)
         return self._connected_as(session.told.account, answer) if session.told.account else answer
@@ -227,3 +227,8 @@ class Conversation:
         if reply.is_positive:
             self.session.account = account
         return reply
+
+
+def _address_of(listener: str) -> str:
+    """The IP address or name that it listens on, "" for a Unix socket."""
+    return "" if listener.startswith("unix:") else listener.rpartition(":")[0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import sys
 from typing import TYPE_CHECKING
 
 from mailwake.config.networks import parse_client
@@ -14,8 +16,6 @@ from mailwake.listener.peers import Peers
 from mailwake.smtp.replies import Reply
 
 if TYPE_CHECKING:
-    import socket
-
     from mailwake.clock import Clock
     from mailwake.listener.accounts import Accounts
     from mailwake.listener.connection import Connection
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 SWEEP_SECONDS = 1.0
 """How often silent connections are looked for: one timer a listener, not one a connection."""
+
+BACKLOG = 1024
+"""Connections that wait in a socket's queue, as many as before it was served: the loop's own number is smaller."""
 
 _TOO_MANY = Reply(421, "4.3.2", "Too many connections, try again later")
 
@@ -77,7 +80,14 @@ class Listener:
     async def start(self, listening: socket.socket) -> None:
         """Begin to accept connections on a socket; may be called for several."""
         loop = asyncio.get_running_loop()
-        self._servers.append(await loop.create_server(self._make_arrival, sock=listening))
+        if listening.family == socket.AF_UNIX and sys.version_info >= (3, 13):
+            # The file is the supervisor's: it stays when this worker stops listening.
+            server = await loop.create_unix_server(
+                self._make_arrival, sock=listening, backlog=BACKLOG, cleanup_socket=False
+            )
+        else:
+            server = await loop.create_server(self._make_arrival, sock=listening, backlog=BACKLOG)
+        self._servers.append(server)
         if self._sweeper is None:
             self._sweeper = loop.call_later(SWEEP_SECONDS, self._sweep)
 
@@ -134,7 +144,8 @@ class Listener:
 
     def is_proxy(self, address: str) -> bool:
         """Whether this is a load balancer that may speak the PROXY protocol here."""
-        return self.settings.proxies is not None and parse_client(address) in self.settings.proxies
+        proxies = self.settings.proxies
+        return proxies is not None and (self.settings.unix or parse_client(address) in proxies)
 
     @property
     def crowded(self) -> bool:

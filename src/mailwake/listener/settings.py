@@ -41,6 +41,8 @@ class ListenerSettings:
     """What a client at this address may use."""
     proxies: NetworkTable[IPNetwork] | None = None
     """The load balancers that alone may connect, each connection with a PROXY header; None: clients connect here."""
+    unix: bool = False
+    """Whether this is a Unix socket: whoever may connect is on this machine, and was let in by the file's mode."""
 
     def auth_needs_tls(self, address: str) -> bool:
         """Whether a client at this address may log in under TLS only."""

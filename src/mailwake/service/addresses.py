@@ -63,7 +63,8 @@ def listen(bound: socket.socket, setting: str) -> None:
     try:
         bound.listen(BACKLOG)
     except OSError as error:
-        raise _explain(error, bound_address(bound), setting) from None
+        where = bound.getsockname() if bound.family == socket.AF_UNIX else bound_address(bound)
+        raise _explain(error, where, setting) from None
 
 
 def _check_free(family: int, target: Any, address: Address, setting: str) -> None:
@@ -92,7 +93,7 @@ def _bound_socket(family: int, target: Any, address: Address, setting: str) -> s
     return listening
 
 
-def _explain(error: OSError, address: Address, setting: str) -> StartupError:
+def _explain(error: OSError, address: Address | str, setting: str) -> StartupError:
     advice = {
         errno.EADDRINUSE: "another program listens there; stop it or choose another port",
         errno.EACCES: "ports below 1024 need the right to bind them (CAP_NET_BIND_SERVICE); choose a higher port",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mailwake.config.kinds import UNIX_PREFIX
 from mailwake.config.networks import parse_client
 from mailwake.listener.tls import certificate_cautions
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mailwake.config.schema import Settings
-    from mailwake.config.scope_settings import EsmtpListener
+    from mailwake.config.scope_settings import EsmtpListener, Listen
 
 WIDE_PREFIX = 8
 """A network with a shorter prefix holds more than any one organisation has."""
@@ -26,6 +27,8 @@ def cautions(settings: Settings, now: datetime) -> Iterator[str]:
     for network in listener.relay_networks:
         if network.prefixlen < WIDE_PREFIX:
             yield f"esmtp_listener.relay_networks: {network} is very wide; everybody in it may relay without AUTH"
+    for address, listen in listener.listen.items():
+        yield from _useless(address, listen)
     if settings.accounts and listener.auth_requires_tls != "no" and listener.tls_certificate is None:
         for address in listener.listen:
             if _reached_from_elsewhere(address, listener):
@@ -35,7 +38,15 @@ def cautions(settings: Settings, now: datetime) -> Iterator[str]:
                 )
 
 
+def _useless(address: str, listen: Listen) -> Iterator[str]:
+    for name in ("socket_mode", "socket_group"):
+        if getattr(listen, name) is not None and not address.startswith(UNIX_PREFIX):
+            yield f'esmtp_listener.listen."{address}".{name}: is for Unix sockets only and does nothing here'
+
+
 def _reached_from_elsewhere(address: str, listener: EsmtpListener) -> bool:
+    if address.startswith(UNIX_PREFIX):
+        return False
     host = address.rpartition(":")[0].strip("[]")
     found = parse_client(host)
     return not (host == "localhost" or (found is not None and found.is_loopback))

@@ -21,6 +21,7 @@ from mailwake.relay.settings import RelaySettings
 from mailwake.rewrite.settings import RewriteSettings
 from mailwake.service.addresses import parse_address
 from mailwake.service.policy_files import load_policies
+from mailwake.service.unix_sockets import path_of
 from mailwake.smtp.extensions import extensions_without
 from mailwake.smtp.server_limits import ServerLimits
 
@@ -149,6 +150,7 @@ def listener_settings(name: str, listener: EsmtpListener, scopes: ScopedOptions)
         limits=_limits(listener),
         relay_networks=listener.relay_networks,
         tls_context=tls_context(listener) if listen.tls != "off" else None,
+        unix=path_of(name) is not None,
         implicit_tls=listen.tls == "implicit",
         auth_requires_tls=listener.auth_requires_tls,
         bare_newlines=listener.bare_newlines,

@@ -4,7 +4,7 @@ A connection that was not accepted yet waits in the queue of one socket. So that
 address stay the same ones: the workers of the next configuration accept from those that the workers of the last one
 leave. Where there are more of them than workers (fewer workers are wanted than before), a worker serves several.
 
-A socket that systemd made is the only one of its address: all workers accept from it.
+A socket that systemd made is the only one of its address, and so is a Unix socket: all workers accept from it.
 """
 
 from __future__ import annotations
@@ -16,16 +16,19 @@ from typing import TYPE_CHECKING
 from mailwake.errors import StartupError
 from mailwake.service.addresses import bind_more, bind_shared, bound_address, listen, parse_address
 from mailwake.service.given_sockets import serves, socket_text
+from mailwake.service.unix_sockets import PREFIX, bind_unix, close_and_remove, give_access, path_of
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from mailwake.service.unix_sockets import FileAccess
 
 Key = tuple[str, str]
 """Role and configured address."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bound:
     """The sockets that one configuration wants, by role and configured address; those in `made` are its own so far."""
 
@@ -33,11 +36,13 @@ class Bound:
     made: list[tuple[str, socket.socket]] = field(default_factory=list)
     shared: set[Key] = field(default_factory=set)
     """Those whose sockets every worker gets, because there are no others on the address."""
+    access: Mapping[str, FileAccess] = field(default_factory=dict)
+    """Who may connect to the Unix sockets, by configured address; those of systemd keep what it gave them."""
 
     def names(self, role: str) -> dict[str, str]:
         """Configured address → the real one, which tells the port where 0 was asked for."""
         return {
-            address: str(bound_address(group[0])) if address.endswith(":0") else address
+            address: str(bound_address(group[0])) if address.endswith(":0") and path_of(address) is None else address
             for (of, address), group in self.groups.items()
             if of == role
         }
@@ -53,14 +58,18 @@ class Bound:
         ]
 
     def listen(self) -> None:
-        """Have the new sockets listen, which is when the kernel may put connections into their queues."""
+        """Have the new sockets listen, which is when the kernel may put connections into their queues.
+
+        Unix sockets get mode and group before; StartupError, one line, when one of it cannot be done.
+        """
+        for address, access in self.access.items():
+            give_access(address.removeprefix(PREFIX), access, address)
         for role, each in self.made:
             listen(each, role)
 
     def close_new(self) -> None:
         """Close the sockets that were made for it."""
-        for _, each in self.made:
-            each.close()
+        _close([each for _, each in self.made])
 
 
 class Ports:
@@ -91,8 +100,12 @@ class Ports:
                     "esmtp_listener.listen or tracker.listen, or take it out of mailwake.socket"
                 )
 
-    def bind(self, wanted: Sequence[tuple[str, Sequence[str], int]]) -> Bound:
+    def bind(
+        self, wanted: Sequence[tuple[str, Sequence[str], int]], access: Mapping[str, FileAccess] | None = None
+    ) -> Bound:
         """For each role its addresses with as many sockets as it has workers, those in use among them.
+
+        `access` says who may connect to the Unix sockets among the addresses.
 
         New ones do not listen yet. Raises StartupError, one line, when an address cannot be had; nothing is left then.
         """
@@ -104,6 +117,8 @@ class Ports:
         except BaseException:
             bound.close_new()
             raise
+        ours = {address for (_, address), group in bound.groups.items() if group[0] not in self._given}
+        bound.access = {address: each for address, each in (access or {}).items() if address in ours}
         return bound
 
     def keep(self, bound: Bound) -> None:
@@ -116,14 +131,22 @@ class Ports:
 
     def close(self) -> None:
         """Close all."""
-        for group in (*self._groups.values(), self._given):
-            _close(group)
+        for group in self._groups.values():
+            _close([each for each in group if each not in self._given])
+        for each in self._given:
+            each.close()  # the file of a Unix socket is systemd's
 
     def _group(self, bound: Bound, role: str, address: str, count: int) -> list[socket.socket]:
         held = self._groups.get((role, address), [])
         held = held or [each for each in self._unclaimed(bound) if _is_on(each, address, role)][:1]
         if held and held[0] in self._given:
             bound.shared.add((role, address))
+            return held
+        if (path := path_of(address)) is not None:
+            bound.shared.add((role, address))
+            if not held:
+                held = [bind_unix(path, role)]
+                bound.made.append((role, held[0]))
             return held
         made = bind_more(held[0], max(0, count - len(held)), role) if held else self._bind(role, address, count)
         bound.made.extend((role, each) for each in made)
@@ -147,8 +170,8 @@ class Ports:
 
 
 def _is_on(given: socket.socket, address: str, setting: str) -> bool:
-    if given.family == AF_UNIX:
-        return address.removeprefix("unix:") == socket_text(given)
+    if given.family == AF_UNIX or path_of(address) is not None:
+        return given.family == AF_UNIX and address.removeprefix(PREFIX) == socket_text(given)
     return serves(given, parse_address(address, setting))
 
 
@@ -158,4 +181,7 @@ def _is_on_port(bound: socket.socket, port: int) -> bool:
 
 def _close(group: Sequence[socket.socket]) -> None:
     for each in group:
-        each.close()
+        if each.family == AF_UNIX:
+            close_and_remove(each)
+        else:
+            each.close()

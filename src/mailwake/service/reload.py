@@ -40,7 +40,8 @@ class ConfigurationReloader:
         configuration = self.request.configuration()
         _refuse_fixed(_fixed(self.in_force.settings, self.data), _fixed(configuration.settings, self.data))
         configuration = complete(configuration, self.data)
-        bound = self.ports.bind(self.request.addresses(configuration.settings))
+        settings = configuration.settings
+        bound = self.ports.bind(self.request.addresses(settings), self.request.access(settings))
         return ConfigurationChange(self, with_real_ports(configuration, bound), bound)
 
 

@@ -58,7 +58,7 @@ async def _serve(
 ) -> bool:
     ports = Ports(given)
     manager = ServiceManager(os.environ, log)
-    bound = ports.bind(request.addresses(configuration.settings))
+    bound = ports.bind(request.addresses(configuration.settings), request.access(configuration.settings))
     admin = _bind_admin(configuration.settings.admin_listen, ports, log)
     bound.listen()
     ports.keep(bound)

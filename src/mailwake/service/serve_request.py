@@ -8,11 +8,13 @@ import pickle
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mailwake.config.kinds import listen_address, normal_listen_address
 from mailwake.config.scope_settings import Listen
 from mailwake.errors import StartupError
 from mailwake.links.keyring_file import KeyringFile
 from mailwake.service.generation import WorkerOrder
 from mailwake.service.parts import check_parts
+from mailwake.service.unix_sockets import FileAccess, path_of
 from mailwake.service.worker_orders import ROLE_NUMBERS, WorkerOrders
 
 if TYPE_CHECKING:
@@ -63,6 +65,14 @@ class ServeRequest:
         tracker = [] if self.role == "smtp" else list(dict.fromkeys(settings.tracker.listen))
         return [("smtp", smtp, counts["smtp"]), ("tracker", tracker, counts["tracker"])]
 
+    def access(self, settings: Settings) -> dict[str, FileAccess]:
+        """Who may connect to the Unix sockets among the addresses."""
+        return {
+            address: FileAccess(int(listen.socket_mode or "0660", 8), listen.socket_group)
+            for address, listen in settings.esmtp_listener.listen.items()
+            if path_of(address) is not None
+        }
+
     def workers(self, settings: Settings) -> dict[str, int]:
         """How many workers are wanted, by role."""
         return {role: count if addresses else 0 for role, addresses, count in self.addresses(settings)}
@@ -94,11 +104,18 @@ class ServeRequest:
     def _with_flags(self, settings: Settings) -> Settings:
         if self.smtp:
             configured = settings.esmtp_listener.listen
-            listen = {address: configured.get(address, Listen()) for address in self.smtp}
+            listen = {address: configured.get(address, Listen()) for address in map(_listen_address, self.smtp)}
             settings = replace(settings, esmtp_listener=replace(settings.esmtp_listener, listen=listen))
         if self.tracker:
             settings = replace(settings, tracker=replace(settings.tracker, listen=tuple(self.tracker)))
         return settings
+
+
+def _listen_address(text: str) -> str:
+    try:
+        return normal_listen_address(text)
+    except ValueError:
+        raise StartupError(f"--smtp: {text!r} cannot be used; give {listen_address().allowed}") from None
 
 
 def worker_counts(settings: Settings) -> dict[str, int]:
