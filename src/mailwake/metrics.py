@@ -118,7 +118,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("policy_refusals_total", "Connections, commands and messages that policy refused", ("phase",)),
     Metric(
         "spool_entries_total",
-        "Entries put into the spool; reason is deferred (a copy to try again) or bounce (a report)",
+        "Entries put into the spool; reason is accepted (a message taken at once), deferred (a copy to try again), "
+        "bounce (a report of failure) or report (one of delay, or of success)",
         ("reason",),
     ),
     Metric("spool_entries_waiting", "Entries in the spool now, bounce reports among them", gauge=True),
@@ -126,8 +127,12 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "spool_retries_total",
         "Deliveries tried from the spool; outcome is delivered, deferred, unreachable, uncertain, "
-        "bounced (given up, sender told), dropped (a report that nobody takes), or gone (another worker had it)",
+        "bounced (given up, sender told), untold (given up, and the sender wanted no report), dropped (given up, and "
+        "there is nobody to tell), or gone (an operator had removed it)",
         ("outcome",),
+    ),
+    Metric(
+        "spool_reports_dropped_total", "Copies given up whose failure nobody is told: from the null sender, or reports"
     ),
     Metric("tracker_requests_total", "HTTP requests to the tracker, by answer", ("answer",)),
     Metric("tracker_tokens_refused_total", "Links that were unknown, damaged or forged", ("reason",)),

@@ -15,12 +15,15 @@ from mailwake.events.from_record import EventReader
 from mailwake.events.model import Event
 from mailwake.events.record import record_time
 from mailwake.events.unique_ids import UniqueIds
+from mailwake.flows.event_outbox import EventOutbox
 from mailwake.flows.message_events import MessageEvents
 from mailwake.flows.message_flow import MessageFlow
 from mailwake.flows.message_policy import MessagePolicy
 from mailwake.flows.policy_rejections import PolicyRejections
 from mailwake.flows.preparation import Preparation
 from mailwake.flows.remainder import Remainder
+from mailwake.flows.spool_acceptance import SpoolAcceptance
+from mailwake.flows.spool_entry import EntryEvents
 from mailwake.journal.id_reservation import IdReservation
 from mailwake.journal.reader import JournalReader
 from mailwake.journal.writer import JournalWriter
@@ -36,15 +39,17 @@ from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
 from mailwake.policy.policies import ConfiguredPolicy, Policies
 from mailwake.policy.precedence import EngagementLimits
-from mailwake.relay.bounce_report import BounceReports
+from mailwake.relay.attempt_end import AttemptEnds
 from mailwake.relay.pool import SmartHost
 from mailwake.relay.retry import RetryLoop
 from mailwake.relay.schedule import RetrySchedule
 from mailwake.relay.settings import RelaySettings
+from mailwake.relay.status_report import StatusReports
 from mailwake.service.parts import preparation_settings
 from mailwake.smtp.envelope import Envelope
 from mailwake.smtp.replies import Reply
 from mailwake.smtp.server_limits import ServerLimits
+from mailwake.spool.group_commit import GroupCommit
 from mailwake.spool.sqlite_spool import SqliteSpool
 
 OK = Reply(250, "2.0.0", "taken")
@@ -126,6 +131,7 @@ class MessageHarness:
         ids = UniqueIds(1, 0, clock.now, marks.reserve, used_up_to=marks.used_up_to)
         self.journal = JournalWriter(self.directory / "journal", "smtp-0")
         self.spool = SqliteSpool(self.directory / "spool.sqlite3")
+        self.front = GroupCommit(self.spool)
         self.delivery = SmartHost(
             RelaySettings("127.0.0.1", self.hop.port, connect_timeout=5, idle_seconds=5), log=log, metrics=self.metrics
         )
@@ -140,9 +146,16 @@ class MessageHarness:
         )
         events = MessageEvents(self.journal, ids, clock=clock, log=log, metrics=self.metrics)
         schedule = RetrySchedule((0.05,), 3600.0)
-        reports = BounceReports("mailwake.example")
-        remainder = Remainder(
-            self.spool, schedule, preparation, events, reports, clock=clock, log=log, metrics=self.metrics
+        reports = StatusReports("mailwake.example")
+        remainder = Remainder(self.front, schedule, preparation, reports, clock=clock, log=log, metrics=self.metrics)
+        self.outbox = EventOutbox(self.front, self.journal, log=log)
+        entry_events = EntryEvents(self.spool, events, self.outbox)
+        ends = AttemptEnds(schedule, reports, entry_events)
+        self.retries = RetryLoop(
+            self.front, self.delivery, ends, entry_events, clock, log=log, metrics=self.metrics, poll_seconds=0.05
+        )
+        self.acceptance = SpoolAcceptance(
+            self.front, preparation, events, self.outbox, self.retries, metrics=self.metrics
         )
         self.policies = Policies(self.policy_hosts, log=log, metrics=self.metrics)
         policy = MessagePolicy(self.policies, metrics=self.metrics)
@@ -161,18 +174,17 @@ class MessageHarness:
             events,
             policy=policy,
             rejections=self.rejections,
+            acceptance=self.acceptance if self.configuration.settings.spool.acceptance == "spool" else None,
             clock=clock,
             log=log,
             metrics=self.metrics,
-        )
-        self.retries = RetryLoop(
-            self.spool, self.delivery, schedule, clock, remainder.on_outcome, reports, log=log, poll_seconds=0.05
         )
 
     async def stop(self) -> None:
         await self.retries.stop(1)
         await self.delivery.close()
         await self.journal.close()
+        await self.front.close()
         self.spool.close()
         await self.hop.stop()
 

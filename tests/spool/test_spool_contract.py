@@ -12,11 +12,12 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mailwake.smtp.dsn import DsnRequest
-from mailwake.spool.contract import NewEntry, Spool, SpoolError
+from mailwake.spool.contract import KeptEvents, NewEntry, Settlement, Spool, SpoolError
 from mailwake.spool.sqlite_spool import SqliteSpool
 
 ENTRY = NewEntry(
@@ -33,7 +34,9 @@ ENTRY = NewEntry(
     event_facts=b"\x00opaque",
     dsn=DsnRequest("SUCCESS,DELAY", "rfc822;b+2Bc@b.example", "HDRS", "QQ314159"),
     route="bulk",
+    customer="42",
 )
+REPORT = replace(ENTRY, sender="", recipient="a@a.example", is_report=True)
 OpenSpool = Callable[[], Spool]
 
 
@@ -50,10 +53,15 @@ def open_spool(tmp_path: Path) -> Iterator[OpenSpool]:
         spool.close()
 
 
+def _deferred(entry_id: int, **more: Any) -> Settlement:
+    reply = "451 4.7.1 still later"
+    return Settlement(entry_id=entry_id, fate="deferred", next_attempt=2100.0, reply_text=reply, attempts=2, **more)
+
+
 class TestSpoolContract:
     def test_what_is_claimed_is_what_was_put(self, open_spool: OpenSpool) -> None:
         (entry_id,) = open_spool().put([ENTRY])
-        (copy,) = open_spool().claim_due(2000.0, 10, 60.0)
+        (copy,) = open_spool().claim_due(2000.0, 10)
         assert copy.id == entry_id
         for field in NewEntry.__dataclass_fields__:
             assert getattr(copy, field) == getattr(ENTRY, field), field
@@ -73,96 +81,183 @@ class TestSpoolContract:
     def test_only_what_is_due_is_claimed_oldest_first(self, open_spool: OpenSpool) -> None:
         spool = open_spool()
         spool.put([replace(ENTRY, next_attempt=float(n), recipient=f"r{n}") for n in (50, 10, 40, 20, 30)])
-        assert [copy.recipient for copy in spool.claim_due(40.0, 3, 60.0)] == ["r10", "r20", "r30"]
-        assert [copy.recipient for copy in spool.claim_due(40.0, 3, 60.0)] == ["r40"]
-        assert spool.claim_due(40.0, 3, 60.0) == []
+        assert [copy.recipient for copy in spool.claim_due(40.0, 3)] == ["r10", "r20", "r30"]
+        assert [copy.recipient for copy in spool.claim_due(40.0, 3)] == ["r40"]
+        assert spool.claim_due(40.0, 3) == []
 
     def test_a_claim_brings_bounded_octets_but_never_nothing(self, open_spool: OpenSpool) -> None:
         spool = open_spool()
         spool.put([replace(ENTRY, content=b"x" * 100, recipient=f"r{n}") for n in range(5)])
-        assert len(spool.claim_due(2000.0, 10, 60.0, max_octets=250)) == 2
-        assert len(spool.claim_due(2000.0, 10, 60.0, max_octets=50)) == 1
-        assert len(spool.claim_due(2000.0, 10, 60.0)) == 2
+        assert len(spool.claim_due(2000.0, 10, max_octets=250)) == 2
+        assert len(spool.claim_due(2000.0, 10, max_octets=50)) == 1
+        assert len(spool.claim_due(2000.0, 10)) == 2
 
-    def test_a_leased_entry_comes_back_when_the_lease_ends(self, open_spool: OpenSpool) -> None:
+    def test_routes_that_are_down_are_left_but_for_what_has_expired(self, open_spool: OpenSpool) -> None:
+        spool = open_spool()
+        spool.put([replace(ENTRY, route=route, recipient=f"{route}{n}") for route in ("", "a", "b") for n in range(2)])
+        spool.put([replace(ENTRY, route="a", recipient="old", queued_at=10.0)])
+        found = spool.claim_due(2000.0, 10, except_routes=["a", "b"], queued_by=11.0)
+        assert [copy.recipient for copy in found] == ["0", "1", "old"]
+        assert [copy.recipient for copy in spool.claim_due(2000.0, 1, only_route="b")] == ["b0"]
+        assert [copy.recipient for copy in spool.claim_due(2000.0, 9, except_routes=["b"])] == ["a0", "a1"]
+
+    def test_what_one_has_in_hand_no_other_gets_however_late_it_is(self, open_spool: OpenSpool) -> None:
         one, other = open_spool(), open_spool()
         one.put([ENTRY])
-        assert len(one.claim_due(2000.0, 10, 60.0)) == 1
-        assert other.claim_due(2059.0, 10, 60.0) == []
-        assert len(other.claim_due(2060.0, 10, 60.0)) == 1
+        (copy,) = one.claim_due(2000.0, 10)
+        assert other.recover() == 0
+        assert other.claim_due(9e9, 10) == []
+        one.give_back([copy.id])
+        assert [again.id for again in other.claim_due(2000.0, 10)] == [copy.id]
+        one.give_back([copy.id])  # not its own: nothing happens
+        assert one.claim_due(2000.0, 10) == []
 
-    def test_a_renewed_lease_lasts(self, open_spool: OpenSpool) -> None:
+    def test_what_a_closed_instance_had_in_hand_is_due_again(self, open_spool: OpenSpool) -> None:
+        one, other, third = open_spool(), open_spool(), open_spool()
+        one.put([ENTRY, ENTRY])
+        assert len(one.claim_due(2000.0, 1)) == len(third.claim_due(2000.0, 1)) == 1
+        one.close()
+        assert other.claim_due(2000.0, 10) == []
+        assert other.recover() == 1
+        assert len(other.claim_due(2000.0, 10)) == 1
+        assert other.recover() == 0
+
+    def test_what_is_put_in_hand_is_nobody_elses(self, open_spool: OpenSpool) -> None:
         one, other = open_spool(), open_spool()
-        one.put([ENTRY])
-        (copy,) = one.claim_due(2000.0, 10, 60.0)
-        one.renew([copy.id], 2200.0)
-        assert other.claim_due(2199.0, 10, 60.0) == []
-        other.renew([copy.id], 9999.0)  # not its own: nothing happens
-        assert len(other.claim_due(2200.0, 10, 60.0)) == 1
+        (entry_id,) = one.put([ENTRY], in_hand=True)
+        assert one.claim_due(2000.0, 10) == other.claim_due(2000.0, 10) == []
+        assert one.list()[0].in_hand
+        assert one.settle(Settlement(entry_id=entry_id, fate="taken"))
+        assert one.count() == 0
+
+    def test_what_is_staged_is_seen_when_the_rest_is_put(self, open_spool: OpenSpool) -> None:
+        one, other = open_spool(), open_spool()
+        staged = one.stage([replace(ENTRY, recipient="r1"), replace(ENTRY, recipient="r2")])
+        assert other.claim_due(2000.0, 10) == []
+        assert other.recover() == 0
+        one.put([replace(ENTRY, recipient="r3")], staged=staged)
+        assert [copy.recipient for copy in other.claim_due(2000.0, 10)] == ["r1", "r2", "r3"]
+
+    def test_what_was_staged_goes_when_it_is_given_up_or_its_instance_is_gone(self, open_spool: OpenSpool) -> None:
+        one, other = open_spool(), open_spool()
+        one.unstage(one.stage([ENTRY]))
+        assert one.count() == 0
+        one.stage([ENTRY])
+        one.close()
+        assert other.recover() == 0
+        assert other.count() == 0
 
     def test_a_deferred_entry_comes_back_at_its_time(self, open_spool: OpenSpool) -> None:
         spool = open_spool()
         (entry_id,) = spool.put([ENTRY])
-        spool.claim_due(2000.0, 10, 600.0)
-        spool.defer(entry_id, 2100.0, "451 4.7.1 still later", 2)
-        assert spool.claim_due(2099.0, 10, 60.0) == []
-        (copy,) = spool.claim_due(2100.0, 10, 60.0)
+        spool.claim_due(2000.0, 10)
+        assert spool.settle(_deferred(entry_id, delay_told=True))
+        assert spool.claim_due(2099.0, 10) == []
+        (copy,) = spool.claim_due(2100.0, 10)
         assert (copy.attempts, copy.last_reply, copy.first_reply) == (2, "451 4.7.1 still later", ENTRY.first_reply)
+        assert copy.delay_told
 
-    def test_who_lost_the_lease_cannot_defer_or_bounce(self, open_spool: OpenSpool) -> None:
+    def test_who_has_not_the_entry_in_hand_cannot_defer_or_fail_it(self, open_spool: OpenSpool) -> None:
         slow, other = open_spool(), open_spool()
         (entry_id,) = slow.put([ENTRY])
-        slow.claim_due(2000.0, 10, 60.0)
-        other.claim_due(2060.0, 10, 60.0)
-        slow.defer(entry_id, 2061.0, "451 4.0.0 late", 2)
-        assert slow.replace(entry_id, replace(ENTRY, is_bounce=True)) is None
-        assert slow.claim_due(2070.0, 10, 60.0) == []
-        assert [(e.id, e.attempts, e.leased_until) for e in slow.list()] == [(entry_id, 1, 2120.0)]
+        events = KeptEvents("1", [b"x"])
+        assert not slow.settle(_deferred(entry_id, events=events))
+        other.claim_due(2060.0, 10)
+        assert not slow.settle(_deferred(entry_id, events=events))
+        assert not slow.settle(Settlement(entry_id=entry_id, fate="failed", reports=[REPORT], events=events))
+        assert [(e.id, e.attempts, e.in_hand) for e in slow.list()] == [(entry_id, 1, True)]
+        slow.close()
+        other.recover()
+        assert other.left_events(10) == []
 
-    def test_a_delivered_entry_is_gone_whoever_held_it(self, open_spool: OpenSpool) -> None:
+    def test_a_taken_entry_is_gone_whoever_has_it_in_hand_and_its_events_are_kept(self, open_spool: OpenSpool) -> None:
         slow, other = open_spool(), open_spool()
         (entry_id,) = slow.put([ENTRY])
-        slow.claim_due(2000.0, 10, 60.0)
-        other.claim_due(2060.0, 10, 60.0)
-        slow.delivered(entry_id)
-        slow.delivered(entry_id)
+        other.claim_due(2060.0, 10)
+        assert slow.settle(Settlement(entry_id=entry_id, fate="taken", events=KeptEvents("1", [b"a"])))
+        assert not slow.settle(Settlement(entry_id=entry_id, fate="taken", events=KeptEvents("2", [b"b"])))
         assert other.count() == 0
-        other.defer(entry_id, 1.0, "", 2)
+        assert not other.settle(_deferred(entry_id))
         assert other.count() == 0
+        slow.close()
+        other.recover()
+        assert other.left_events(10) == [KeptEvents("1", [b"a"]), KeptEvents("2", [b"b"])]
 
-    def test_a_bounce_takes_the_place_of_the_failed_copy(self, open_spool: OpenSpool) -> None:
+    def test_a_report_takes_the_place_of_the_failed_copy(self, open_spool: OpenSpool) -> None:
         spool = open_spool()
-        (entry_id,) = spool.put([ENTRY])
-        spool.claim_due(2000.0, 10, 60.0)
-        report = replace(ENTRY, sender="", recipient="a@a.example", is_bounce=True)
-        report_id = spool.replace(entry_id, report)
-        assert report_id not in (None, entry_id)
-        assert spool.replace(entry_id, report) is None
+        (entry_id,) = spool.put([ENTRY], in_hand=True)
+        failed = Settlement(entry_id=entry_id, fate="failed", reports=[REPORT])
+        assert spool.settle(failed)
+        assert not spool.settle(failed)
         (listed,) = spool.list()
-        assert (listed.id, listed.recipient, listed.is_bounce) == (report_id, "a@a.example", True)
+        assert listed.id != entry_id
+        assert (listed.recipient, listed.is_report, listed.in_hand) == ("a@a.example", True, False)
 
-    def test_a_bounce_that_cannot_be_put_leaves_the_copy(self, open_spool: OpenSpool) -> None:
+    def test_a_report_that_cannot_be_put_leaves_the_copy(self, open_spool: OpenSpool) -> None:
         spool = open_spool()
-        (entry_id,) = spool.put([ENTRY])
+        (entry_id,) = spool.put([ENTRY], in_hand=True)
+        broken = replace(REPORT, attempts=None)  # type: ignore[arg-type]
         with pytest.raises(SpoolError):
-            spool.replace(entry_id, replace(ENTRY, attempts=None))  # type: ignore[arg-type]
-        assert [listed.id for listed in spool.list()] == [entry_id]
+            spool.settle(Settlement(entry_id=entry_id, fate="failed", reports=[broken]))
+        assert [(listed.id, listed.in_hand) for listed in spool.list()] == [(entry_id, True)]
 
-    def test_remove_count_and_list(self, open_spool: OpenSpool) -> None:
+    def test_events_are_kept_with_what_was_put_until_they_are_forgotten(self, open_spool: OpenSpool) -> None:
+        one, other = open_spool(), open_spool()
+        one.put([ENTRY], events=KeptEvents("07", [b"\x00", b"\xff" * 300]))
+        one.put([ENTRY], events=KeptEvents("08", [b"y"]))
+        other.recover()
+        assert other.left_events(10) == []  # the first writes them itself
+        one.forget_events(["08"])
+        one.leave_events(["07"])
+        assert other.left_events(10) == [KeptEvents("07", [b"\x00", b"\xff" * 300])]
+        assert one.left_events(10) == other.left_events(10) == []
+        other.close()
+        one.recover()
+        (events,) = one.left_events(10)
+        one.forget_events([events.key])
+        one.leave_events([events.key])
+        assert one.left_events(10) == []
+
+    def test_nothing_of_a_put_that_fails_is_kept_not_even_its_events(self, open_spool: OpenSpool) -> None:
         spool = open_spool()
-        first, second = spool.put([ENTRY, replace(ENTRY, next_attempt=5.0)])
+        spool.put([], events=KeptEvents("1", [b"x"]))
+        with pytest.raises(SpoolError):
+            spool.put([ENTRY], events=KeptEvents("1", [b"the key is taken"]))
+        assert spool.count() == 0
+
+    def test_calls_made_together_stand_and_fall_alone(self, open_spool: OpenSpool) -> None:
+        spool = open_spool()
+        broken = replace(ENTRY, attempts=None)  # type: ignore[arg-type]
+        first, second, third = spool.together(
+            [lambda: spool.put([ENTRY]), lambda: spool.put([ENTRY, broken]), lambda: spool.put([ENTRY, ENTRY])]
+        )
+        assert isinstance(second, SpoolError)
+        assert isinstance(first, list)
+        assert isinstance(third, list)
+        assert {listed.id for listed in spool.list()} == {*first, *third}
+
+    def test_what_copies_have_in_common_is_given_back_whole(self, open_spool: OpenSpool) -> None:
+        spool = open_spool()
+        contents = [[b"Received: x\r\n", b"same " * 900, f"link{n}".encode(), b"same too"] for n in range(5)]
+        contents += [[b"other"], [b"", b"", b"", b""], [b"four", b"pieces", b"more", b"again"]]
+        ids = spool.put([replace(ENTRY, content=b"", pieces=pieces) for pieces in contents])
+        assert [listed.size for listed in spool.list()] == [sum(map(len, pieces)) for pieces in contents]
+        spool.settle(Settlement(entry_id=ids[0], fate="taken"))  # the one that the others refer to
+        assert [copy.content for copy in spool.claim_due(2000.0, 10)] == [b"".join(each) for each in contents[1:]]
+
+    def test_count_and_list(self, open_spool: OpenSpool) -> None:
+        spool = open_spool()
+        first, second = spool.put([ENTRY, replace(ENTRY, next_attempt=5.0, customer="7")])
         assert spool.count() == 2
         assert [listed.id for listed in spool.list()] == [second, first]
-        assert [listed.id for listed in spool.list(limit=1)] == [second]
-        assert spool.list()[0].size == len(ENTRY.content)
-        assert spool.remove(first)
-        assert not spool.remove(first)
-        assert spool.count() == 1
+        (listed,) = spool.list(limit=1)
+        assert listed.size == len(ENTRY.content)
+        assert (listed.customer, listed.route, listed.held, listed.in_hand) == ("7", "bulk", False, False)
 
     def test_ids_are_never_used_again(self, open_spool: OpenSpool) -> None:
         spool = open_spool()
         (first,) = spool.put([ENTRY])
-        spool.remove(first)
+        spool.settle(Settlement(entry_id=first, fate="taken"))
         assert spool.put([ENTRY]) != [first]
 
     def test_threads_of_several_instances_claim_each_entry_once(self, open_spool: OpenSpool) -> None:
@@ -171,7 +266,7 @@ class TestSpoolContract:
         claimed: list[str] = []
 
         def claim(spool: Spool) -> None:
-            while copies := spool.claim_due(2000.0, 7, 600.0):
+            while copies := spool.claim_due(2000.0, 7):
                 claimed.extend(copy.recipient for copy in copies)
 
         threads = [threading.Thread(target=claim, args=(spool,)) for spool in spools for _ in range(2)]
@@ -209,7 +304,7 @@ _CLAIM_ALL = (
     _HEAD
     + """
 sys.stdin.readline()
-while copies := spool.claim_due(2000.0, 5, 600.0):
+while copies := spool.claim_due(2000.0, 5):
     for copy in copies:
         print(copy.recipient, flush=True)
 """
@@ -234,7 +329,7 @@ def test_what_put_returned_survives_kill_9_and_no_put_is_half_there(tmp_path: Pa
         kept = {listed.recipient for listed in spool.list(100_000)}
         assert {f"{number}-{part}" for number in answered for part in range(3)} <= kept
         assert len(kept) % 3 == 0
-        copies = spool.claim_due(2.0, 100_000, 60.0, max_octets=1 << 40)
+        copies = spool.claim_due(2.0, 100_000, max_octets=1 << 40)
         assert {copy.content for copy in copies} == {b"x" * 100_000}
 
 
@@ -288,7 +383,7 @@ class TestOlderFormats:
                 database.execute("INSERT INTO contents VALUES (?, x'61')", (number,))
             database.commit()
         spool = SqliteSpool(path)
-        found = spool.claim_due(10.0, 10, 60.0)
+        found = spool.claim_due(10.0, 10)
         assert [(each.id, each.body, each.content, each.route) for each in found] == [
             (7, "8BITMIME", b"a", ""),
             (9, "7BIT", b"a", ""),

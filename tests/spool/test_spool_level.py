@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from mailwake.spool.contract import NewEntry
+from mailwake.spool.contract import NewEntry, Settlement
 from mailwake.spool.spool_level import SpoolLevel, read_spool_level
 from mailwake.spool.sqlite_spool import SqliteSpool
 
@@ -22,7 +22,7 @@ def test_the_level_is_what_is_there_beside_a_spool_in_use(tmp_path: Path) -> Non
     assert read_spool_level(path) == SpoolLevel(0, None)
     ids = spool.put([replace(ENTRY, queued_at=queued) for queued in (100.0, 150.0)])
     assert read_spool_level(path) == SpoolLevel(2, 100.0)
-    spool.delivered(ids[0])
+    spool.settle(Settlement(entry_id=ids[0], fate="taken"))
     assert read_spool_level(path) == SpoolLevel(1, 150.0)
     spool.close()
     assert read_spool_level(path) == SpoolLevel(1, 150.0)

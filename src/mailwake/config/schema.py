@@ -132,8 +132,15 @@ class Relay:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spool:
-    """Copies that the next hop did not take after it had taken others of the same message."""
+    """Copies that wait for another attempt, or, if you like, for their first one."""
 
+    acceptance: Annotated[
+        Literal["after-relay", "spool"],
+        Setting(
+            "When a sender gets its 250: once the next hop has the message, or once it is in the spool, to be relayed.",
+            kinds.choice("after-relay", "spool"),
+        ),
+    ] = "after-relay"
     retry_schedule: Annotated[
         tuple[float, ...],
         Setting(
@@ -141,9 +148,19 @@ class Spool:
             kinds.list_of(kinds.duration(1, 7 * 86400), minimum=1),
         ),
     ] = (60, 300, 900, 1800, 3600, 7200, 14400)
+    max_concurrency: Annotated[
+        int, Setting("Copies from the spool that each worker sends at once.", kinds.integer(1, 10_000))
+    ] = 20
     expiry: Annotated[
         float, Setting("How long a copy is tried before its sender gets a bounce.", kinds.duration(1, 60 * 86400))
     ] = 5 * 86400
+    delay_report: Annotated[
+        float,
+        Setting(
+            "After how long a sender is told that a copy is late and still tried; 0 means never.",
+            kinds.duration(0, 60 * 86400),
+        ),
+    ] = 4 * 3600
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -220,6 +237,13 @@ class Settings(TrackingOptions):
     data_dir: Annotated[Path, Setting("Where keys, journal, spool and tags are kept.", kinds.path())] = Path(
         "mailwake-data"
     )
+    min_free_space: Annotated[
+        int,
+        Setting(
+            "With less room than this for the data directory, MAIL is answered with 452 4.3.1; 0 means it never is.",
+            kinds.size(0, 1 << 44),
+        ),
+    ] = 64 << 20
     node_name: Annotated[
         str,
         Setting(
@@ -364,9 +388,9 @@ class Settings(TrackingOptions):
         default_factory=Tracker
     )
     relay: Annotated[Relay, Section("The next hop, to which every copy is handed.")] = field(default_factory=Relay)
-    spool: Annotated[
-        Spool, Section("Copies that the next hop did not take after it had taken others of the same message.")
-    ] = field(default_factory=Spool)
+    spool: Annotated[Spool, Section("Copies that wait for another attempt, or, if you like, for their first one.")] = (
+        field(default_factory=Spool)
+    )
     keys: Annotated[Keys, Section("Keys for links; without any, mailwake makes its own in the data directory.")] = (
         field(default_factory=Keys)
     )

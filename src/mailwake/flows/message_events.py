@@ -12,6 +12,7 @@ from mailwake.events.record import encode_message
 from mailwake.events.unique_ids import UniqueIdError
 from mailwake.journal.frame import JournalError
 from mailwake.relay.delivery import Status
+from mailwake.spool.contract import NO_EVENTS, KeptEvents
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +63,24 @@ class MessageEvents:
             self.not_recorded(2 * len(outcomes) - len(payloads), error)
         await self._write(payloads)
 
-    async def record_attempt(
+    def injections(self, message: PreparedMessage) -> KeptEvents:
+        """The injection events of all copies, to be kept with them in the spool; UniqueIdError when they have no id."""
+        injected = int(message.sent * 1000)
+        payloads = [
+            self._encode(
+                EventType.INJECTION,
+                injected,
+                message.copy_plans[index].packed_facts,
+                recipient,
+                index,
+                None,
+                message.rcpt_type(index),
+            )
+            for index, recipient in enumerate(message.envelope.recipients)
+        ]
+        return self._kept(payloads)
+
+    def attempt(
         self,
         kind: EventType,
         packed_facts: bytes,
@@ -70,13 +88,17 @@ class MessageEvents:
         index: int,
         outcome: EventOutcome,
         rcpt_type: str,
-    ) -> None:
-        """Write the event of a later attempt from the spool."""
+    ) -> KeptEvents:
+        """The event of an attempt from the spool, to be kept there; none, and counted, when it can have no id."""
         try:
             now = int(self._clock.now() * 1000)
-            await self._write([self._encode(kind, now, packed_facts, recipient, index, outcome, rcpt_type)])
+            return self._kept([self._encode(kind, now, packed_facts, recipient, index, outcome, rcpt_type)])
         except UniqueIdError as error:
             self.not_recorded(1, error)
+            return NO_EVENTS
+
+    def _kept(self, payloads: list[bytes]) -> KeptEvents:
+        return KeptEvents(f"{self._ids.next():016x}", payloads)
 
     async def record_refusal(self, packed_facts: bytes, recipients: Sequence[str], outcome: EventOutcome) -> None:
         """Write that policy refused the message for these recipients."""

@@ -1,7 +1,8 @@
 """The way of a message: prepared, a copy for each recipient handed to the next hop, what is left spooled, answered.
 
 The sender gets its 250 only after the next hop has taken a copy, and after everything that the 250 promises beyond that
-(the spooled rest, the events) is durable. docs/architecture.md has the table of the cases.
+(the spooled rest, the events) is durable; or, where the operator has chosen so, when all copies are in the spool.
+docs/architecture.md has the table of the cases.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from mailwake.smtp.replies import Refusal, Reply
 from mailwake.spool.contract import SpoolError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from mailwake.clock import Clock
     from mailwake.flows.message_policy import Judged, MessagePolicy
     from mailwake.flows.policy_rejections import PolicyRejections
     from mailwake.flows.preparation import Preparation
     from mailwake.flows.prepared_message import PreparedMessage
+    from mailwake.flows.spool_acceptance import SpoolAcceptance
     from mailwake.listener.session import Session
     from mailwake.logs import Logger
     from mailwake.metrics import Metrics
@@ -42,12 +44,16 @@ NO_UNIQUE_ID = Reply(421, "4.3.3", "[internal] smtpapi unable to generate unique
 
 _DISCARDED = Reply(250, "2.0.0", "OK")
 _NOT_IN_TIME = Reply(451, "4.4.7", "The next hop is too slow for so many recipients, try again later")
-_NO_SPOOL = Reply(452, "4.3.1", "Insufficient system storage, try again later")
+NO_STORAGE = Reply(452, "4.3.1", "Insufficient system storage, try again later")
 _DEFERRED = Reply(451, "4.3.0", "The next hop did not take the message, try again later")
+_NOT_TRIED = Outcome(Status.DEFERRED, _DEFERRED, "", "connect")
 
 
 class MessageFlow:
-    """Receives messages for one worker; it is the listener's MessageReceiver."""
+    """Receives messages for one worker; it is the listener's MessageReceiver.
+
+    With `acceptance` messages are taken at once and relayed from the spool; without, relayed before they are answered.
+    """
 
     def __init__(
         self,
@@ -58,10 +64,12 @@ class MessageFlow:
         *,
         policy: MessagePolicy,
         rejections: PolicyRejections,
+        acceptance: SpoolAcceptance | None = None,
         clock: Clock,
         log: Logger,
         metrics: Metrics,
     ) -> None:
+        self._acceptance = acceptance
         self._policy = policy
         self._rejections = rejections
         self._preparation = preparation
@@ -99,9 +107,29 @@ class MessageFlow:
         except UniqueIdError as error:
             self._refused(session, envelope, content, NO_UNIQUE_ID, str(error), "deferred")
             return NO_UNIQUE_ID
-        outcomes = await self._deliver_all(message)
-        reply = await self._settle(message, outcomes)
+        if self._acceptance is not None:
+            outcomes: list[Outcome] = []
+            reply = await self._take(message, self._acceptance)
+        else:
+            outcomes = await self._deliver_all(message)
+            reply = await self._settle(message, outcomes)
         self._log_message(session, message, outcomes, reply, began)
+        return reply
+
+    async def _take(self, message: PreparedMessage, acceptance: SpoolAcceptance) -> Reply:
+        """The reply for a message that is taken into the spool, or not; in that case nothing of it is kept."""
+        try:
+            await acceptance.take(message)
+        except SpoolError as error:
+            self._log.error("the spool cannot take a message", error=str(error))
+            reply = NO_STORAGE
+        except UniqueIdError as error:
+            self._log.error("a message cannot have events", error=str(error))
+            reply = NO_UNIQUE_ID
+        else:
+            self._accepted.inc()
+            return _taken(message)
+        self._metrics.counter("messages_total", "deferred").inc()
         return reply
 
     async def _settle(self, message: PreparedMessage, outcomes: list[Outcome]) -> Reply:
@@ -110,17 +138,16 @@ class MessageFlow:
             reply = reply_for_none_taken(outcomes)
             self._metrics.counter("messages_total", "refused" if reply.is_permanent else "deferred").inc()
             return reply
-        if any(outcome.status is not Status.DELIVERED for outcome in outcomes):
-            try:
-                await self._remainder.keep(message, outcomes)
-            except SpoolError as error:
-                # The sender will repeat what was taken: a duplicate, where the alternative is a loss.
-                self._log.error("the spool cannot take the rest of a message", error=str(error))
-                self._metrics.counter("messages_total", "deferred").inc()
-                return _NO_SPOOL
+        try:
+            await self._remainder.keep(message, outcomes)
+        except SpoolError as error:
+            # The sender will repeat what was taken: a duplicate, where the alternative is a loss.
+            self._log.error("the spool cannot take the rest of a message", error=str(error))
+            self._metrics.counter("messages_total", "deferred").inc()
+            return NO_STORAGE
         await self._events.record(message, outcomes)
         self._accepted.inc()
-        return Reply(250, "2.0.0", f"OK {message.transmission_id}")
+        return _taken(message)
 
     async def _deliver_all(self, message: PreparedMessage) -> list[Outcome]:
         recipients = len(message.envelope.recipients)
@@ -177,7 +204,8 @@ class MessageFlow:
     def _log_message(
         self, session: Session, message: PreparedMessage, outcomes: list[Outcome], reply: Reply, began: float
     ) -> None:
-        first, plan = outcomes[0], message.copy_plans[0]
+        plan = message.copy_plans[0]
+        first = outcomes[0] if outcomes else _NOT_TRIED
         self._log.info(
             "message",
             transmission=message.transmission_id,
@@ -185,16 +213,28 @@ class MessageFlow:
             customer=plan.settings.customer_id.value or "",
             campaign=plan.settings.campaign_id.value or "",
             sender=message.envelope.sender,
-            recipients=len(outcomes),
+            recipients=len(message.envelope.recipients),
             size=len(plan.content),
             links=plan.tracked_links,
             signed=", ".join(plan.signed_by),
             next_hop=first.next_hop,
-            outcome=first.status.value if len({o.status for o in outcomes}) == 1 else "mixed",
-            next_hop_reply=str(first.reply),
+            outcome=_in_a_word(outcomes),
+            next_hop_reply=str(first.reply) if outcomes else "",
             reply=reply.code,
             ms=round((self._clock.monotonic() - began) * 1000, 1),
         )
+
+
+def _taken(message: PreparedMessage) -> Reply:
+    return Reply(250, "2.0.0", f"OK {message.transmission_id}")
+
+
+def _in_a_word(outcomes: Sequence[Outcome]) -> str:
+    """What became of the copies, for the log."""
+    statuses = {outcome.status for outcome in outcomes}
+    if not statuses:
+        return "spooled"
+    return statuses.pop().value if len(statuses) == 1 else "mixed"
 
 
 def reply_for_none_taken(outcomes: list[Outcome]) -> Reply:

@@ -2,108 +2,102 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
-from mailwake.events.model import EventType
-from mailwake.events.record import pack_copy_facts, split_copy_facts
-from mailwake.flows.message_events import event_outcome
+from mailwake.flows.spool_entry import spool_entry
 from mailwake.relay.delivery import Status
-from mailwake.spool.contract import NewEntry
+from mailwake.relay.status_report import may_be_told
+from mailwake.spool.steady_time import Moment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mailwake.clock import Clock
-    from mailwake.flows.message_events import MessageEvents
     from mailwake.flows.preparation import Preparation
     from mailwake.flows.prepared_message import PreparedMessage
     from mailwake.logs import Logger
     from mailwake.metrics import Metrics
-    from mailwake.relay.bounce_report import BounceReports
     from mailwake.relay.delivery import Outcome
     from mailwake.relay.schedule import RetrySchedule
-    from mailwake.spool.contract import Spool, SpooledCopy
+    from mailwake.relay.status_report import StatusReports
+    from mailwake.spool.contract import NewEntry
+    from mailwake.spool.group_commit import GroupCommit
 
 
 class Remainder:
-    """Keeps what the next hop did not take, and records what becomes of it later."""
+    """Keeps what the next hop did not take, and what the sender is to be told."""
 
     def __init__(
         self,
-        spool: Spool,
+        spool: GroupCommit,
         schedule: RetrySchedule,
         preparation: Preparation,
-        events: MessageEvents,
-        reports: BounceReports,
+        reports: StatusReports,
         *,
         clock: Clock,
         log: Logger,
         metrics: Metrics,
     ) -> None:
-        self._spool = spool
+        self._front = spool
+        self._spool = spool.spool
         self._schedule = schedule
         self._preparation = preparation
-        self._events = events
         self._reports = reports
         self._clock = clock
         self._log = log
         self._deferred = metrics.counter("spool_entries_total", "deferred")
         self._bounced = metrics.counter("spool_entries_total", "bounce")
+        self._told = metrics.counter("spool_entries_total", "report")
+        self._dropped = metrics.counter("spool_reports_dropped_total")
 
     async def keep(self, message: PreparedMessage, outcomes: Sequence[Outcome]) -> None:
-        """Spool what was not delivered, as itself or as a bounce; durable when this returns, or SpoolError."""
-        now = self._clock.now()
+        """Spool what was not delivered, and reports; durable when this returns, or SpoolError."""
+        moment = Moment(self._spool.now(), self._clock.now())
         entries = []
+        bounces = reports = 0
         for index, outcome in enumerate(outcomes):
             if outcome.status is Status.DELIVERED:
-                continue
-            entry = self._entry(message, index, outcome, now)
-            if outcome.status is Status.REFUSED:
-                report = self._reports.entry(entry, outcome, now)
-                if report is None:
-                    self._log.warning(
-                        "refused, and no sender to tell", recipient=entry.recipient, reply=str(outcome.reply)
-                    )
-                    continue
-                entry = report
-            entries.append(entry)
+                entry = self._success(message, index, outcome, moment)
+                reports += entry is not None
+            elif outcome.status is Status.REFUSED:
+                entry = self._bounce(message, index, outcome, moment)
+                bounces += entry is not None
+            else:
+                entry = self._entry(message, index, outcome, moment)
+            if entry is not None:
+                entries.append(entry)
         if entries:
-            await asyncio.to_thread(self._spool.put, entries)
-        bounces = sum(entry.is_bounce for entry in entries)
+            await self._front.run(lambda: self._spool.put(entries))
         self._bounced.inc(bounces)
-        self._deferred.inc(len(entries) - bounces)
+        self._told.inc(reports)
+        self._deferred.inc(len(entries) - bounces - reports)
 
-    async def on_outcome(self, copy: SpooledCopy, outcome: Outcome, final: bool) -> None:  # noqa: FBT001  # RetryLoop's own signature
-        """Record the event of a later attempt; reports of ours have no events."""
-        if copy.is_bounce or not copy.event_facts:
-            return
-        if outcome.status is Status.DELIVERED:
-            kind = EventType.DELIVERY
-        else:
-            kind = EventType.BOUNCE if final else EventType.DELAY
-        queued = int((self._clock.now() - copy.queued_at) * 1000)
-        result = event_outcome(outcome, attempts=copy.attempts + 1, queued_ms=max(queued, 0))
-        facts, rcpt_type = split_copy_facts(copy.event_facts)
-        index = int(copy.message_id[16:], 16)
-        await self._events.record_attempt(kind, facts, copy.recipient, index, result, rcpt_type)
+    def _success(self, message: PreparedMessage, index: int, outcome: Outcome, moment: Moment) -> NewEntry | None:
+        """The report that a sender asked for with NOTIFY=SUCCESS; hardly anybody does, so the copy is not made anew."""
+        asked = message.envelope.dsn_request(message.envelope.recipients[index])
+        if not asked.on_success or outcome.dsn_passed:
+            return None
+        return self._reports.relayed(self._entry(message, index, outcome, moment), outcome, moment)
 
-    def _entry(self, message: PreparedMessage, index: int, outcome: Outcome, now: float) -> NewEntry:
-        copy = self._preparation.copy(message, index)
+    def _bounce(self, message: PreparedMessage, index: int, outcome: Outcome, moment: Moment) -> NewEntry | None:
+        entry = self._entry(message, index, outcome, moment)
+        report = self._reports.failed(entry, outcome, moment)
+        if report is None:
+            if not may_be_told(entry):
+                self._dropped.inc()
+            self._log.warning("refused, and no sender to tell", recipient=entry.recipient, reply=str(outcome.reply))
+        return report
+
+    def _entry(self, message: PreparedMessage, index: int, outcome: Outcome, moment: Moment) -> NewEntry:
         # The schedule's end is days away when a copy is new, so there is always a next attempt.
+        now = moment.steady
         next_attempt = self._schedule.next_attempt(queued_at=now, attempts=1, now=now) or now
-        return NewEntry(
-            sender=copy.sender,
-            recipient=copy.recipient,
-            content=b"".join(copy.pieces),
-            smtputf8=copy.smtputf8,
-            body=copy.body,
-            dsn=copy.dsn,
-            route=copy.route,
-            transmission_id=message.transmission_id,
-            message_id=message.message_id(index),
-            first_reply=str(outcome.reply),
-            queued_at=now,
+        return spool_entry(
+            self._preparation,
+            message,
+            index,
+            now=now,
             next_attempt=next_attempt,
-            event_facts=pack_copy_facts(message.copy_plans[index].packed_facts, message.rcpt_type(index)),
+            first_reply=str(outcome.reply),
+            attempts=1,
         )

@@ -1,4 +1,4 @@
-"""The loop that tries spooled copies again until they are delivered or bounced."""
+"""The loop that tries spooled copies until they are delivered or given up."""
 
 from __future__ import annotations
 
@@ -7,184 +7,281 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from mailwake.metrics import Metrics
-from mailwake.relay.delivery import Copy, Delivery, Outcome, Status
-from mailwake.spool.contract import SpoolError
+from mailwake.relay.delivery import Copy, Delivery
+from mailwake.relay.route_pauses import RoutePauses
+from mailwake.spool.contract import DEFAULT_CLAIM_OCTETS, Settlement, SpoolError
+from mailwake.spool.steady_time import Moment
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Sequence
 
     from mailwake.clock import Clock
     from mailwake.logs import Logger
-    from mailwake.relay.bounce_report import BounceReports
-    from mailwake.relay.schedule import RetrySchedule
-    from mailwake.spool.contract import Spool, SpooledCopy
+    from mailwake.relay.attempt_end import AttemptEnd, AttemptEnds, AttemptEvents
+    from mailwake.relay.delivery import Outcome
+    from mailwake.spool.contract import SpooledCopy
+    from mailwake.spool.group_commit import GroupCommit
+
+UPKEEP_SECONDS = 2.0
+"""How often it is looked whether another worker has died with copies in hand, or events were left."""
+
+TROUBLE_SECONDS = 300.0
+"""How long a copy waits after an attempt ended in a defect of ours."""
 
 
 class RetryLoop:
     """Claims due copies from the spool and delivers them, at most `concurrency` at a time.
 
-    Every worker process runs one on the same spool: a claim is a lease, renewed while the copy is in hand, so a copy
-    is with one worker at a time, and one whose worker was killed comes back after `lease_seconds`.
-
-    `on_outcome(copy, outcome, final)` is told of every attempt after the spool knows; `final` says that the copy is
-    gone from the spool (delivered, bounced or dropped). What it raises is logged.
+    Every worker process runs one on the same spool: what one has claimed no other has, until it is settled, given back,
+    or its worker is gone. Copies wait here for their turn, so that a claim brings many: up to four times `concurrency`.
     """
 
     def __init__(
         self,
-        spool: Spool,
+        spool: GroupCommit,
         delivery: Delivery,
-        schedule: RetrySchedule,
+        ends: AttemptEnds,
+        events: AttemptEvents,
         clock: Clock,
-        on_outcome: Callable[[SpooledCopy, Outcome, bool], Awaitable[None]],
-        reports: BounceReports,
         *,
         log: Logger,
         metrics: Metrics | None = None,
-        concurrency: int = 8,
-        poll_seconds: float = 5.0,
-        lease_seconds: float = 300.0,
+        concurrency: int = 20,
+        poll_seconds: float = 1.0,
+        settle_again_seconds: float = 5.0,
     ) -> None:
-        self._spool = spool
+        self._front = spool
+        self._spool = spool.spool
         self._delivery = delivery
-        self._schedule = schedule
+        self._ends = ends
+        self._events = events
         self._clock = clock
-        self._on_outcome = on_outcome
-        self._reports = reports
         self._log = log
         self._metrics = metrics or Metrics()
-        self._concurrency = concurrency
+        self._at_once = asyncio.Semaphore(concurrency)
+        self._most_in_hand = 4 * concurrency
         self._poll_seconds = poll_seconds
-        self._lease_seconds = lease_seconds
+        self._settle_again_seconds = settle_again_seconds
+        self._pauses = RoutePauses(clock)
         self._in_hand: dict[int, asyncio.Task[None]] = {}
-        self._undeleted: set[int] = set()
+        self._asking: set[int] = set()
+        self._octets = 0
+        self._reserved = 0
+        self._more_is_due = True
         self._wake = asyncio.Event()
         self._stopping = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Begin, in the running event loop."""
-        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._keep_leases())]
+        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._keep_up())]
 
     async def stop(self, grace_seconds: float = 30.0) -> None:
-        """Claim no more, and give the attempts in hand some time to end; the leases of the others run out."""
+        """Claim no more, give the attempts under way some time to end, and give back what was not tried."""
         self._stopping = True
         self._wake.set()
         if self._tasks:
-            claiming, renewing = self._tasks
-            await (
-                claiming
-            )  # not cancelled: copies claimed by a thread nobody waits for would lie until their lease ends
-            renewing.cancel()
+            claiming, upkeep = self._tasks
+            await claiming  # not cancelled: what a thread claims that nobody waits for would be in hand for ever
+            upkeep.cancel()
+            await asyncio.gather(upkeep, return_exceptions=True)
         if self._in_hand:
             await asyncio.wait(self._in_hand.values(), timeout=grace_seconds)
-        unfinished = list(self._in_hand.values())
-        for task in unfinished:
+        unfinished = dict(self._in_hand)
+        for task in unfinished.values():
             task.cancel()
-        await asyncio.gather(*unfinished, return_exceptions=True)
+        await asyncio.gather(*unfinished.values(), return_exceptions=True)
+        if unfinished:
+            await self._give_back(list(unfinished))
 
     def wake(self) -> None:
         """Look at the spool now: something due was put into it."""
+        self._more_is_due = True
         self._wake.set()
 
+    def reserve(self, routes: Sequence[str], octets: int) -> bool:
+        """Whether copies with these routes may be put into the spool in hand; if so, say `begin` or `unreserve`."""
+        room = self._most_in_hand - len(self._in_hand) - self._reserved
+        if self._stopping or len(routes) > room or self._octets + octets > DEFAULT_CLAIM_OCTETS:
+            return False
+        if self._pauses and not set(routes).isdisjoint(self._pauses.routes()):
+            return False
+        self._reserved += len(routes)
+        return True
+
+    def unreserve(self, number: int) -> None:
+        """Say that so many reserved copies do not come."""
+        self._reserved -= number
+
+    def begin(self, copies: Sequence[SpooledCopy]) -> None:
+        """Try copies that this worker has in hand; they were reserved."""
+        self._reserved -= len(copies)
+        for copy in copies:
+            self._take(copy)
+
     async def claim(self) -> int:
-        """Begin attempts for copies that are due, as many as may run at once; how many were begun."""
-        room = self._concurrency - len(self._in_hand)
-        if room <= 0:
-            return 0
-        copies = await asyncio.to_thread(self._spool.claim_due, self._clock.now(), room, self._lease_seconds)
-        # One whose lease ran out while it is still in hand here (a suspended machine) must not start twice.
-        begun = [copy for copy in copies if copy.id not in self._in_hand]
-        for copy in begun:
-            self._in_hand[copy.id] = asyncio.create_task(self._attempt(copy))
-        return len(begun)
+        """Take copies that are due, as many as there is room for; how many were taken."""
+        room = self._most_in_hand - len(self._in_hand) - self._reserved
+        taken = 0
+        if 2 * room >= self._most_in_hand:
+            now = self._spool.now()
+            copies = await self._front.run(
+                lambda: self._spool.claim_due(
+                    now,
+                    room,
+                    max(1, DEFAULT_CLAIM_OCTETS - self._octets),
+                    except_routes=self._pauses.routes(),
+                    queued_by=now - self._ends.expiry,
+                )
+            )
+            self._more_is_due = bool(copies)
+            for copy in copies:
+                self._take(copy)
+            taken = len(copies)
+        for route in self._pauses.to_ask():
+            taken += await self._ask(route)
+        return taken
 
     async def settle(self) -> None:
-        """Wait until no attempt is in hand."""
+        """Wait until nothing is in hand."""
         while self._in_hand:
             await asyncio.wait(self._in_hand.values())
+
+    async def _ask(self, route: str) -> int:
+        """Send one copy on a route that was down; how many: 0 when there is none."""
+        now = self._spool.now()
+        copies = await self._front.run(lambda: self._spool.claim_due(now, 1, only_route=route))
+        for copy in copies:
+            self._asking.add(copy.id)
+            self._pauses.asking(route)
+            self._take(copy)
+        return len(copies)
+
+    def _take(self, copy: SpooledCopy) -> None:
+        self._octets += _size(copy)
+        self._in_hand[copy.id] = asyncio.create_task(self._handle(copy))
 
     async def _run(self) -> None:
         while not self._stopping:
             self._wake.clear()
             try:
-                begun = await self.claim()
+                taken = await self.claim()
             except SpoolError as error:
                 self._log.error("spool cannot be read", reason=str(error))
-                begun = 0
-            if not begun and not self._stopping:
+                taken = 0
+            if not taken and not self._stopping:
+                soonest = self._pauses.soonest()
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._poll_seconds):
+                    async with asyncio.timeout(min(self._poll_seconds, soonest or self._poll_seconds)):
                         await self._wake.wait()
 
-    async def _keep_leases(self) -> None:
+    async def _keep_up(self) -> None:
         while True:
-            await asyncio.sleep(self._lease_seconds / 3)
-            if self._in_hand:
-                try:
-                    until = self._clock.now() + self._lease_seconds
-                    await asyncio.to_thread(self._spool.renew, list(self._in_hand), until)
-                except SpoolError as error:
-                    self._log.error("leases cannot be renewed", reason=str(error))
+            try:
+                if await self._front.run(self._spool.recover):
+                    self.wake()
+                for events in await self._front.run(lambda: self._spool.left_events(100)):
+                    await self._events.publish(events)
+            except SpoolError as error:
+                self._log.error("spool cannot be looked after", reason=str(error))
+            await asyncio.sleep(UPKEEP_SECONDS)
 
-    async def _attempt(self, copy: SpooledCopy) -> None:
+    async def _handle(self, copy: SpooledCopy) -> None:
         try:
-            if copy.id in self._undeleted:
-                await self._delete_delivered(copy.id)
-                return
-            outcome = await self._delivery.deliver(
-                Copy(copy.sender, copy.recipient, (copy.content,), copy.smtputf8, copy.body, copy.dsn, copy.route)
-            )
-            result, final = await self._record(copy, outcome)
-            self._metrics.counter("spool_retries_total", result).inc()
-            self._log.info(
-                "retried",
-                result=result,
-                message_id=copy.message_id,
-                recipient=copy.recipient,
-                reply=str(outcome.reply),
-                reason=outcome.reason,
-                attempts=copy.attempts + 1,
-            )
-            await self._on_outcome(copy, outcome, final)
-        except (
-            Exception
-        ) as error:  # one copy's trouble must not end the loop; its lease runs out, and it is tried again
+            async with self._at_once:
+                outcome = None if self._stopping else await self._attempt(copy)
+            if outcome is None:
+                await self._give_back([copy.id])
+            else:
+                await self._settle(copy, outcome)
+        except Exception as error:  # one copy's trouble must not end the loop
             self._log.error("retry failed", message_id=copy.message_id, reason=str(error), exc_info=True)
+            await self._put_off(copy)
         finally:
+            if copy.id in self._asking:
+                self._asking.discard(copy.id)
+                self._pauses.not_asked(copy.route)
             del self._in_hand[copy.id]
-            self._wake.set()
+            self._octets -= _size(copy)
+            if self._more_is_due and 2 * len(self._in_hand) <= self._most_in_hand:
+                self._wake.set()
 
-    async def _record(self, copy: SpooledCopy, outcome: Outcome) -> tuple[str, bool]:
-        """Tell the spool; what became of the copy, and whether it is gone from there."""
-        if outcome.status is Status.DELIVERED:
-            await self._delete_delivered(copy.id)
-            return "delivered", True
-        now = self._clock.now()
-        attempts = copy.attempts + 1
-        next_attempt = self._schedule.next_attempt(queued_at=copy.queued_at, attempts=attempts, now=now)
-        if outcome.status is Status.REFUSED or next_attempt is None:
-            return await self._bounce(copy, outcome, now), True
-        await asyncio.to_thread(self._spool.defer, copy.id, next_attempt, str(outcome.reply), attempts)
-        return outcome.status.value, False
+    async def _attempt(self, copy: SpooledCopy) -> Outcome | None:
+        """How it ended; None when it has to wait, because its route is down."""
+        known = self._pauses.outcome(copy.route)
+        if known is not None and copy.id not in self._asking:
+            # One that has expired waits no longer: what is known of its route is what an attempt would bring.
+            return known if self._spool.now() >= copy.queued_at + self._ends.expiry else None
+        outcome = await self._delivery.deliver(
+            Copy(
+                copy.sender,
+                copy.recipient,
+                copy.pieces or (copy.content,),
+                copy.smtputf8,
+                copy.body,
+                copy.dsn,
+                copy.route,
+            )
+        )
+        if self._pauses.learn(copy.route, outcome):
+            self._log.info("the next hop is back", route=copy.route, next_hop=outcome.next_hop)
+            self.wake()
+        return outcome
 
-    async def _delete_delivered(self, entry_id: int) -> None:
-        """Forget a delivered copy; if the disk will not have it, it is at least not sent again by this process."""
+    async def _settle(self, copy: SpooledCopy, outcome: Outcome) -> None:
+        end = self._ends.decide(copy, outcome, Moment(self._spool.now(), self._clock.now()))
+        result = end.result if await self._settled(end) else "gone"
+        self._metrics.counter("spool_retries_total", result).inc()
+        if result == "dropped":
+            self._metrics.counter("spool_reports_dropped_total").inc()
+        for report in end.settlement.reports if result != "gone" else ():
+            reason = "bounce" if end.result == "bounced" else "report"
+            self._metrics.counter("spool_entries_total", reason).inc()
+            if report.route not in self._pauses.routes():
+                self.wake()
+        log = self._log.warning if result in ("dropped", "untold") else self._log.info
+        log(
+            "retried" if copy.attempts else "tried",
+            result=result,
+            message_id=copy.message_id,
+            recipient=copy.recipient,
+            reply=str(outcome.reply),
+            reason=outcome.reason,
+            attempts=copy.attempts + 1,
+        )
+        if end.settlement.events.payloads and (result != "gone" or end.settlement.fate == "taken"):
+            await self._events.publish(end.settlement.events)
+
+    async def _settled(self, end: AttemptEnd) -> bool:
+        """Tell the spool until it has understood: a copy that was delivered must not be sent again."""
+        while True:
+            try:
+                return await self._front.run(lambda: self._spool.settle(end.settlement))
+            except SpoolError as error:
+                self._log.error("an attempt cannot be written to the spool", result=end.result, reason=str(error))
+            await asyncio.sleep(self._settle_again_seconds)
+
+    async def _give_back(self, ids: list[int]) -> None:
         try:
-            await asyncio.to_thread(self._spool.delivered, entry_id)
-        except SpoolError as error:
-            self._undeleted.add(entry_id)
-            self._log.error("delivered copy cannot be deleted from the spool", reason=str(error))
-        else:
-            self._undeleted.discard(entry_id)
+            await self._front.run(lambda: self._spool.give_back(ids))
+        except SpoolError as error:  # it comes back when this worker ends
+            self._log.error("a copy cannot be given back to the spool", reason=str(error))
 
-    async def _bounce(self, copy: SpooledCopy, outcome: Outcome, now: float) -> str:
-        report = self._reports.entry(copy, outcome, now)
-        if report is None:  # RFC 5321 §6.1: never a report about a report
-            await asyncio.to_thread(self._spool.remove, copy.id)
-            self._log.warning("undeliverable report dropped", recipient=copy.recipient, reply=str(outcome.reply))
-            return "dropped"
-        if await asyncio.to_thread(self._spool.replace, copy.id, report) is None:
-            return "gone"
-        self._metrics.counter("spool_entries_total", "bounce").inc()
-        return "bounced"
+    async def _put_off(self, copy: SpooledCopy) -> None:
+        """After a defect of ours: try it again some time, as if nothing had been."""
+        settlement = Settlement(
+            entry_id=copy.id,
+            fate="deferred",
+            next_attempt=self._spool.now() + TROUBLE_SECONDS,
+            reply_text=copy.last_reply,
+            attempts=copy.attempts,
+            delay_told=copy.delay_told,
+        )
+        try:
+            await self._front.run(lambda: self._spool.settle(settlement))
+        except SpoolError as error:  # it comes back when this worker ends
+            self._log.error("a copy cannot be put off in the spool", reason=str(error))
+
+
+def _size(copy: SpooledCopy) -> int:
+    return sum(map(len, copy.pieces)) if copy.pieces else len(copy.content)

@@ -8,21 +8,25 @@ from typing import TYPE_CHECKING
 
 from mailwake.config.scopes import ScopedOptions
 from mailwake.control.known_tags import KnownTags
+from mailwake.flows.event_outbox import EventOutbox
 from mailwake.flows.message_events import MessageEvents
 from mailwake.flows.message_flow import MessageFlow
 from mailwake.flows.message_policy import MessagePolicy
 from mailwake.flows.policy_rejections import PolicyRejections
 from mailwake.flows.preparation import Preparation
 from mailwake.flows.remainder import Remainder
+from mailwake.flows.spool_acceptance import SpoolAcceptance
+from mailwake.flows.spool_entry import EntryEvents
 from mailwake.links.token import TokenCodec
 from mailwake.listener.memory_budget import MemoryBudget
 from mailwake.listener.server import Listener
 from mailwake.policy.precedence import EngagementLimits
-from mailwake.relay.bounce_report import BounceReports
+from mailwake.relay.attempt_end import AttemptEnds
 from mailwake.relay.maildir import MaildirDelivery
 from mailwake.relay.pool import SmartHost
 from mailwake.relay.retry import RetryLoop
 from mailwake.relay.schedule import RetrySchedule
+from mailwake.relay.status_report import StatusReports
 from mailwake.service.life_line import first_of
 from mailwake.service.parts import (
     KeySource,
@@ -32,6 +36,7 @@ from mailwake.service.parts import (
     relay_settings,
 )
 from mailwake.service.policy_files import load_policies
+from mailwake.spool.group_commit import GroupCommit
 from mailwake.spool.sqlite_spool import SqliteSpool
 
 if TYPE_CHECKING:
@@ -52,7 +57,7 @@ async def run_smtp_worker(worker: Worker) -> None:
     settings, log, metrics, clock = worker.settings, worker.log, worker.metrics, worker.clock
     keys = KeySource(settings.keys, worker.data, clock)
     codec = TokenCodec(keys.load())
-    spool = SqliteSpool(worker.data.spool)
+    spool = GroupCommit(SqliteSpool(worker.data.spool, clock=clock))
     delivery = _delivery(worker)
     tags = KnownTags(worker.data.control, settings.max_tags, clock=clock, metrics=metrics, log=log)
     preparation = Preparation(
@@ -66,8 +71,23 @@ async def run_smtp_worker(worker: Worker) -> None:
     )
     events = MessageEvents(worker.journal, worker.ids, clock=clock, log=log, metrics=metrics)
     schedule = RetrySchedule(settings.spool.retry_schedule, settings.spool.expiry)
-    reports = BounceReports(settings.esmtp_listener.hostname)
-    remainder = Remainder(spool, schedule, preparation, events, reports, clock=clock, log=log, metrics=metrics)
+    reports = StatusReports(settings.esmtp_listener.hostname)
+    remainder = Remainder(spool, schedule, preparation, reports, clock=clock, log=log, metrics=metrics)
+    outbox = EventOutbox(spool, worker.journal, log=log)
+    entry_events = EntryEvents(spool.spool, events, outbox)
+    retries = RetryLoop(
+        spool,
+        delivery,
+        AttemptEnds(schedule, reports, entry_events, delay_report=settings.spool.delay_report),
+        entry_events,
+        clock,
+        log=log,
+        metrics=metrics,
+        concurrency=settings.spool.max_concurrency,
+    )
+    acceptance = None
+    if settings.spool.acceptance == "spool":
+        acceptance = SpoolAcceptance(spool, preparation, events, outbox, retries, metrics=metrics)
     policies = load_policies(settings, log=log, metrics=metrics)
     policy = MessagePolicy(policies, metrics=metrics)
     rejections = PolicyRejections(
@@ -85,17 +105,8 @@ async def run_smtp_worker(worker: Worker) -> None:
         events,
         policy=policy,
         rejections=rejections,
+        acceptance=acceptance,
         clock=clock,
-        log=log,
-        metrics=metrics,
-    )
-    retries = RetryLoop(
-        spool,
-        delivery,
-        schedule,
-        clock,
-        remainder.on_outcome,
-        reports,
         log=log,
         metrics=metrics,
     )
@@ -130,7 +141,8 @@ async def run_smtp_worker(worker: Worker) -> None:
     await delivery.close()
     accounts.close()
     tags.close()
-    spool.close()
+    await spool.close()
+    spool.spool.close()
 
 
 async def _drain(worker: Worker, listeners: Sequence[Listener], retries: RetryLoop) -> None:

@@ -131,14 +131,6 @@ class ListedEntry:
     first_reply: str = ""
 
 
-class Depth(NamedTuple):
-    """How full a spool is."""
-
-    entries: int
-    oldest: float | None
-    """When the entry that has waited longest came; None when there is none."""
-
-
 class Spool(Protocol):
     """Durable entries, shared by all worker processes of a node.
 
@@ -191,12 +183,12 @@ class Spool(Protocol):
         max_octets: int = DEFAULT_CLAIM_OCTETS,
         *,
         except_routes: Collection[str] = (),
-        expired_before: float = 0.0,
+        queued_by: float = 0.0,
         only_route: str | None = None,
     ) -> list[SpooledCopy]:
         """Take up to `limit` entries that are due in hand, for this instance alone.
 
-        Those of `except_routes` are left, unless they were queued before `expired_before`.
+        Those of `except_routes` are left, unless they were queued by `queued_by`.
         """
         ...
 
@@ -229,10 +221,6 @@ class Spool(Protocol):
 
     def count(self) -> int:
         """How many entries there are."""
-        ...
-
-    def depth(self) -> Depth:
-        """How many entries there are, and since when; cheap enough to be asked every few seconds."""
         ...
 
     def list(self, limit: int = 1000) -> Sequence[ListedEntry]:

@@ -48,6 +48,4 @@ def difference(base: Sequence[bytes], pieces: Sequence[bytes]) -> bytes | None:
 
 def joined(base: bytes, parts: bytes) -> bytes:
     """The content that `difference` described."""
-    return b"".join(
-        part if isinstance(part, bytes) else base[part[0] : part[0] + part[1]] for part in _decode(parts)
-    )
+    return b"".join(part if isinstance(part, bytes) else base[part[0] : part[0] + part[1]] for part in _decode(parts))

@@ -2,259 +2,236 @@
 
 from __future__ import annotations
 
-import os
-import sqlite3
-import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from mailwake.durable_names import sync_directory
-from mailwake.smtp.dsn import DsnRequest
-from mailwake.spool.contract import DEFAULT_CLAIM_OCTETS, ListedEntry, NewEntry, Spool, SpooledCopy, SpoolError
+from mailwake.spool.contract import (
+    DEFAULT_CLAIM_OCTETS,
+    NO_EVENTS,
+    KeptEvents,
+    ListedEntry,
+    NewEntry,
+    Settlement,
+    Spool,
+    SpooledCopy,
+)
+from mailwake.spool.owners import Owner, forget_dead, is_alive
+from mailwake.spool.sqlite_file import SqliteFile
+from mailwake.spool.sqlite_rows import (
+    IN_HAND_OF,
+    LISTED,
+    EntryWriter,
+    delete,
+    keep_events,
+    kept_events,
+    listed_entry,
+    read_copy,
+)
+from mailwake.spool.sqlite_schema import IN_HAND, STAGED, WAITING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    import sqlite3
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
-_VERSION = 2
+    from mailwake.clock import Clock
 
-# The content has a table of its own: a row's update rewrites the whole row, and every attempt updates it.
-_SCHEMA = """
-CREATE TABLE entries (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    sender TEXT NOT NULL,
-    recipient TEXT NOT NULL,
-    smtputf8 INTEGER NOT NULL,
-    body TEXT NOT NULL,
-    transmission_id TEXT NOT NULL,
-    message_id TEXT NOT NULL,
-    first_reply TEXT NOT NULL,
-    queued_at REAL NOT NULL,
-    next_attempt REAL NOT NULL,
-    attempts INTEGER NOT NULL,
-    last_reply TEXT NOT NULL,
-    event_facts BLOB NOT NULL,
-    is_bounce INTEGER NOT NULL,
-    notify TEXT NOT NULL DEFAULT '',
-    original_recipient TEXT NOT NULL DEFAULT '',
-    returned TEXT NOT NULL DEFAULT '',
-    envelope_id TEXT NOT NULL DEFAULT '',
-    route TEXT NOT NULL DEFAULT '',
-    size INTEGER NOT NULL,
-    lease_owner TEXT NOT NULL DEFAULT '',
-    leased_until REAL NOT NULL DEFAULT 0
-) STRICT;
-CREATE INDEX entries_by_next_attempt ON entries (next_attempt, id);
-CREATE TABLE IF NOT EXISTS contents (id INTEGER PRIMARY KEY, content BLOB NOT NULL) STRICT;
-"""
-
-# Format 1 knew of the body only whether it was 8BITMIME, and neither reports asked for nor routes.
-_SET_ASIDE = "ALTER TABLE entries RENAME TO entries_1; DROP INDEX entries_by_next_attempt"
-_TAKE_OVER = """
-INSERT INTO entries (id, sender, recipient, smtputf8, body, transmission_id, message_id, first_reply, queued_at,
-    next_attempt, attempts, last_reply, event_facts, is_bounce, size, lease_owner, leased_until)
-SELECT id, sender, recipient, smtputf8, iif(eight_bit, '8BITMIME', '7BIT'), transmission_id, message_id, first_reply,
-    queued_at, next_attempt, attempts, last_reply, event_facts, is_bounce, size, lease_owner, leased_until
-FROM entries_1;
-DROP TABLE entries_1
-"""
-
-# The transmission id is text: it may use all 64 bits, and SQLite's integers are signed.
-_INSERT = """
-INSERT INTO entries (sender, recipient, smtputf8, body, transmission_id, message_id, first_reply, queued_at,
-    next_attempt, attempts, last_reply, event_facts, is_bounce, notify, original_recipient, returned, envelope_id,
-    route, size)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-
-_DUE = "SELECT id, size FROM entries WHERE next_attempt <= ? AND leased_until <= ? ORDER BY next_attempt, id LIMIT ?"
-
-_CLAIMED = """
-SELECT sender, recipient, content, smtputf8, body, transmission_id, message_id, first_reply, queued_at,
-    next_attempt, attempts, last_reply, event_facts, is_bounce, notify, original_recipient, returned, envelope_id,
-    route, id
-FROM entries JOIN contents USING (id) WHERE id = ?
-"""
-
-_LISTED = """
-SELECT id, sender, recipient, size, message_id, queued_at, next_attempt, attempts, last_reply, is_bounce, leased_until
-FROM entries ORDER BY next_attempt, id LIMIT ?
+_OWNERS = """
+SELECT DISTINCT owner FROM entries WHERE state <> 0
+UNION SELECT DISTINCT owner FROM outbox WHERE owner <> ''
 """
 
 
-class SqliteSpool(Spool):
-    """A `Spool` in an SQLite file (WAL, `synchronous=FULL`: a commit is on disk before it returns).
+class SqliteSpool(SqliteFile, Spool):
+    """A `Spool` in an SQLite file; what each object has in hand is its own, and several threads may share it.
 
-    Each object is an owner of leases of its own; several threads may share it. Open it after the process has forked.
+    Open it after the process has forked. A directory beside the file, `NAME.owners`, tells which objects are alive.
     """
 
-    def __init__(self, path: Path, *, busy_seconds: float = 30.0) -> None:
-        self._path = path
-        self._owner = os.urandom(12).hex()
-        self._lock = threading.Lock()
-        try:
-            self._database = self._open(busy_seconds)
-        except sqlite3.Error as error:
-            raise SpoolError(f"cannot open the spool {path}: {error}; is it a spool, and may it be written?") from error
+    def __init__(
+        self, path: Path, *, busy_seconds: float = 30.0, clock: Clock | None = None, boot_id: str | None = None
+    ) -> None:
+        super().__init__(path, busy_seconds=busy_seconds, clock=clock, boot_id=boot_id)
+        self._owners = path.with_name(path.name + ".owners")
+        self._made_owner: Owner | None = None
 
-    def _open(self, busy_seconds: float) -> sqlite3.Connection:
-        database = sqlite3.connect(self._path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
-        try:
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("PRAGMA synchronous=FULL")
-            self._create(database)
-            self._path.chmod(0o600)  # it holds other people's mail
-            sync_directory(self._path.parent)
-        except BaseException:
-            database.close()
-            raise
-        return database
+    @property
+    def _owner(self) -> str:
+        # Made when something is to be owned: who only looks at a spool leaves no file. Callers hold the lock.
+        if self._made_owner is None:
+            self._made_owner = Owner(self._owners)
+        return self._made_owner.name
 
-    def _create(self, database: sqlite3.Connection) -> None:
-        database.execute("BEGIN IMMEDIATE")  # workers start together: one creates, the others wait and see
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        if version == 1:
-            for statement in _SET_ASIDE.split(";"):
-                database.execute(statement)
-        if version < _VERSION:
-            for statement in _SCHEMA.split(";"):
-                database.execute(statement)
-        if version == 1:
-            for statement in _TAKE_OVER.split(";"):
-                database.execute(statement)
-        database.execute(f"PRAGMA user_version={max(version, _VERSION)}")
-        database.execute("COMMIT")
-        if version > _VERSION:
-            raise SpoolError(f"the spool {self._path} has format {version}, this version knows {_VERSION}: upgrade")
-
-    def put(self, entries: Sequence[NewEntry]) -> list[int]:
-        """Keep all of these or none, and give their ids: when it returns, the copies survive power loss."""
+    def put(
+        self,
+        entries: Sequence[NewEntry],
+        *,
+        events: KeptEvents = NO_EVENTS,
+        staged: Sequence[int] = (),
+        in_hand: bool = False,
+    ) -> list[int]:
+        """Keep all of these or none, with their events, and what was staged with these ids; give the entries' ids."""
         with self._transaction() as database:
-            return [_insert(database, entry) for entry in entries]
+            owner = self._owner if in_hand or events.payloads or staged else ""
+            writer = EntryWriter(database, IN_HAND if in_hand else WAITING, owner if in_hand else "")
+            ids = [writer.insert(entry) for entry in entries]
+            database.executemany(
+                "UPDATE entries SET state = 0, owner = '' WHERE id = ?", [(entry_id,) for entry_id in staged]
+            )
+            keep_events(database, events, owner)
+            return ids
+
+    def stage(self, entries: Sequence[NewEntry]) -> list[int]:
+        """Bring a part of a large `put` to the disk; nobody sees it before that, and it goes with this instance."""
+        with self._transaction() as database:
+            writer = EntryWriter(database, STAGED, self._owner)
+            return [writer.insert(entry) for entry in entries]
+
+    def unstage(self, ids: Sequence[int]) -> None:
+        """Forget what was staged."""
+        with self._transaction() as database:
+            for entry_id in ids:
+                delete(database, entry_id)
 
     def claim_due(
-        self, now: float, limit: int, lease_seconds: float, max_octets: int = DEFAULT_CLAIM_OCTETS
+        self,
+        now: float,
+        limit: int,
+        max_octets: int = DEFAULT_CLAIM_OCTETS,
+        *,
+        except_routes: Collection[str] = (),
+        queued_by: float = 0.0,
+        only_route: str | None = None,
     ) -> list[SpooledCopy]:
-        """Take up to `limit` entries that are due, for this instance alone until the lease ends."""
-        with self._lock, self._errors():
-            if self._database.execute(_DUE, (now, now, 1)).fetchone() is None:
+        """Take up to `limit` entries that are due in hand, for this instance alone."""
+        query, values = _due(now, except_routes, queued_by, only_route)
+        with self._reading() as database:
+            if database.execute(query, (*values, 1)).fetchone() is None:
                 return []  # an idle spool costs no lock and no sync
         with self._transaction() as database:
-            due = _within(database.execute(_DUE, (now, now, limit)).fetchall(), max_octets)
+            due = _within(database.execute(query, (*values, limit)).fetchall(), max_octets)
             database.executemany(
-                "UPDATE entries SET lease_owner = ?, leased_until = ? WHERE id = ?",
-                [(self._owner, now + lease_seconds, entry_id) for entry_id in due],
+                "UPDATE entries SET state = ?, owner = ? WHERE id = ?",
+                [(IN_HAND, self._owner, entry_id) for entry_id in due],
             )
-            rows = [database.execute(_CLAIMED, (entry_id,)).fetchone() for entry_id in due]
-        return [_spooled_copy(row) for row in rows]
+            return [copy for entry_id in due if (copy := read_copy(database, entry_id)) is not None]
 
-    def renew(self, ids: Sequence[int], until: float) -> None:
-        """Prolong this instance's leases to `until`; those it has lost stay lost."""
+    def give_back(self, ids: Sequence[int]) -> None:
+        """Let go of entries that this instance has in hand; they are as due as before."""
         with self._transaction() as database:
             database.executemany(
-                "UPDATE entries SET leased_until = ? WHERE id = ? AND lease_owner = ?",
-                [(until, entry_id, self._owner) for entry_id in ids],
+                f"UPDATE entries SET state = 0, owner = '' WHERE id = ? AND {IN_HAND_OF}",  # noqa: S608  # a constant
+                [(entry_id, self._owner) for entry_id in ids],
             )
 
-    def delivered(self, entry_id: int) -> None:
-        """Forget a copy that the next hop has taken, whoever holds its lease; no error if it is gone."""
-        self.remove(entry_id)
-
-    def defer(self, entry_id: int, next_attempt: float, reply_text: str, attempts: int) -> None:
-        """End this instance's lease and set the next attempt; nothing happens if the lease is another's by now."""
+    def settle(self, settlement: Settlement) -> bool:
+        """Do what an attempt has brought; False, and nothing done, when the entry is not in this instance's hand."""
         with self._transaction() as database:
-            database.execute(
-                "UPDATE entries SET lease_owner = '', leased_until = 0, next_attempt = ?, last_reply = ?, attempts = ?"
-                " WHERE id = ? AND lease_owner = ?",
-                (next_attempt, reply_text, attempts, entry_id, self._owner),
+            done = self._settle(database, settlement)
+            if done or settlement.fate == "taken":
+                writer = EntryWriter(database, WAITING, "")
+                for report in settlement.reports:
+                    writer.insert(report)
+                keep_events(database, settlement.events, self._owner)
+            return done
+
+    def _settle(self, database: sqlite3.Connection, settlement: Settlement) -> bool:
+        entry_id = settlement.entry_id
+        if settlement.fate == "taken":
+            return delete(database, entry_id)
+        mine = database.execute(
+            f"SELECT 1 FROM entries WHERE id = ? AND {IN_HAND_OF}",  # noqa: S608  # a constant
+            (entry_id, self._owner),
+        ).fetchone()
+        if mine is None:
+            return False
+        if settlement.fate == "failed":
+            return delete(database, entry_id)
+        database.execute(
+            "UPDATE entries SET state = 0, owner = '', next_attempt = ?, last_reply = ?, attempts = ?, delay_told = ?"
+            " WHERE id = ?",
+            (settlement.next_attempt, settlement.reply_text, settlement.attempts, settlement.delay_told, entry_id),
+        )
+        return True
+
+    def recover(self) -> int:
+        """Take what instances that are gone had in hand or staged from them; how many entries are due again."""
+        with self._reading() as database:
+            mine = self._made_owner.name if self._made_owner is not None else ""
+            owners = [name for (name,) in database.execute(_OWNERS) if name != mine]
+            gone = [name for name in owners if not is_alive(self._owners, name)]
+        if not gone:
+            return 0
+        with self._transaction() as database:
+            freed = sum(self._free(database, name) for name in gone)
+        forget_dead(self._owners)
+        return freed
+
+    def _free(self, database: sqlite3.Connection, owner: str) -> int:
+        staged = database.execute("SELECT id FROM entries WHERE state = ? AND owner = ?", (STAGED, owner)).fetchall()
+        for (entry_id,) in staged:
+            delete(database, entry_id)
+        database.execute("UPDATE outbox SET owner = '' WHERE owner = ?", (owner,))
+        return database.execute(
+            "UPDATE entries SET state = 0, owner = '' WHERE state <> 0 AND owner = ?", (owner,)
+        ).rowcount
+
+    def left_events(self, limit: int) -> list[KeptEvents]:
+        """Events that nobody is writing to a journal, for this instance to do so."""
+        query = "SELECT key, payloads FROM outbox WHERE owner = '' ORDER BY key LIMIT ?"
+        with self._reading() as database:
+            if database.execute(query, (1,)).fetchone() is None:
+                return []
+        with self._transaction() as database:
+            found = [kept_events(*row) for row in database.execute(query, (limit,))]
+            database.executemany(
+                "UPDATE outbox SET owner = ? WHERE key = ?", [(self._owner, events.key) for events in found]
             )
+            return found
 
-    def replace(self, entry_id: int, report: NewEntry) -> int | None:
-        """Put the bounce `report` and remove the failed copy in one step.
-
-        None, and nothing done, if the copy is gone or another instance has it in hand by now.
-        """
+    def leave_events(self, keys: Sequence[str]) -> None:
+        """Say that this instance could not write these: they become `left_events`."""
         with self._transaction() as database:
-            (mine,) = database.execute(
-                "SELECT count(*) FROM entries WHERE id = ? AND lease_owner IN (?, '')", (entry_id, self._owner)
-            ).fetchone()
-            return _insert(database, report) if mine and _delete(database, entry_id) else None
+            database.executemany("UPDATE outbox SET owner = '' WHERE key = ?", [(key,) for key in keys])
 
-    def remove(self, entry_id: int) -> bool:
-        """Forget a copy without delivering it; False if there is no such entry."""
+    def forget_events(self, keys: Sequence[str]) -> None:
+        """Forget events that are in a journal."""
         with self._transaction() as database:
-            return _delete(database, entry_id)
+            database.executemany("DELETE FROM outbox WHERE key = ?", [(key,) for key in keys])
 
     def count(self) -> int:
         """How many entries there are."""
-        with self._lock, self._errors():
-            (number,) = self._database.execute("SELECT count(*) FROM entries").fetchone()
+        with self._reading() as database:
+            (number,) = database.execute("SELECT count(*) FROM entries").fetchone()
         return int(number)
-
-    def close(self) -> None:
-        """Let go of the file; the entries stay."""
-        with self._lock:
-            self._database.close()
 
     def list(self, limit: int = 1000) -> Sequence[ListedEntry]:
         """The entries by next attempt, without their content."""
-        with self._lock, self._errors():
-            rows = self._database.execute(_LISTED, (limit,)).fetchall()
-        return [ListedEntry(*(*row[:9], bool(row[9]), row[10])) for row in rows]
+        with self._reading() as database:
+            rows = database.execute(LISTED + "ORDER BY next_attempt, id LIMIT ?", (limit,)).fetchall()
+        return [listed_entry(row) for row in rows]
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """A write transaction: committed and synced at the end, undone by any exception."""
-        with self._lock, self._errors():
-            # IMMEDIATE: a transaction that starts by reading could not wait for another writer's end.
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._database
-                self._database.execute("COMMIT")
-            except BaseException:
-                if self._database.in_transaction:
-                    self._database.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise SpoolError(f"spool {self._path}: {error}; look at the disk") from error
+    def close(self) -> None:
+        """Let go of the file and of all that is in hand; the entries stay."""
+        with self._lock:
+            super().close()
+            if self._made_owner is not None:
+                self._made_owner.close()
+                self._made_owner = None
 
 
-def _insert(database: sqlite3.Connection, entry: NewEntry) -> int:
-    values = (
-        entry.sender,
-        entry.recipient,
-        entry.smtputf8,
-        entry.body,
-        str(entry.transmission_id),
-        entry.message_id,
-        entry.first_reply,
-        entry.queued_at,
-        entry.next_attempt,
-        entry.attempts,
-        entry.last_reply,
-        entry.event_facts,
-        entry.is_bounce,
-        entry.dsn.notify,
-        entry.dsn.original_recipient,
-        entry.dsn.returned,
-        entry.dsn.envelope_id,
-        entry.route,
-        len(entry.content),
-    )
-    entry_id = database.execute(_INSERT, values).lastrowid
-    assert entry_id is not None
-    database.execute("INSERT INTO contents (id, content) VALUES (?, ?)", (entry_id, entry.content))
-    return entry_id
-
-
-def _delete(database: sqlite3.Connection, entry_id: int) -> bool:
-    database.execute("DELETE FROM contents WHERE id = ?", (entry_id,))
-    return database.execute("DELETE FROM entries WHERE id = ?", (entry_id,)).rowcount > 0
+def _due(
+    now: float, except_routes: Collection[str], queued_by: float, only_route: str | None
+) -> tuple[str, tuple[float | str, ...]]:
+    """The query for the ids and sizes of what may be claimed, and its values but for the limit."""
+    query = "SELECT id, size FROM entries WHERE state = 0 AND held = 0 AND next_attempt <= ?"
+    values: list[float | str] = [now]
+    if except_routes:
+        query += f" AND (route NOT IN ({','.join('?' * len(except_routes))}) OR queued_at <= ?)"
+        values += [*except_routes, queued_by]
+    if only_route is not None:
+        query += " AND route = ?"
+        values.append(only_route)
+    return query + " ORDER BY next_attempt, id LIMIT ?", tuple(values)
 
 
 def _within(due: Sequence[tuple[int, int]], max_octets: int) -> list[int]:
@@ -266,16 +243,3 @@ def _within(due: Sequence[tuple[int, int]], max_octets: int) -> list[int]:
             break
         chosen.append(entry_id)
     return chosen
-
-
-def _spooled_copy(row: Sequence[Any]) -> SpooledCopy:
-    *facts, is_bounce, notify, original_recipient, returned, envelope_id, route, entry_id = row
-    values: dict[str, Any] = dict(zip(_PLAIN_FIELDS, facts, strict=True))
-    values["smtputf8"] = bool(values["smtputf8"])
-    values["transmission_id"] = int(values["transmission_id"])
-    dsn = DsnRequest(notify, original_recipient, returned, envelope_id)
-    return SpooledCopy(**values, is_bounce=bool(is_bounce), dsn=dsn, route=route, id=entry_id)
-
-
-_PLAIN_FIELDS = tuple(SpooledCopy.__dataclass_fields__)[:13]
-"""Those that stand in a column each, as they are, in the order of _CLAIMED."""

@@ -1,0 +1,126 @@
+"""The spool's SQLite file, opened: transactions that are durable when they end, and errors as the spool's own."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from mailwake.clock import SystemClock
+from mailwake.durable_names import sync_directory
+from mailwake.spool.contract import SpoolError
+from mailwake.spool.sqlite_schema import make_or_take_over
+from mailwake.spool.steady_time import SteadyTime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from mailwake.clock import Clock
+
+T = TypeVar("T")
+
+
+class SqliteFile:
+    """An open spool file (WAL, `synchronous=FULL`: a commit is on disk before it returns)."""
+
+    def __init__(
+        self, path: Path, *, busy_seconds: float = 30.0, clock: Clock | None = None, boot_id: str | None = None
+    ) -> None:
+        self._path = path
+        self._lock = threading.RLock()
+        self._grouped = False
+        try:
+            self._database = self._open(busy_seconds, clock or SystemClock(), boot_id)
+        except sqlite3.Error as error:
+            raise SpoolError(f"cannot open the spool {path}: {error}; is it a spool, and may it be written?") from error
+
+    def _open(self, busy_seconds: float, clock: Clock, boot_id: str | None) -> sqlite3.Connection:
+        database = sqlite3.connect(self._path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+        try:
+            database.execute("PRAGMA journal_mode=WAL")
+            database.execute("PRAGMA synchronous=FULL")
+            database.execute("BEGIN IMMEDIATE")  # workers start together: one creates, the others wait and see
+            make_or_take_over(database, self._path)
+            self._time = SteadyTime(database, clock, boot_id)
+            database.execute("COMMIT")
+            self._path.chmod(0o600)  # it holds other people's mail
+            sync_directory(self._path.parent)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    def now(self) -> float:
+        """The time that entries' times count in: Unix seconds when the machine started, and steady since."""
+        return self._time.now()
+
+    def together(self, calls: Sequence[Callable[[], T]]) -> list[T | SpoolError]:
+        """Make these calls of this spool with one disk sync; each is atomic by itself, and its error its result."""
+        if len(calls) > 1:
+            try:
+                return self._in_one_transaction(calls)
+            except SpoolError:
+                pass  # a full disk undoes all of them: those that need no room may still succeed alone
+        return [_result(call) for call in calls]
+
+    def _in_one_transaction(self, calls: Sequence[Callable[[], T]]) -> list[T | SpoolError]:
+        with self._transaction():
+            self._grouped = True
+            try:
+                results: list[T | SpoolError] = []
+                for call in calls:
+                    results.append(_result(call))
+                    if not self._database.in_transaction:  # SQLite has undone everything
+                        raise SpoolError(f"spool {self._path}: {results[-1]}")
+                return results
+            finally:
+                self._grouped = False
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """A write transaction: committed and synced at the end, undone by any exception; a part of one `together`."""
+        with self._lock, self._errors():
+            database, grouped = self._database, self._grouped
+            # IMMEDIATE: a transaction that starts by reading could not wait for another writer's end.
+            database.execute("SAVEPOINT one" if grouped else "BEGIN IMMEDIATE")
+            try:
+                yield database
+                if not grouped:
+                    self._time.note(database)
+                database.execute("RELEASE one" if grouped else "COMMIT")
+            except BaseException:
+                if database.in_transaction:
+                    if grouped:
+                        database.execute("ROLLBACK TO one")
+                        database.execute("RELEASE one")
+                    else:
+                        database.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, self._errors():
+            yield self._database
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise SpoolError(f"spool {self._path}: {error}; look at the disk") from error
+        except OSError as error:
+            raise SpoolError(f"spool {self._path}: {error.strerror}; look at the disk") from error
+
+    def close(self) -> None:
+        """Let go of the file; the entries stay."""
+        with self._lock:
+            self._database.close()
+
+
+def _result(call: Callable[[], T]) -> T | SpoolError:
+    try:
+        return call()
+    except SpoolError as error:
+        return error
