@@ -78,7 +78,8 @@ class Root:
         """What the dynamic linker names for every program and module here, copied from the host where it is missing."""
         own = sorted({str(f.parent) for f in self.path.rglob("*.so*")})
         environment = {**os.environ, "LD_LIBRARY_PATH": ":".join(own)}
-        programs = [f for f in self.path.rglob("*") if f.is_file() and not f.is_symlink() and _is_elf(f)]
+        files = [f for f in self.path.rglob("*") if f.is_file() and not f.is_symlink() and "modules" not in f.parts]
+        programs = [f for f in files if _is_elf(f)]
         done = subprocess.run(
             ["ldd", *map(str, programs)], env=environment, capture_output=True, text=True, timeout=PATIENCE
         )

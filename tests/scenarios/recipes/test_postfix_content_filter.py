@@ -177,3 +177,12 @@ def test_before_the_queue_postfix_offers_nothing_that_mailwake_would_refuse(befo
         filtering.ehlo()
         of_postfix_alone = {"etrn", "vrfy", "starttls"}
         assert set(client.esmtp_features) - of_postfix_alone <= set(filtering.esmtp_features)
+
+
+def test_before_the_queue_what_a_client_asks_of_reports_reaches_postfix_again(before_queue: Wiring) -> None:
+    with smtplib.SMTP(before_queue.postfix.address, 25) as client:
+        client.ehlo()
+        sent = newsletter("before-queue-dsn")
+        options = ["BODY=8BITMIME", "RET=HDRS", "ENVID=abc"]
+        assert client.sendmail("editor@example.net", ["ann@example.org"], sent, options, ["NOTIFY=SUCCESS"]) == {}
+    assert_tracked(before_queue.world.copies("before-queue-dsn")["ann@example.org"], sent)
