@@ -88,6 +88,12 @@ METRICS: tuple[Metric, ...] = (
         ("to",),
     ),
     Metric("signatures_broken_total", "Copies converted for their next hop that had a DKIM or ARC signature: it fails"),
+    Metric(
+        "copies_resent_total",
+        "Copies sent a second time at once, unseen by the sender: 421 came before they were looked at (421), or a "
+        "connection that had been idle was lost and nothing of what was sent over it was answered (silence)",
+        ("reason",),
+    ),
     Metric("relay_seconds", "One such attempt, with the wait for a free connection", buckets=SECONDS),
     Metric(
         "relay_connections_open",

@@ -43,13 +43,19 @@ class ScriptedHop:
         self.read_slowly = asyncio.Event()
         self.read_slowly.set()
         self.changed = asyncio.Event()
+        self.client_authority: Path | None = None
         self._certificate = certificate
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
 
-    async def start(self, port: int = 0) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=1 << 20)
+    async def start(self, port: int = 0, *, tls: bool = False) -> None:
+        context = self._server_context() if tls else None
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=1 << 20, ssl=context)
+
+    async def start_on_path(self, path: str, *, tls: bool = False) -> None:
+        context = self._server_context() if tls else None
+        self._server = await asyncio.start_unix_server(self._serve, path, limit=1 << 20, ssl=context)
 
     @property
     def port(self) -> int:
@@ -121,7 +127,7 @@ class ScriptedHop:
             self.commands.append(line)
             self.changed.set()
             verb = line.split(" ")[0].upper()
-            if verb == "EHLO":
+            if verb in ("EHLO", "LHLO"):
                 lines = ["hop", *self.extensions] + ([] if tls else ["STARTTLS"] * ("STARTTLS" in self.always))
                 ehlo = "".join(f"250{'-' if n < len(lines) else ' '}{x}\r\n" for n, x in enumerate(lines, 1))
                 await self._answer(writer, verb, ehlo.encode())
@@ -173,6 +179,9 @@ class ScriptedHop:
     def _server_context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*self._certificate)
+        if self.client_authority is not None:
+            context.load_verify_locations(self.client_authority)
+            context.verify_mode = ssl.CERT_REQUIRED
         return context
 
 
@@ -210,7 +219,12 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=2))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName(
+                [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("mail.b.example")]
+            ),
+            critical=False,
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )

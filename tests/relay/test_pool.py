@@ -38,7 +38,7 @@ async def _smart_host(settings: RelaySettings, log: Logger, metrics: Metrics | N
             yield host
             await host.close()
     finally:
-        assert host._connections == set()
+        assert host._pool._connections == set()
 
 
 async def _deliver_one(settings: RelaySettings, log: Logger, copy: Copy | None = None) -> Outcome:
@@ -57,7 +57,7 @@ def mode(request: pytest.FixtureRequest, hop: Hop) -> str:
 
 async def test_a_copy_arrives_octet_for_octet(hop: Hop, settings_for: Settings, log: Logger, mode: str) -> None:
     outcome = await _deliver_one(settings_for(), log)
-    assert outcome == Outcome(Status.DELIVERED, outcome.reply, f"127.0.0.1:{hop.port}", "content")
+    assert outcome == Outcome(Status.DELIVERED, outcome.reply, f"127.0.0.1:{hop.port}", "content", dsn_passed=True)
     assert str(outcome.reply) == "250 2.0.0 queued"
     assert hop.messages == [("a@a.example", "r0@b.example", CONTENT)]
     assert ("BDAT" in mode) == (hop.stages["DATA"] == 0)
@@ -372,7 +372,7 @@ async def test_a_cancelled_delivery_leaves_its_place_to_others(hop: Hop, setting
         go_on.set()
         assert (await tasks[2]).status is Status.DELIVERED
         assert (await host.deliver(_copy(3))).status is Status.DELIVERED
-        assert "slots=1/1 in_hand=0 waiting=0" in repr(host)
+        assert "slots=1/1 in_flight=0 waiting=0" in repr(host)
 
 
 async def test_cancelled_while_connecting(hop: Hop, settings_for: Settings, log: Logger) -> None:
@@ -409,8 +409,8 @@ async def test_30_megabytes_to_a_hop_that_reads_slowly(
     async with _smart_host(settings_for(), log) as host:
         task = asyncio.create_task(host.deliver(_copy(0, content)))
         await hop.until(lambda: hop.stages["DATA"] == 1 or any("BDAT" in line for line in hop.commands))
-        (connection,) = host._connections
-        while not connection.unsent:  # noqa: ASYNC110 - nothing else tells when the transport has had enough
+        (connection,) = host._pool._connections
+        while not connection.congested:  # noqa: ASYNC110 - nothing else tells when the transport has had enough
             await asyncio.sleep(0)
         assert connection.transport is not None
         assert connection.transport.get_write_buffer_size() < 1 << 20
@@ -426,8 +426,8 @@ async def test_a_connection_lost_with_content_left_is_safe_to_repeat(
     async with _smart_host(settings_for(), log) as host:
         task = asyncio.create_task(host.deliver(_copy(0, b"x" * 30_000_000)))
         await hop.until(lambda: hop.stages["DATA"] == 1 or any("BDAT" in line for line in hop.commands))
-        (connection,) = host._connections
-        while not connection.unsent:  # noqa: ASYNC110 - nothing else tells when the transport has had enough
+        (connection,) = host._pool._connections
+        while not connection.congested:  # noqa: ASYNC110 - nothing else tells when the transport has had enough
             await asyncio.sleep(0)
         hop.drop_connections()
         outcome = await task
@@ -466,7 +466,7 @@ async def test_starttls(hop: Hop, settings_for: Settings, log: Logger, tls: str,
     async with _smart_host(settings, log) as host:
         for number in range(2):
             assert (await host.deliver(_copy(number))).status is Status.DELIVERED
-        (connection,) = host._connections
+        (connection,) = host._pool._connections
         assert connection.transport is not None
         assert connection.transport.get_extra_info("ssl_object") is not None
     assert hop.commands[:3] == ["EHLO me.example", "STARTTLS", "EHLO me.example"]

@@ -83,7 +83,7 @@ FIELDS: Mapping[str, FieldMeaning] = MappingProxyType(
         "transactional": FieldMeaning("`options.transactional` of the X-MSYS-API header.", MESSAGE),
         "node_name": FieldMeaning("The node that took the message in (setting `node_name`).", MESSAGE),
         "pathway": FieldMeaning("The pathway in force.", MESSAGE),
-        "delv_method": FieldMeaning("How the copy was delivered: `esmtp`.", ENGAGEMENT | ATTEMPTS),
+        "delv_method": FieldMeaning("How the copy was delivered: `esmtp` or `lmtp`.", ENGAGEMENT | ATTEMPTS),
         "ip_address": FieldMeaning(
             "Track and unsubscribe events: who asked. Message events: the next hop.", ENGAGEMENT | ATTEMPTS
         ),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mailwake.logs import Logger
     from mailwake.metrics import Metrics
     from mailwake.relay.delivery import Outcome
+    from mailwake.relay.settings import NextHopProtocol
 
 EVENT_OF: dict[Status, EventType] = {
     Status.DELIVERED: EventType.DELIVERY,
@@ -33,6 +34,9 @@ EVENT_OF: dict[Status, EventType] = {
     Status.UNCERTAIN: EventType.DELAY,
 }
 """The event of each way an attempt can end."""
+
+
+_METHODS: dict[NextHopProtocol, str] = {"smtp": "esmtp", "lmtp": "lmtp"}
 
 
 class MessageEvents:
@@ -146,12 +150,13 @@ def event_outcome(outcome: Outcome, *, attempts: int, queued_ms: int) -> EventOu
         ip_address=_address(outcome.next_hop),
         num_retries=attempts - 1,
         queue_time=queued_ms,
+        delv_method=_METHODS[outcome.protocol],
     )
 
 
 @lru_cache(maxsize=64)
 def _address(next_hop: str) -> str:
-    # The next hop is "host:port", and the host may be a name; a maildir has no address at all.
+    # The next hop is "host:port", and the host may be a name; a Unix socket or a maildir has no address at all.
     host = next_hop.rpartition(":")[0].strip("[]")
     try:
         return str(ipaddress.ip_address(host))

@@ -7,11 +7,11 @@ import math
 from collections import deque
 from typing import TYPE_CHECKING, cast
 
-from mailwake.smtp.client_events import Closed, Event, Lost
+from mailwake.smtp.client_events import Closed, Event, Finished, Lost
 from mailwake.smtp.client_protocol import ClientProtocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from mailwake.relay.settings import RelaySettings
     from mailwake.smtp.client_transaction import Transaction
@@ -19,14 +19,33 @@ if TYPE_CHECKING:
 _WRITE_OCTETS = 256 << 10
 """Content goes to the transport in blocks of this size, and waits while the transport has more than that in hand."""
 
+_LEFT_OVER_OCTETS = 64 << 10
+"""A transport that has said "enough" holds at least so much, until it says "go on"."""
+
 _QUIT_SECONDS = 5.0
 """Nobody needs the reply to QUIT: it is not waited for as other replies are."""
 
 
-class Connection(asyncio.Protocol):
-    """Carries transactions one after another; `on_closed` is told once when the connection is gone.
+class ConnectionOwner:
+    """Who is told what becomes of a connection; each method does nothing unless it is overridden."""
 
-    It keeps a deadline but no timer: whoever owns it calls `expire` when the deadline has passed.
+    def finished(self, connection: Connection, event: Finished) -> None:
+        """A transaction has ended, and the connection lives."""
+
+    def lost(self, connection: Connection, event: Lost, *, may_be_taken: bool) -> None:
+        """A transaction was lost with the connection; whether all of it had left this process."""
+
+    def closed(self, connection: Connection) -> None:
+        """The connection takes no more transactions, and has none in hand; told once."""
+
+    def gone(self, connection: Connection) -> None:
+        """The transport is gone; told once, if there was one."""
+
+
+class Connection(asyncio.Protocol):
+    """Carries transactions and tells its owner what becomes of them; counts those begun and those finished.
+
+    It keeps a deadline but no timer: the owner calls `expire` when the deadline has passed.
     """
 
     def __init__(
@@ -34,20 +53,23 @@ class Connection(asyncio.Protocol):
         protocol: ClientProtocol,
         settings: RelaySettings,
         loop: asyncio.AbstractEventLoop,
-        on_closed: Callable[[Connection], None],
+        owner: ConnectionOwner,
     ) -> None:
         self.protocol = protocol
         self.deadline = math.inf
-        self.idle_since = 0.0
+        self.opened_at = loop.time()
+        self.idle_since = self.opened_at
         self.transactions = 0
+        self.finished = 0
         self.expired = False
         self.gone = False
         self.transport: asyncio.Transport | None = None
         self._settings = settings
         self._loop = loop
-        self._on_closed = on_closed
+        self._owner = owner
         self._event: asyncio.Future[Event] = loop.create_future()
-        self._transaction: Transaction | None = None
+        self._in_hand: dict[Transaction, int] = {}
+        self._queued = 0
         self._outbox: deque[bytes | memoryview] = deque()
         self._paused = False
 
@@ -60,8 +82,13 @@ class Connection(asyncio.Protocol):
         return self.protocol.closed
 
     @property
-    def unsent(self) -> bool:
-        """Whether part of the content certainly never left this process."""
+    def load(self) -> int:
+        """How many transactions are in hand."""
+        return len(self._in_hand)
+
+    @property
+    def congested(self) -> bool:
+        """Whether the next hop does not take content as fast as it comes: some of it is still in this process."""
         return self._paused or bool(self._outbox)
 
     async def next_event(self) -> Event:
@@ -71,18 +98,14 @@ class Connection(asyncio.Protocol):
         self._event = self._loop.create_future()
         return event
 
-    async def send(self, transaction: Transaction) -> Event:
-        """Carry one transaction to its end: `Finished`, or `Lost` with the connection."""
-        if self.protocol.closed:
-            return Lost(transaction, "mail", "the connection was closed while unused")
+    def send(self, transaction: Transaction) -> None:
+        """Start a transaction; its end is told to the owner, perhaps before this returns."""
         self.transactions += 1
-        self._transaction = transaction
+        self._in_hand[transaction] = 0
         self.protocol.send(transaction)
         self._pump()
-        event = await self._event
-        self._event = self._loop.create_future()
-        self.deadline = math.inf
-        return event
+        if transaction.content_sent and transaction in self._in_hand:
+            self._in_hand[transaction] = self._queued
 
     def tls_established(self, transport: asyncio.BaseTransport) -> None:
         """The handshake is done, and `transport` is the encrypted one."""
@@ -94,7 +117,6 @@ class Connection(asyncio.Protocol):
         """Say goodbye; the connection closes with the reply."""
         if not self.closed:
             self.protocol.quit()
-            self._transaction = None
             self._pump()
             self.deadline = self._loop.time() + _QUIT_SECONDS
 
@@ -113,7 +135,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The transport is there."""
         self.transport = cast("asyncio.Transport", transport)
-        self.transport.set_write_buffer_limits(high=_WRITE_OCTETS)
+        self.transport.set_write_buffer_limits(high=_WRITE_OCTETS, low=_LEFT_OVER_OCTETS)
 
     def data_received(self, data: bytes) -> None:
         """Replies have come."""
@@ -129,7 +151,7 @@ class Connection(asyncio.Protocol):
         """The transport is gone."""
         self.abort(str(exc) if exc else "the connection was closed")
         self.gone = True
-        self._on_closed(self)
+        self._owner.gone(self)
 
     def pause_writing(self) -> None:
         """The transport has enough in hand."""
@@ -145,22 +167,42 @@ class Connection(asyncio.Protocol):
     # What the protocol wants
 
     def _pump(self) -> None:
-        output = self.protocol.data_to_send()
-        if output and not self.closed:
+        protocol = self.protocol
+        output = protocol.data_to_send()
+        if output and not protocol.closed:
             self._write(output)
-        while (event := self.protocol.next_event()) is not None:
-            if isinstance(event, Closed):
-                self._close(event)
-            if not self._event.done():
-                self._event.set_result(event)
+        while (event := protocol.next_event()) is not None:
+            if isinstance(event, Finished):
+                self._finish(event)
+            elif isinstance(event, Lost):
+                self._lose(event)
+            else:
+                if isinstance(event, Closed):
+                    self._close(event)
+                if not self._event.done():
+                    self._event.set_result(event)
+
+    def _finish(self, event: Finished) -> None:
+        del self._in_hand[event.transaction]
+        self.finished += 1
+        self.deadline = self._loop.time() + self._settings.content_timeout if self._in_hand else math.inf
+        self._owner.finished(self, event)
+
+    def _lose(self, event: Lost) -> None:
+        transaction = event.transaction
+        left = self._queued - sum(map(len, self._outbox)) - (_LEFT_OVER_OCTETS if self._paused else 0)
+        end = self._in_hand.pop(transaction) or self._queued
+        self._owner.lost(self, event, may_be_taken=transaction.content_sent and end <= left)
 
     def _write(self, output: Sequence[bytes]) -> None:
-        content_sent = self._transaction is not None and self._transaction.content_sent
-        settings = self._settings
-        self.deadline = self._loop.time() + (settings.content_timeout if content_sent else settings.command_timeout)
+        if len(self._in_hand) < 2:  # behind others, it is their replies that are waited for
+            settings = self._settings
+            content_sent = any(transaction.content_sent for transaction in self._in_hand)
+            self.deadline = self._loop.time() + (settings.content_timeout if content_sent else settings.command_timeout)
         assert self.transport is not None
-        small = self._transaction is None or self._transaction.size <= _WRITE_OCTETS
-        if small and not self._outbox:
+        octets = sum(map(len, output))
+        self._queued += octets
+        if octets <= _WRITE_OCTETS and not self._outbox:
             self.transport.write(b"".join(output))
         else:
             self._outbox.extend(output)
@@ -177,9 +219,9 @@ class Connection(asyncio.Protocol):
             self.transport.write(block)
 
     def _close(self, event: Closed) -> None:
-        if self.transport is None:
-            return
-        if event.reason == "QUIT":
-            self.transport.close()
-        else:
-            self.transport.abort()
+        if self.transport is not None:
+            if event.reason == "QUIT":
+                self.transport.close()
+            else:
+                self.transport.abort()
+        self._owner.closed(self)

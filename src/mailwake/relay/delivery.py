@@ -7,12 +7,13 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from mailwake.smtp.dsn import NO_REQUEST, DsnRequest
-from mailwake.smtp.replies import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mailwake.relay.settings import NextHopProtocol
     from mailwake.smtp.envelope import BodyType
+    from mailwake.smtp.replies import Reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Outcome:
     """The next hop's own reply as it gave it; or 451 4.4.1, 451 4.4.2 and the like of our own."""
 
     next_hop: str
-    """Where the copy went or should have gone, "host:port"."""
+    """Where the copy went or should have gone, "host:port" or "unix:/path"."""
 
     stage: str
     """How far it came: "connect", "mail", "rcpt", "data" or "content"."""
@@ -77,8 +78,12 @@ class Outcome:
     reason: str = ""
     """For the log: what really happened where the reply says less."""
 
+    protocol: NextHopProtocol = "smtp"
+    """How the next hop was spoken to."""
+
     dsn_passed: bool = False
-    """Whether the next hop offers DSN and has taken over what was asked of reports (RFC 3461 §5.2.1)."""
+    """Whether nothing was asked of reports, or the next hop offers DSN and was told what was asked (RFC 3461 §5.2.1):
+    then success is for the hop to report."""
 
 
 class Delivery(Protocol):
@@ -93,8 +98,8 @@ class Delivery(Protocol):
         ...
 
 
-def outcome_of(reply: Reply, next_hop: str, stage: str) -> Outcome:
-    """The outcome of a reply of the next hop: 2xx is delivered, 5xx refused, everything else deferred."""
+def status_of(reply: Reply) -> Status:
+    """What a reply of the next hop means: 2xx is delivered, 5xx refused, everything else deferred."""
     if reply.is_positive:
-        return Outcome(Status.DELIVERED, reply, next_hop, stage)
-    return Outcome(Status.REFUSED if reply.is_permanent else Status.DEFERRED, reply, next_hop, stage)
+        return Status.DELIVERED
+    return Status.REFUSED if reply.is_permanent else Status.DEFERRED

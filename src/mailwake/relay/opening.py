@@ -1,4 +1,4 @@
-"""Opening a connection to the next hop: TCP, greeting, EHLO, STARTTLS, AUTH."""
+"""Opening a connection to the next hop: TCP or a Unix socket, TLS, greeting, EHLO or LHLO, STARTTLS, AUTH."""
 
 from __future__ import annotations
 
@@ -7,24 +7,31 @@ import ssl
 from typing import TYPE_CHECKING
 
 from mailwake.errors import StartupError
-from mailwake.relay.connection import Connection
+from mailwake.relay.connection import Connection, ConnectionOwner
 from mailwake.relay.tls import client_context
 from mailwake.smtp.client_events import Closed, Event, StartTls
 from mailwake.smtp.client_handshake import ClientOptions
 from mailwake.smtp.client_protocol import ClientProtocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Literal
+    from typing import Any, Literal
 
     from mailwake.relay.settings import RelaySettings
+    from mailwake.smtp.replies import Reply
 
 _MAX_REPLY_OCTETS = 64 << 10
 _QUIT_SECONDS = 5.0
 
+_UNIX_NAME = "localhost"
+"""What a hop behind a Unix socket is told that we want (SNI) when nobody checks its certificate."""
+
 
 class ConnectFailure(Exception):  # noqa: N818 - a failure to connect, and never shown as an error
-    """No usable connection; the text says why, for the log."""
+    """No usable connection; the text says why, and `reply` is the hop's, if one led to this."""
+
+    def __init__(self, reason: str, reply: Reply | None = None) -> None:
+        super().__init__(reason)
+        self.reply = reply
 
 
 class TlsFailure(ConnectFailure):
@@ -32,9 +39,7 @@ class TlsFailure(ConnectFailure):
 
 
 async def open_connection(
-    settings: RelaySettings,
-    tls_context: ssl.SSLContext | None,
-    on_closed: Callable[[Connection], None],
+    settings: RelaySettings, tls_context: ssl.SSLContext | None, owner: ConnectionOwner
 ) -> Connection:
     """A connection that is ready for transactions; raises ConnectFailure.
 
@@ -42,45 +47,45 @@ async def open_connection(
     set-up would otherwise stop; not when a password would be sent over it.
     """
     try:
-        return await _open(settings, tls_context, on_closed)
+        return await _open(settings, tls_context, owner)
     except TlsFailure:
-        if settings.tls != "may" or settings.username:
+        if settings.tls != "may" or settings.implicit_tls or settings.username:
             raise
-        return await _open(settings, None, on_closed)
+        return await _open(settings, None, owner)
 
 
 async def probe(settings: RelaySettings) -> str | None:
     """Whether the next hop is there and takes us: None, or one line that says what is wrong."""
-    gone = asyncio.Event()
+    visitor = _Visitor()
     try:
-        connection = await open_connection(settings, client_context(settings), lambda connection: gone.set())
+        connection = await open_connection(settings, client_context(settings), visitor)
     except (ConnectFailure, StartupError) as failure:
         return f"next hop {settings.address}: {failure}"
     connection.quit()
     try:
         async with asyncio.timeout(_QUIT_SECONDS):
-            await gone.wait()
+            await visitor.left.wait()
     except TimeoutError:
         connection.abort("no reply to QUIT")
     return None
 
 
-async def _open(
-    settings: RelaySettings,
-    tls_context: ssl.SSLContext | None,
-    on_closed: Callable[[Connection], None],
-) -> Connection:
+class _Visitor(ConnectionOwner):
+    """Sends nothing, and wants to know only when the connection is gone."""
+
+    def __init__(self) -> None:
+        self.left = asyncio.Event()
+
+    def gone(self, connection: Connection) -> None:
+        self.left.set()
+
+
+async def _open(settings: RelaySettings, tls_context: ssl.SSLContext | None, owner: ConnectionOwner) -> Connection:
     loop = asyncio.get_running_loop()
     protocol = ClientProtocol(_options(settings, tls_context), max_reply_octets=_MAX_REPLY_OCTETS)
-    connection = Connection(protocol, settings, loop, on_closed)
+    connection = Connection(protocol, settings, loop, owner)
     try:
-        try:
-            async with asyncio.timeout(settings.connect_timeout):
-                await loop.create_connection(lambda: connection, settings.host, settings.port)
-        except TimeoutError:
-            raise ConnectFailure(f"no connection in {settings.connect_timeout:g} s") from None
-        except OSError as error:
-            raise ConnectFailure(f"cannot connect: {error}") from None
+        await _connect(connection, settings, tls_context)
         await _shake_hands(connection, settings, tls_context)
     except BaseException:
         connection.abort("never became ready")
@@ -88,10 +93,31 @@ async def _open(
     return connection
 
 
+async def _connect(connection: Connection, settings: RelaySettings, tls_context: ssl.SSLContext | None) -> None:
+    loop = asyncio.get_running_loop()
+    arguments: dict[str, Any] = {}
+    if settings.implicit_tls:
+        arguments = {"ssl": tls_context, "server_hostname": settings.certificate_name or _UNIX_NAME}
+    try:
+        async with asyncio.timeout(settings.connect_timeout):
+            if settings.unix_path:
+                await loop.create_unix_connection(lambda: connection, settings.unix_path, **arguments)
+            else:
+                await loop.create_connection(lambda: connection, settings.host, settings.port, **arguments)
+    except TimeoutError:
+        raise ConnectFailure(f"no connection in {settings.connect_timeout:g} s") from None
+    except ssl.SSLError as error:
+        raise TlsFailure(f"TLS handshake failed: {error}") from None
+    except OSError as error:
+        raise ConnectFailure(f"cannot connect: {error}") from None
+
+
 def _options(settings: RelaySettings, tls_context: ssl.SSLContext | None) -> ClientOptions:
     starttls: Literal["never", "offered", "required"] = "offered" if settings.tls == "may" else "required"
     return ClientOptions(
         hello_name=settings.helo_name,
+        lmtp=settings.protocol == "lmtp",
+        tls=settings.implicit_tls,
         starttls=starttls if tls_context is not None else "never",
         username=settings.username,
         password=settings.password,
@@ -106,7 +132,7 @@ async def _shake_hands(connection: Connection, settings: RelaySettings, tls_cont
         await _start_tls(connection, settings, tls_context)
         event = await _next_event(connection, settings.command_timeout)
     if isinstance(event, Closed):
-        raise ConnectFailure(event.reason)
+        raise ConnectFailure(event.reason, event.reply)
 
 
 async def _next_event(connection: Connection, seconds: float) -> Event:
@@ -126,7 +152,7 @@ async def _start_tls(connection: Connection, settings: RelaySettings, context: s
             clear,
             connection,
             context,
-            server_hostname=settings.host,
+            server_hostname=settings.certificate_name or _UNIX_NAME,
             ssl_handshake_timeout=settings.command_timeout,
         )
     except (OSError, TimeoutError) as error:  # ssl.SSLError and ConnectionError are OSErrors

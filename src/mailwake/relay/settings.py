@@ -95,3 +95,8 @@ class RelaySettings:
         if self.unix_path:
             return f"unix:{self.unix_path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def certificate_name(self) -> str:
+        """The name that the certificate must hold; "" for a Unix socket without `tls_name`."""
+        return self.tls_name or ("" if self.unix_path else self.host)

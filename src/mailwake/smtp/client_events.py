@@ -34,6 +34,13 @@ class Lost:
     transaction: Transaction
     stage: str
     reason: str
+    heard: bool = True
+    """Whether any reply has come, to this transaction or another, since the connection was last quiet. Without one the
+    server was most likely gone before it could read any of them."""
+
+    behind_421: bool = False
+    """Whether the server said 421 to something before this transaction: it closes without a look at what comes behind
+    (RFC 5321 §3.8), so nothing of this one was taken."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,12 @@ class ClientOptions:
     """How a client introduces itself and what it insists on."""
 
     hello_name: str
+    lmtp: bool = False
+    """LHLO instead of EHLO, and what RFC 2033 has different."""
+
+    tls: bool = False
+    """Whether the connection is encrypted from its first octet (RFC 8314)."""
+
     starttls: Literal["never", "offered", "required"] = "offered"
     username: str = ""
     password: str = field(default="", repr=False)
@@ -31,6 +37,10 @@ class Capabilities:
     pipelining: bool = False
     chunking: bool = False
     eight_bit_mime: bool = False
+    binary_mime: bool = False
+    """BINARYMIME, which is of use only with CHUNKING (RFC 3030 §3)."""
+
+    dsn: bool = False
     smtputf8: bool = False
     starttls: bool = False
     size: int | None = None
@@ -39,17 +49,20 @@ class Capabilities:
     auth: frozenset[str] = frozenset()
 
 
-def read_capabilities(reply: Reply) -> Capabilities:
-    """The capabilities in an EHLO reply; keywords in any case, unknown ones ignored."""
+def read_capabilities(reply: Reply, *, use_chunking: bool = True) -> Capabilities:
+    """The capabilities in an EHLO reply: keywords in any case, unknown ones ignored, and CHUNKING if not wanted."""
     offered: dict[str, list[str]] = {}
     for line in reply.text.split("\n")[1:]:  # the first line is the server's name and greeting
         # Some servers still write "AUTH=PLAIN LOGIN" for clients older than RFC 2554.
         keyword, *parameters = line.upper().replace("AUTH=", "AUTH ").split() or [""]
         offered.setdefault(keyword, []).extend(parameters)
+    chunking = use_chunking and "CHUNKING" in offered
     return Capabilities(
         pipelining="PIPELINING" in offered,
-        chunking="CHUNKING" in offered,
+        chunking=chunking,
         eight_bit_mime="8BITMIME" in offered,
+        binary_mime=chunking and "BINARYMIME" in offered,
+        dsn="DSN" in offered,
         smtputf8="SMTPUTF8" in offered,
         starttls="STARTTLS" in offered,
         size=_read_size(offered.get("SIZE")),

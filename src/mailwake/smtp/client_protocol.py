@@ -1,7 +1,7 @@
-"""The client's side of SMTP without a socket: bytes from the server in, bytes for the server and events out.
+"""The client's side of SMTP and LMTP without a socket: bytes from the server in, bytes for it and events out.
 
-Replies are matched to commands by a queue of what is awaited, so that any number of commands may be on their way
-(PIPELINING, RFC 2920). What each reply leads to is the table at the end of this module.
+Any number of commands may be on their way (PIPELINING, RFC 2920), and where the server takes BDAT (RFC 3030) any number
+of transactions, one behind the other. What each reply leads to is the table at the end of this module.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ import re
 from collections import deque
 from typing import TYPE_CHECKING, ClassVar
 
-from mailwake.smtp.client_events import Closed, Event, Finished, Lost, Ready, StartTls
-from mailwake.smtp.client_handshake import Capabilities, ClientOptions, authentication_lines, read_capabilities
-from mailwake.smtp.client_transaction import Transaction, data_content, mail_command, refuse_locally
+from mailwake.smtp.client_events import Finished, Lost
+from mailwake.smtp.client_opening import ClientOpening
+from mailwake.smtp.client_transaction import Transaction, data_content, mail_command, rcpt_command, refuse_locally
 from mailwake.smtp.replies import Reply, ReplyError, parse_reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from mailwake.smtp.client_handshake import ClientOptions
 
 _ACCEPTED = re.compile(rb"2[0-9][0-9](?: |\Z)")
 
@@ -26,29 +28,21 @@ _STAGES = {"rset": "mail"}
 """RSET belongs to the transaction that it goes in front of."""
 
 
-class ClientProtocol:
-    """One connection's client side: greeting, EHLO, STARTTLS, AUTH, then one transaction at a time.
+class ClientProtocol(ClientOpening):
+    """One connection's client side: greeting, EHLO, STARTTLS, AUTH, then transactions.
 
     Feed it `receive_data` and `connection_lost`; after each call of any method, take all of `next_event` and write
     `data_to_send`. A reply longer than `max_reply_octets` is a violation, as is anything else out of step: the
     connection is then given up, never guessed about.
+
+    With BDAT several transactions may be in flight. Each but the first then begins with RSET: the one before may fail
+    and leave its envelope open, and the next message would go to its recipient as well.
     """
 
     def __init__(self, options: ClientOptions, *, max_reply_octets: int) -> None:
-        self.capabilities = Capabilities()
-        self.tls = False
-        self.closed = False
-        self._options = options
-        self._max_reply_octets = max_reply_octets
-        self._awaited: deque[tuple[str, Transaction | None]] = deque([("greeting", None)])
+        super().__init__(options, max_reply_octets=max_reply_octets)
         self._in_hand: deque[Transaction] = deque()
-        self._events: deque[Event] = deque()
-        self._output: list[bytes] = []
-        self._partial = b""
-        self._lines: list[bytes] = []
-        self._authentication: list[bytes] = []
-        self._deaf = False
-        self._ready = False
+        self._heard = False
         self._reset_first = False
 
     def __repr__(self) -> str:
@@ -57,98 +51,64 @@ class ClientProtocol:
         return f"<ClientProtocol {state} in_hand={len(self._in_hand)} awaited=[{awaited}]>"
 
     @property
-    def idle(self) -> bool:
-        """Whether a transaction can be sent now: ready, and no reply outstanding."""
-        return self._ready and not self._awaited and not self.closed
+    def takes_several(self) -> bool:
+        """Whether a transaction can be sent while others are in flight.
 
-    def next_event(self) -> Event | None:
-        """What has happened, oldest first; None when that is all."""
-        return self._events.popleft() if self._events else None
-
-    def data_to_send(self) -> list[bytes]:
-        """What is to be written now, in order."""
-        output = self._output
-        if output:
-            self._output = []
-        return output
-
-    def receive_data(self, data: bytes) -> None:
-        """Octets from the server."""
-        if self._deaf:
-            self._close("octets where none may come: in the clear behind STARTTLS")
-            return
-        buffered = self._partial + data if self._partial else data
-        lines = buffered.split(b"\r\n")
-        self._partial = lines.pop()
-        for number, line in enumerate(lines, 1):
-            self._lines.append(line)
-            if line[3:4] != b"-" or not line[:3].isdigit():
-                reply_lines, self._lines = self._lines, []
-                if not self._take_reply(reply_lines):
-                    self._check_nothing_follows(nothing=number == len(lines) and not self._partial)
-                    return
-        if self._partial or self._lines:
-            self._check_size()
-
-    def connection_lost(self, reason: str) -> None:
-        """The connection has ended; what is in hand is lost. Harmless when it was closed already."""
-        self._close(reason)
-
-    def tls_established(self) -> None:
-        """The handshake is done: what was learnt in the clear is forgotten (RFC 3207 §4.2), and EHLO said again."""
-        self.tls = True
-        self._deaf = False
-        self.capabilities = Capabilities()
-        self._command("ehlo", f"EHLO {self._options.hello_name}\r\n".encode())
+        Not with LMTP: whether a refused recipient's content is answered differs there between DATA and BDAT and, with
+        BDAT, between servers (RFC 2033 §4.2 and §4.3), so the content must wait for the reply to RCPT.
+        """
+        return self.capabilities.pipelining and self.capabilities.chunking and not self._options.lmtp
 
     def send(self, transaction: Transaction) -> None:
-        """Start a transaction; only when `idle`. Its end comes as `Finished` or `Lost`."""
-        if not self.idle:
+        """Start a transaction: when `idle`, or ready and `takes_several`. Its end comes as `Finished` or `Lost`."""
+        if not (self.idle or (self._ready and not self.closed and self.takes_several)):
             raise RuntimeError(f"{self!r} cannot take a transaction now")
         refusal = refuse_locally(transaction, self.capabilities)
         if refusal is not None:
             self._events.append(Finished(transaction, refusal, "mail"))
             return
+        reset = self._reset_first or bool(self._in_hand)
+        if not self._in_hand:
+            self._heard = False
         self._in_hand.append(transaction)
-        if self.capabilities.pipelining:
-            self._send_at_once(transaction)
+        if self.takes_several:
+            self._send_whole(transaction, reset=reset)
+        elif self.capabilities.pipelining and transaction.body != "BINARYMIME":
+            self._send_up_to_data(transaction, reset=reset)
         else:
-            self._send_in_steps(transaction)
-
-    def quit(self) -> None:
-        """Say goodbye; `Closed` comes with the reply. Only when `idle`."""
-        self._ready = False
-        self._command("quit", b"QUIT\r\n")
+            self._send_in_steps(transaction, reset=reset)
 
     # Sending
 
-    def _command(self, kind: str, line: bytes) -> None:
-        self._output.append(line)
-        self._awaited.append((kind, None))
-
-    def _send_at_once(self, transaction: Transaction) -> None:
-        """Everything up to DATA, or with BDAT the content too, in one write (RFC 2920 §3.1, RFC 3030 §4.1)."""
-        reset = self._take_reset()
+    def _send_whole(self, transaction: Transaction, *, reset: bool) -> None:
+        """Envelope and content in one write (RFC 3030 §4.1)."""
         if reset:
             self._awaited.append(("rset", transaction))
-        head = f"{reset}{mail_command(transaction, self.capabilities)}RCPT TO:<{transaction.recipient}>\r\n"
-        if self._chunking:
-            self._awaited.extend((("mail", transaction), ("rcpt", transaction), ("content", transaction)))
-            self._output.append(f"{head}BDAT {transaction.size} LAST\r\n".encode())
-            self._output.extend(transaction.pieces)
-            transaction.content_sent = True
-        else:
-            self._awaited.extend((("mail", transaction), ("rcpt", transaction), ("data", transaction)))
-            self._output.append(f"{head}DATA\r\n".encode())
+        self._awaited.extend((("mail", transaction), ("rcpt", transaction), ("content", transaction)))
+        self._output.append(f"{self._envelope(transaction, reset=reset)}BDAT {transaction.size} LAST\r\n".encode())
+        self._output.extend(transaction.pieces)
+        transaction.content_sent = True
 
-    def _send_in_steps(self, transaction: Transaction) -> None:
+    def _send_up_to_data(self, transaction: Transaction, *, reset: bool) -> None:
+        """The envelope and DATA in one write (RFC 2920 §3.1)."""
+        if reset:
+            self._awaited.append(("rset", transaction))
+        self._awaited.extend((("mail", transaction), ("rcpt", transaction), ("data", transaction)))
+        self._output.append(f"{self._envelope(transaction, reset=reset)}DATA\r\n".encode())
+
+    def _envelope(self, transaction: Transaction, *, reset: bool) -> str:
+        offered = self.capabilities
+        commands = mail_command(transaction, offered) + rcpt_command(transaction, offered)
+        return f"RSET\r\n{commands}" if reset else commands
+
+    def _send_in_steps(self, transaction: Transaction, *, reset: bool) -> None:
         """The same, one command after each reply, for servers without PIPELINING."""
-        steps = transaction.steps
-        if reset := self._take_reset():
-            steps.append(("rset", (reset.encode(),)))
-        steps.append(("mail", (mail_command(transaction, self.capabilities).encode(),)))
-        steps.append(("rcpt", (f"RCPT TO:<{transaction.recipient}>\r\n".encode(),)))
-        if self._chunking:
+        steps, offered = transaction.steps, self.capabilities
+        if reset:
+            steps.append(("rset", (b"RSET\r\n",)))
+        steps.append(("mail", (mail_command(transaction, offered).encode(),)))
+        steps.append(("rcpt", (rcpt_command(transaction, offered).encode(),)))
+        if offered.chunking:
             steps.append(("content", (f"BDAT {transaction.size} LAST\r\n".encode(), *transaction.pieces)))
         else:
             steps.append(("data", (b"DATA\r\n",)))
@@ -166,126 +126,24 @@ class ClientProtocol:
         self._awaited.append((kind, transaction))
         self._output.extend(octets)
 
-    def _take_reset(self) -> str:
-        """RSET, if the transaction before this one may still be open at the server."""
-        reset, self._reset_first = self._reset_first, False
-        return "RSET\r\n" if reset else ""
-
-    @property
-    def _chunking(self) -> bool:
-        return self.capabilities.chunking and self._options.chunking
-
     # Receiving
 
-    def _take_reply(self, lines: Sequence[bytes]) -> bool:
-        """Whether another reply may follow in what was received."""
-        if not self._awaited:
-            # RFC 5321 §3.8: a server that shuts down may say 421 at any time.
-            self._close(f"unsolicited reply: {lines[-1][:200]!r}")
-            return False
-        kind, transaction = self._awaited.popleft()
+    def _take_transaction_reply(self, kind: str, transaction: Transaction, lines: Sequence[bytes]) -> None:
+        self._heard |= kind != "rset"
         try:
-            if transaction is None:
-                self._SESSION_REPLIES[kind](self, parse_reply(lines))
-            else:
-                transaction.answered |= kind != "rset"
-                self._TRANSACTION_REPLIES[kind](self, transaction, lines)
-        except ReplyError as error:
-            if transaction is not None:
-                transaction.answered = True  # by a server that lives, and may go on to take what it has been sent
-            self._awaited.appendleft((kind, transaction))
-            self._close(str(error))
-        return not self._deaf
+            self._TRANSACTION_REPLIES[kind](self, transaction, lines)
+        except ReplyError:
+            self._heard = True  # from a server that lives, and may go on to take what it has been sent
+            raise
 
-    def _check_nothing_follows(self, *, nothing: bool) -> None:
-        """Whoever can write into a clear connection could put replies behind STARTTLS; they must not be believed."""
-        if not (nothing or self.closed):
-            self._close("octets in the clear behind the reply to STARTTLS")
-
-    def _check_size(self) -> None:
-        if len(self._partial) + sum(map(len, self._lines)) > self._max_reply_octets:
-            self._close(f"a reply longer than {self._max_reply_octets} octets")
-
-    def _close(self, reason: str, reply: Reply | None = None) -> None:
-        if self.closed:
-            return
-        stage = self._awaited[0][0] if self._awaited else ""
-        self.closed = self._deaf = True
-        self._partial = b""
+    def _lose_in_hand(self, reason: str, reply: Reply | None) -> None:
+        stages = {id(transaction): kind for kind, transaction in reversed(self._awaited)}
+        behind_421 = reply is not None and reply.code == 421
         while self._in_hand:
-            self._events.append(Lost(self._in_hand.popleft(), _STAGES.get(stage, stage), reason))
-        self._awaited.clear()
-        self._events.append(Closed(reason, reply))
-
-    # Replies before the first transaction
-
-    def _greeted(self, reply: Reply) -> None:
-        if reply.code == 220:
-            self._command("ehlo", f"EHLO {self._options.hello_name}\r\n".encode())
-        else:
-            self._close(f"greeted with {reply}", reply)
-
-    def _ehlo_answered(self, reply: Reply) -> None:
-        if reply.is_positive:
-            self.capabilities = read_capabilities(reply)
-            self._secure()
-        elif reply.is_permanent and not self.tls:
-            self._command("helo", f"HELO {self._options.hello_name}\r\n".encode())  # RFC 5321 §3.2
-        else:
-            self._close(f"EHLO answered with {reply}", reply)
-
-    def _helo_answered(self, reply: Reply) -> None:
-        if reply.is_positive:
-            self._secure()
-        else:
-            self._close(f"HELO answered with {reply}", reply)
-
-    def _secure(self) -> None:
-        if self.tls or self._options.starttls == "never":
-            self._authenticate()
-        elif self.capabilities.starttls:
-            self._command("starttls", b"STARTTLS\r\n")
-        elif self._options.starttls == "required":
-            self._close("STARTTLS is required and not offered")
-        else:
-            self._authenticate()
-
-    def _starttls_answered(self, reply: Reply) -> None:
-        if reply.code == 220:
-            self._deaf = True
-            self._events.append(StartTls())
-        elif self._options.starttls == "required" or self._options.username or reply.code == 421:
-            self._close(f"STARTTLS answered with {reply}", reply)
-        else:
-            self._authenticate()
-
-    def _authenticate(self) -> None:
-        if not self._options.username:
-            self._become_ready()
-            return
-        lines = authentication_lines(self.capabilities.auth, self._options.username, self._options.password)
-        if lines is None:
-            self._close("a user name is set, but neither AUTH PLAIN nor AUTH LOGIN is offered")
-            return
-        self._authentication = lines
-        self._command("auth", self._authentication.pop(0))
-
-    def _auth_answered(self, reply: Reply) -> None:
-        if reply.code == 334 and self._authentication:
-            self._command("auth", self._authentication.pop(0))
-        elif reply.code == 235:
-            self._become_ready()
-        else:
-            self._close(f"AUTH answered with {reply}", reply)
-
-    def _become_ready(self) -> None:
-        self._ready = True
-        self._events.append(Ready())
-
-    def _quit_answered(self, reply: Reply) -> None:
-        self._close("QUIT", reply)
-
-    # Replies to a transaction
+            transaction = self._in_hand.popleft()
+            stage = stages.get(id(transaction), "")
+            lost = Lost(transaction, _STAGES.get(stage, stage), reason, self._heard, behind_421)
+            self._events.append(lost)
 
     def _rset_answered(self, transaction: Transaction, lines: Sequence[bytes]) -> None:
         reply = parse_reply(lines)
@@ -293,6 +151,7 @@ class ClientProtocol:
             self._awaited.appendleft(("rset", transaction))
             self._close(f"next hop closes: {reply}", reply)
         else:
+            self._reset_first = False
             self._next_step(transaction)
 
     def _mail_answered(self, transaction: Transaction, lines: Sequence[bytes]) -> None:
@@ -342,6 +201,10 @@ class ClientProtocol:
             # would deliver an empty message in it.
             self._finish(transaction, *transaction.refusal)
             self._close("next hop is out of step: it refused MAIL and took RCPT and DATA")
+        elif self._options.lmtp:
+            # RFC 2033 §4.2 has 503 here. Content would be answered once for each recipient taken, that is never.
+            self._finish(transaction, *transaction.refusal)
+            self._close("next hop is out of step: it refused the recipient and took DATA")
         else:
             # RFC 2920 §3.1: no recipient is valid, the server wants content all the same: a lone dot ends it.
             self._awaited.append(("content", transaction))
@@ -363,14 +226,6 @@ class ClientProtocol:
         self._in_hand.popleft()
         self._events.append(Finished(transaction, reply, stage))
 
-    _SESSION_REPLIES: ClassVar[Mapping[str, Callable[[ClientProtocol, Reply], None]]] = {
-        "greeting": _greeted,
-        "ehlo": _ehlo_answered,
-        "helo": _helo_answered,
-        "starttls": _starttls_answered,
-        "auth": _auth_answered,
-        "quit": _quit_answered,
-    }
     _TRANSACTION_REPLIES: ClassVar[Mapping[str, Callable[[ClientProtocol, Transaction, Sequence[bytes]], None]]] = {
         "rset": _rset_answered,
         "mail": _mail_answered,
