@@ -138,8 +138,8 @@ def test_suggestions(write: Path, text: str, suggested: str) -> None:
         ),
         (
             "[accounts.shop]\ncustomer_id = '1'",
-            "mailwake.toml:1: accounts.shop.password: is missing; give an argon2 or scrypt hash; make one with "
-            "`mailwake account hash`",
+            "mailwake.toml:1: accounts.shop: has neither password nor certificates; `mailwake account hash` makes a "
+            "password",
         ),
     ],
 )
@@ -186,6 +186,19 @@ def test_a_key_that_is_not_random_is_refused(write: Path) -> None:
         (
             "[esmtp_listener.listen.':465']\ntls = 'implicit'",
             'mailwake.toml:2: esmtp_listener.listen.":465".tls: is "implicit", but there is no TLS without',
+        ),
+        (
+            "[esmtp_listener]\ntls_client_certificates = 'ask'\ntls_certificate = 'c'",
+            'mailwake.toml:2: esmtp_listener.tls_client_certificates: is "ask", but tls_client_ca is not set; set it',
+        ),
+        (
+            f"[accounts.a]\ncertificates = ['{'0' * 64}']",
+            "mailwake.toml:2: accounts.a.certificates: is set, but no client is asked for one; set",
+        ),
+        (
+            f"[accounts.a]\ncertificates = ['{'ab' * 32}']\n[accounts.b]\ncertificates = ['{'AB:' * 31}AB']\n"
+            "[esmtp_listener]\ntls_client_certificates = 'ask'\ntls_certificate = 'c'\ntls_client_ca = 'd'",
+            f"mailwake.toml:4: accounts.b.certificates: {'ab' * 32} is also that of a",
         ),
         (
             "[esmtp_listener]\nrelay_networks = ['::/0']",

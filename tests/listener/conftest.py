@@ -146,6 +146,8 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         on_rejected: OnRejected | None = None,
         log_level: LogLevel = "error",
         unix: Path | None = None,
+        accounts: Sequence[Account] = (Account("acme", PASSWORD_HASH, "customer-42"),),
+        certificate_required: bool = False,
     ) -> Running:
         file = tmp_path / "mailwake.toml"
         file.write_text(config)
@@ -167,6 +169,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             relay_networks=[ipaddress.ip_network(networks)] if networks else [],
             tls_context=tls,
             unix=unix is not None,
+            certificate_required=certificate_required,
             implicit_tls=implicit_tls,
             auth_requires_tls=auth_requires_tls or ("yes" if tls is not None else "auto"),
             bare_newlines="reject",
@@ -178,11 +181,10 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             proxies=network_set([parse_network(proxies)]) if proxies else None,
         )
         receiver, clock, metrics, budget = Receiver(), ManualClock(), Metrics(), MemoryBudget(memory)
-        accounts = Accounts({"acme": Account("acme", PASSWORD_HASH, "customer-42")})
         listener = Listener(
             settings,
             receiver,
-            accounts,
+            Accounts({each.name: each for each in accounts}),
             policies=Policies(policies, log=make_logger("json", "error"), metrics=metrics),
             budget=budget,
             clock=clock,

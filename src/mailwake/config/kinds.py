@@ -281,6 +281,22 @@ def password_hash() -> Kind:
     return Kind("password hash", "an argon2 or scrypt hash; make one with `mailwake account hash`", read, hidden=True)
 
 
+def fingerprint() -> Kind:
+    """The SHA-256 fingerprint of a certificate, kept as 64 lower-case digits."""
+
+    def read(value: Any) -> str:
+        digits = value.replace(":", "").lower() if isinstance(value, str) else ""
+        if not re.fullmatch("[0-9a-f]{64}", digits):
+            raise ValueError
+        return digits
+
+    allowed = (
+        "a SHA-256 fingerprint, 64 hexadecimal digits with or without colons, as "
+        "`openssl x509 -in FILE -noout -fingerprint -sha256` prints it"
+    )
+    return Kind("fingerprint", allowed, read)
+
+
 def secret(octets: int) -> Kind:
     """A key as base64 text; one that is plainly not random is refused, as it would let anyone make links."""
 

@@ -28,6 +28,7 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
         group = pathway_options.group
         if group is not None and group not in settings.pathway_group:
             yield ("pathway", name, "group"), _missing(f"pathway_group.{group}", group, settings.pathway_group)
+    yield from _account_problems(settings)
     yield from _listener_problems(settings.esmtp_listener)
     yield from _relay_problems(settings.relay)
     yield from _key_problems(settings.keys)
@@ -52,11 +53,31 @@ def _peer_pathways(path: Path, peers: Mapping[str, Peer]) -> Iterator[tuple[Path
         yield (*path, "peer", network, "pathway"), peer.pathway
 
 
+def _account_problems(settings: Settings) -> Iterable[Problem]:
+    owners: dict[str, str] = {}
+    for name, account in settings.accounts.items():
+        if account.password is None and not account.certificates:
+            yield ("accounts", name), "has neither password nor certificates; `mailwake account hash` makes a password"
+        if account.certificates and settings.esmtp_listener.tls_client_certificates == "off":
+            yield (
+                ("accounts", name, "certificates"),
+                "is set, but no client is asked for one; set esmtp_listener.tls_client_certificates",
+            )
+        for fingerprint in account.certificates:
+            if owners.setdefault(fingerprint, name) != name:
+                yield ("accounts", name, "certificates"), f"{fingerprint} is also that of {owners[fingerprint]}"
+
+
 def _listener_problems(listener: EsmtpListener) -> Iterable[Problem]:
     if listener.tls_key is not None and listener.tls_certificate is None:
         yield ("esmtp_listener", "tls_key"), "is set without tls_certificate; set both or neither"
     if listener.auth_requires_tls == "yes" and listener.tls_certificate is None:
         yield ("esmtp_listener", "auth_requires_tls"), 'is "yes", but there is no TLS without tls_certificate; set it'
+    if listener.tls_client_certificates != "off":
+        asks = f'is "{listener.tls_client_certificates}", but'
+        for name in ("tls_certificate", "tls_client_ca"):
+            if getattr(listener, name) is None:
+                yield ("esmtp_listener", "tls_client_certificates"), f"{asks} {name} is not set; set it"
     for network in listener.relay_networks:
         if network.prefixlen == 0:
             yield (

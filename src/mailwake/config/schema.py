@@ -28,9 +28,24 @@ _EXAMPLE_HASH = '"what `mailwake account hash` prints"'
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Account:
-    """A sender that may authenticate with AUTH."""
+    """A sender that may authenticate, with AUTH, with a client certificate, or with either."""
 
-    password: Annotated[str, Setting("The hash of its password.", kinds.password_hash(), example=_EXAMPLE_HASH)]
+    password: Annotated[
+        str | None,
+        Setting(
+            "The hash of its password.",
+            kinds.password_hash(),
+            unset="no AUTH, only certificates",
+            example=_EXAMPLE_HASH,
+        ),
+    ] = None
+    certificates: Annotated[
+        tuple[str, ...],
+        Setting(
+            "SHA-256 fingerprints of client certificates: who presents one is this account without AUTH.",
+            kinds.list_of(kinds.fingerprint()),
+        ),
+    ] = ()
     customer_id: Annotated[
         str | None,
         Setting("The customer its mail belongs to (mo_customer_id).", NAME, unset="the account's name", example='"42"'),

@@ -259,6 +259,22 @@ class EsmtpListener(ConnectionOptions):
         Literal["1.2", "1.3"],
         Setting("The oldest TLS that clients may use; of 1.2 its modern ciphers only.", kinds.choice("1.2", "1.3")),
     ] = "1.2"
+    tls_client_ca: Annotated[
+        Path | None,
+        Setting(
+            "The authorities (PEM) whose certificates clients may present; a self-signed one is its own authority.",
+            kinds.path(),
+            unset="none is taken",
+            example='"/etc/mailwake/tls/client-ca.pem"',
+        ),
+    ] = None
+    tls_client_certificates: Annotated[
+        Literal["off", "ask", "require"],
+        Setting(
+            "Whether clients are asked for a certificate; with require, MAIL and AUTH get 530 5.7.0 without one.",
+            kinds.choice("off", "ask", "require"),
+        ),
+    ] = "off"
     auth_requires_tls: Annotated[
         Literal["auto", "yes", "no"],
         Setting(

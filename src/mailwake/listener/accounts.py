@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 _NOBODY = "$argon2id$v=19$m=19456,t=2,p=1$M27jkiwYWGfKXopwAshLJQ$OwK0h8WuUFrVJpKNIbIeH/ipGmEetCpeD8fMiLX+kkk"
 """Checked for unknown names, so that they take as long as known ones."""
@@ -23,7 +23,10 @@ class Account:
 
     name: str
     password_hash: str
+    """"" where no password will do."""
     customer_id: str
+    certificates: Sequence[str] = ()
+    """SHA-256 fingerprints of client certificates that stand for it."""
 
 
 class Accounts:
@@ -35,6 +38,7 @@ class Accounts:
 
     def __init__(self, accounts: Mapping[str, Account]) -> None:
         self._accounts = accounts
+        self._owners = {each: account for account in accounts.values() for each in account.certificates}
         self._key = os.urandom(32)
         self._known_good: dict[str, bytes] = {}
         self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="password")
@@ -46,12 +50,23 @@ class Accounts:
         """The account of this name; that the client is its owner has to be known from elsewhere."""
         return self._accounts.get(name)
 
+    def owner_of(self, fingerprint: str) -> Account | None:
+        """The account that a client certificate stands for; that it was verified has to be known from elsewhere."""
+        return self._owners.get(fingerprint)
+
+    @property
+    def have_passwords(self) -> bool:
+        """Whether AUTH can succeed at all."""
+        return any(account.password_hash for account in self._accounts.values())
+
     async def check(self, name: str, password: str) -> Account | None:
         """The account whose name and password these are, or None."""
         account = self._accounts.get(name)
         digest = hmac.digest(self._key, f"{name}\0{password}".encode(), "sha256")
         if account is not None and hmac.compare_digest(self._known_good.get(name, b""), digest):
             return account
+        if account is not None and not account.password_hash:
+            account = None
         stored = account.password_hash if account else _NOBODY
         loop = asyncio.get_running_loop()
         matches = await loop.run_in_executor(self._threads, verify_password, stored, password)

@@ -7,8 +7,9 @@ import contextlib
 from typing import TYPE_CHECKING, cast
 
 from mailwake.listener.handshake import HandshakeError, start_tls
+from mailwake.listener.tls import client_fingerprint
 from mailwake.smtp.replies import Reply
-from mailwake.smtp.server_events import MessageData, StartTLS
+from mailwake.smtp.server_events import Hello, MessageData, StartTLS
 from mailwake.smtp.states import State
 
 if TYPE_CHECKING:
@@ -139,6 +140,8 @@ class Connection(asyncio.Protocol):
         self._flush()
 
     def _answer(self, event: Event, reply: Reply) -> None:
+        if isinstance(event, Hello) and self.conversation.session.by_certificate and reply.is_positive:
+            self._protocol.log_in(self.conversation.session.account)
         self._protocol.offer(self.conversation.session.extensions)  # XCLIENT and the like change who the client is
         self._protocol.reply(reply)
         if self.conversation.session.disconnecting:
@@ -180,7 +183,7 @@ class Connection(asyncio.Protocol):
         self._handshake_since = None
         self._metrics.counter("smtp_tls_handshakes_total", "completed").inc()
         self._protocol.tls_established()
-        self.conversation.tls_established()
+        self.conversation.tls_established(client_fingerprint(self._transport))
         early, self._early, self._pending = self._early or [], None, None
         for data in early:
             self.data_received(data)

@@ -40,10 +40,16 @@ class ConnectionMaker:
     metrics: Metrics
     on_rejected: OnRejected | None = None
 
-    def make(self, address: str, port: int, on_close: Callable[[Connection], None], *, tls: bool) -> Connection:
-        """The connection of a client; `tls` says that it is encrypted from its beginning."""
+    def make(
+        self, address: str, port: int, on_close: Callable[[Connection], None], *, tls: bool, certificate: str = ""
+    ) -> Connection:
+        """The connection of a client; `tls` says that it is encrypted from its beginning.
+
+        `certificate` is the fingerprint of the one that the client has proved to have.
+        """
         trusted_verbs = self.settings.smtp_extensions(address)
         session = self._session(address, port, tls=tls, tracing="XDUMPCONTEXT" in trusted_verbs)
+        session.certificate = certificate
         return Connection(
             self._protocol(session, trusted_verbs),
             self._conversation(session),
@@ -86,6 +92,7 @@ class ConnectionMaker:
             log=self.log,
             metrics=self.metrics,
             on_rejected=self.on_rejected,
+            certificate_required=settings.certificate_required,
         )
 
     def _protocol(self, session: Session, trusted_verbs: Collection[str]) -> ServerProtocol:
@@ -94,7 +101,7 @@ class ConnectionMaker:
             settings.hostname,
             settings.limits.protocol,
             starttls=settings.tls_context is not None,
-            auth_mechanisms=("PLAIN", "LOGIN") if self.accounts else (),
+            auth_mechanisms=("PLAIN", "LOGIN") if self.accounts.have_passwords else (),
             auth_requires_tls=settings.auth_needs_tls(session.peer_address),
             extensions=session.extensions,
             bare_newlines=settings.bare_newlines,

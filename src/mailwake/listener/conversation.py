@@ -51,6 +51,7 @@ _BAD_CREDENTIALS = Reply(535, "5.7.8", "Authentication credentials invalid")
 _TOO_MANY_FAILURES = Reply(421, "4.7.0", "Too many failed authentication attempts, closing")
 _TOO_MANY_MESSAGES = Reply(421, "4.7.0", "Too many messages on one connection, open another")
 _TOO_MUCH_IN_HAND = Reply(452, "4.3.1", "Too much mail in hand, try again later")
+_CERTIFICATE_NEEDED = Reply(530, "5.7.0", "A client certificate is needed here: start TLS and present one")
 _RELAY_DENIED = Reply(550, "5.7.1", "Relaying denied: authenticate, or send from a listed network")
 
 
@@ -75,8 +76,10 @@ class Conversation:
         log: Logger,
         metrics: Metrics,
         on_rejected: OnRejected | None = None,
+        certificate_required: bool = False,
     ) -> None:
         self.session = session
+        self._certificate_missing = certificate_required and not session.certificate
         self._on_rejected = on_rejected
         self._policies = policies
         self._receiver = receiver
@@ -103,10 +106,7 @@ class Conversation:
             case Connected():
                 return self._connected()
             case Hello():
-                self.session.greeted(event.domain, extended=event.extended)
-                domain = self.session.hello_domain
-                self._learn(ehlo_string=domain, ehlo_domain=domain)
-                return self._asked(Phase.EHLO, self._hello, domain)
+                return self._greeted(event)
             case Authenticate():
                 return self._authenticate(event)
             case StartTLS():
@@ -122,6 +122,20 @@ class Conversation:
         self._learn(receiving_ip=receiving, remote_ip=session.peer_address)
         answer = self._asked(Phase.CONNECT, self._greeting)
         return self._connected_as(session.told.account, answer) if session.told.account else answer
+
+    def _greeted(self, event: Hello) -> Reply | Awaitable[Reply]:
+        session = self.session
+        session.greeted(event.domain, extended=event.extended)
+        self._learn(ehlo_string=session.hello_domain, ehlo_domain=session.hello_domain)
+        answer = self._asked(Phase.EHLO, self._hello, session.hello_domain)
+        if not session.certificate or session.account:
+            return answer
+        owner = self._accounts.owner_of(session.certificate)
+        if owner is None:
+            self._log.info("client certificate of no account", peer=session.peer_address, sha256=session.certificate)
+            return answer
+        session.by_certificate = True
+        return self._connected_as(owner.name, answer)
 
     async def _connected_as(self, name: str, answer: Reply | Awaitable[Reply]) -> Reply:
         """As AUTH would: what the account may and who its customer is we know ourselves, whatever the peer says."""
@@ -175,15 +189,18 @@ class Conversation:
             listener=self.session.listener,
         )
 
-    def tls_established(self) -> None:
-        """Forget what was said in clear (RFC 3207 §4.2)."""
+    def tls_established(self, certificate: str = "") -> None:
+        """Forget what was said in clear (RFC 3207 §4.2); the client has proved to have this certificate."""
         session = self.session
-        session.tls = True
+        session.tls, session.certificate = True, certificate
+        self._certificate_missing = self._certificate_missing and not certificate
         session.hello_domain, session.extended, session.account = "", False, ""
         session.told = Told()
         forget_what_was_said(session.context)
 
     def _mail(self, event: MailFrom) -> Reply | Awaitable[Reply]:
+        if self._certificate_missing:
+            return _CERTIFICATE_NEEDED
         if self._transactions and self.session.message_count >= self._transactions:
             return _TOO_MANY_MESSAGES
         if self._budget.full:
@@ -208,6 +225,9 @@ class Conversation:
         return reply
 
     async def _authenticate(self, event: Authenticate) -> Reply:
+        if self._certificate_missing:
+            return _CERTIFICATE_NEEDED
+        self.session.by_certificate = False
         account = await self._accounts.check(event.username, event.password)
         if account is None:
             self._metrics.counter("smtp_auth_total", "refused").inc()
@@ -226,6 +246,9 @@ class Conversation:
         reply = await answer if inspect.isawaitable(answer) else answer
         if reply.is_positive:
             self.session.account = account
+        else:
+            self._learn(auth_status="fail")
+            self.session.context.delete("mo_customer_id")
         return reply
 
 

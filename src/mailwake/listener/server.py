@@ -13,6 +13,7 @@ from mailwake.listener.arrivals import Arrival, ProxiedArrival
 from mailwake.listener.connection_maker import ConnectionMaker
 from mailwake.listener.handshake import Handshake
 from mailwake.listener.peers import Peers
+from mailwake.listener.tls import client_fingerprint
 from mailwake.smtp.replies import Reply
 
 if TYPE_CHECKING:
@@ -190,7 +191,9 @@ class Listener:
 
     def _connect(self, arrival: Arrival | Handshake, client: tuple[str, int], octets: bytes) -> None:
         self._arriving.discard(arrival)
-        connection = self._make(*client, self._closed, tls=self.settings.implicit_tls)
+        tls = self.settings.implicit_tls
+        certificate = client_fingerprint(arrival.transport) if tls else ""
+        connection = self._make(*client, self._closed, tls=tls, certificate=certificate)
         self._connections.add(connection)
         self._accepted.inc()
         self._open.inc()

@@ -56,6 +56,10 @@ class Session:
     extended: bool = False
     tls: bool = False
     account: str = ""
+    certificate: str = ""
+    """The fingerprint of the certificate that this client has proved to have."""
+    by_certificate: bool = False
+    """Whether the certificate, not AUTH, says that it is `account`."""
     message_count: int = 0
     context: Context = field(default_factory=Context)
     message_context: Context = field(default_factory=Context)
@@ -99,10 +103,13 @@ class Session:
 
     @property
     def protocol(self) -> str:
-        """The `with` value of the Received field (RFC 3848): SMTP, ESMTP, ESMTPS, ESMTPA or ESMTPSA."""
+        """The `with` value of the Received field (RFC 3848): SMTP, ESMTP, ESMTPS, ESMTPA or ESMTPSA.
+
+        The A is for "SMTP AUTH", which a certificate is not.
+        """
         if not self.extended:
             return "SMTP"
-        return "ESMTP" + ("S" if self.tls else "") + ("A" if self.account else "")
+        return "ESMTP" + ("S" if self.tls else "") + ("A" if self.account and not self.by_certificate else "")
 
 
 class MessageReceiver(Protocol):

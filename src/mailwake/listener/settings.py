@@ -31,6 +31,8 @@ class ListenerSettings:
     """With what STARTTLS is offered; None: it is not."""
     implicit_tls: bool = False
     """Whether TLS comes first instead (RFC 8314), before any word of SMTP."""
+    certificate_required: bool = False
+    """Whether only clients that have presented a certificate may send or log in."""
     auth_requires_tls: Literal["auto", "yes", "no"] = "auto"
     """Whether AUTH needs TLS: for clients on other machines, for all, for none."""
     bare_newlines: BareNewlines

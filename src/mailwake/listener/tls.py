@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import ssl
 from typing import TYPE_CHECKING, Literal
 
@@ -10,6 +11,7 @@ from cryptography import x509
 from mailwake.errors import StartupError
 
 if TYPE_CHECKING:
+    import asyncio
     from datetime import datetime
     from pathlib import Path
 
@@ -92,3 +94,10 @@ def certificate_cautions(certificate: Path, now: datetime) -> list[str]:
     if since > now:
         return [f"TLS: the certificate in {certificate} is not valid before {since:%Y-%m-%d %H:%M} UTC"]
     return []
+
+
+def client_fingerprint(transport: asyncio.BaseTransport) -> str:
+    """The SHA-256 fingerprint of the certificate that the client presented and OpenSSL verified; "" without one."""
+    connection = transport.get_extra_info("ssl_object")
+    certificate = connection.getpeercert(binary_form=True) if connection is not None else None
+    return hashlib.sha256(certificate).hexdigest() if certificate else ""

@@ -75,6 +75,7 @@ def _become(session: Session, event: XClient, accounts: Accounts, log: Logger) -
     session.told = _told(session.told, event)
     # The session is as after connecting: nothing that was known of one client may reach the next one.
     session.hello_domain, session.extended, session.account = "", False, ""
+    session.certificate, session.by_certificate = "", False  # it is the peer's, not that of its client
     session.context, session.message_context = Context(), Context()
     return _OK
 

@@ -105,7 +105,7 @@ def accounts_of(settings: Settings) -> Accounts:
     """The accounts that may authenticate."""
     return Accounts(
         {
-            name: Account(name, account.password, account.customer_id or name)
+            name: Account(name, account.password or "", account.customer_id or name, account.certificates)
             for name, account in settings.accounts.items()
         }
     )
@@ -151,6 +151,7 @@ def listener_settings(name: str, listener: EsmtpListener, scopes: ScopedOptions)
         relay_networks=listener.relay_networks,
         tls_context=tls_context(listener) if listen.tls != "off" else None,
         unix=path_of(name) is not None,
+        certificate_required=listener.tls_client_certificates == "require",
         implicit_tls=listen.tls == "implicit",
         auth_requires_tls=listener.auth_requires_tls,
         bare_newlines=listener.bare_newlines,
@@ -170,7 +171,12 @@ def tls_context(listener: EsmtpListener) -> ssl.SSLContext | None:
     certificate = listener.tls_certificate
     if certificate is None:
         return None
-    return server_context(certificate, listener.tls_key or certificate, minimum_version=listener.tls_minimum_version)
+    return server_context(
+        certificate,
+        listener.tls_key or certificate,
+        minimum_version=listener.tls_minimum_version,
+        client_ca=None if listener.tls_client_certificates == "off" else listener.tls_client_ca,
+    )
 
 
 def _resolver(name: str, scopes: ScopedOptions) -> Callable[[str, str | None], ResolvedOptions]:

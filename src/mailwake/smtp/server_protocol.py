@@ -172,6 +172,10 @@ class ServerProtocol:
         session.state = State.CONNECTED
         session.reset()
 
+    def log_in(self, account: str) -> None:
+        """The client has proved by other means than AUTH that it is this account, so that AUTH is not offered."""
+        self._session.authenticated = account
+
     @property
     def state(self) -> State:
         """Where the session stands; it moves when an event is decided."""
