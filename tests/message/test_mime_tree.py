@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mailwake.message.mime_tree import MAX_DEPTH, MAX_PARTS, Part, parameters, parse
+from mailwake.message.mime_tree import MAX_DEPTH, MAX_PARTS, Part, parameters, parse, parse_inside
 
 NESTED = b"""\
 MIME-Version: 1.0
@@ -138,3 +138,31 @@ def test_depth_and_number_of_parts_are_bounded() -> None:
 )
 def test_parameters(value: bytes, found: dict[bytes, bytes]) -> None:
     assert parameters(value) == found
+
+
+def test_where_line_feeds_end_no_line() -> None:
+    header = b"Content-Type: multipart/mixed; boundary=b\r\nX: a\n\nb\r\n"
+    content = header + b"\r\n--b\r\n\r\n1\n--b\n2\r\n--b \r\n\r\n3\n--b--\n\r\n--b--\r\n"
+    root = parse(content, crlf_only=True)
+    assert content[: root.header_end] == header
+    assert [content[part.body_start : part.end] for part in root.parts] == [b"1\n--b\n2", b"3\n--b--\n"]
+    assert not root.unclosed
+
+
+def test_boundaries_between_crlfs_are_the_same_ones_either_way() -> None:
+    content = NESTED.replace(b"\n", b"\r\n")
+    assert parse(content, crlf_only=True) == parse(content)
+
+
+def test_a_message_inside_is_read_where_it_stands() -> None:
+    inner = b"Subject: x\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\n1\r\n--c--"
+    content = (
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n"
+        + inner
+        + b"\r\n--b--"
+    )
+    (outer,) = parse(content).parts
+    inside = parse_inside(content, outer, 1)
+    assert content[inside.start : inside.end] == inner
+    assert [(part.number, content[part.body_start : part.end]) for part in inside.parts] == [("1.1", b"1")]
+    assert parse_inside(content, outer, MAX_DEPTH - 1).broken == "nested too deep"
