@@ -22,6 +22,12 @@ REGRESSIONS: dict[str, tuple[bytes, ...]] = {
         # A line of 999 octets before a bare line feed counted as one of 998.
         b"\n" + b"y" * 999 + b"\nhttp://e {{closing_double_curly()}}",
     ),
+    "conversion": (
+        # A label on the second line of its field, where the standard library does not find it.
+        b"Content-Type: x/y\r\nContent-Transfer-Encoding:\r\n binary\r\n\r\n\xe4\r\n",
+        # A closing boundary alone, behind which the text stood that was made ASCII.
+        b"Content-Type: multipart/digest; boundary=d\r\n\r\n--d\r[\n\r\nSubject: x\r\n\r\n\xe4\r\n--d--",
+    ),
     "html": (
         body_input(b"<math><mi><a></mi><textarea><a href=>", "base64"),  # the end tag of mi closed the a
         body_input(b"<a r data-msys-unsubscribe=f =>"),  # without it, `=` was the value of r

@@ -16,20 +16,20 @@ wild_messages = st.lists(st.sampled_from(TOKENS) | st.binary(max_size=8), max_si
 
 
 @given(wild_messages | st.binary(max_size=300))
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_any_bytes(content: bytes) -> None:
     check_conversion(content)
 
 
 @given(messages(), st.booleans())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_any_tree(made: Made, crlf: bool) -> None:
     content = re.sub(rb"\r\n|\r|\n", b"\r\n", made.content) if crlf else made.content
     check_conversion(content)
 
 
 @given(messages())
-@settings(max_examples=200)
+@settings(max_examples=150)
 def test_what_is_sound_and_not_sealed_is_converted(made: Made) -> None:
     content = re.sub(rb"\r\n|\r|\n", b"\r\n", made.content)
     for sealed in (b"multipart/signed", b"multipart/encrypted"):

@@ -117,7 +117,7 @@ def test_a_line_that_becomes_too_long_makes_the_part_quoted_printable(header: by
         b"\r\n\r\n=\xc3\xa4 \r\n" + line.replace(b"http://e.com/", short) + b"\r\n"
     )
     copy = b"".join(render(plan, click_urls=[long]))
-    new_header = header + new_header if new_header else header.replace(b"7bit", b"quoted-printable")
+    new_header = header + new_header if new_header else header.replace(b"7bit ", b"quoted-printable")
     assert copy.startswith(new_header + b'\r\n=3D=C3=A4=20\r\n<a href=3D"http://t/12345678=\r\n">xxx')
     assert max(map(len, copy.split(b"\r\n"))) == 76
     assert copy[len(new_header) :].replace(b"=\r\n", b"").endswith(b"x" * 971 + b"\r\n")

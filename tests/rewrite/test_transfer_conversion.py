@@ -89,7 +89,7 @@ def test_text_becomes_quoted_printable_and_every_other_octet_stays() -> None:
         "Subject: x",
         "MIME-Version: 1.0",
         "Content-Type:   text/plain; charset=utf-8",
-        "content-transfer-encoding :\tquoted-printable ",
+        "content-transfer-encoding :\tquoted-printable",
         "X-Folded: a",
         "\tb",
         "",
@@ -130,6 +130,12 @@ def test_a_part_that_says_nothing_or_7bit_gets_a_true_label() -> None:
 def test_a_part_with_nothing_but_ascii_is_only_labelled_anew() -> None:
     content = multipart(lines("Content-Transfer-Encoding: 8bit", "", "ascii"), lines("", "Grüße aus Köln am Rhein"))
     assert b"Content-Transfer-Encoding: 7bit\r\n\r\nascii\r\n" in convert(content, SEVEN_BIT).content
+
+
+def test_a_folded_value_comes_onto_one_line() -> None:
+    content = lines("Content-Transfer-Encoding:", " 8bit", "MIME-Version: 1.0", "", "Grüße aus Köln am Rhein")
+    assert convert(content, SEVEN_BIT).content.startswith(b"Content-Transfer-Encoding: quoted-printable\r\nMIME")
+    assert payloads(convert(content, SEVEN_BIT).content) == payloads(content)
 
 
 def test_both_of_two_equal_fields_change() -> None:

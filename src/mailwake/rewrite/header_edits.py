@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def new_values(content: bytes, header_fields: Iterable[Field], value: bytes) -> list[Edit]:
-    """The edits that make these fields say `value`; their names and the white space around the value stay."""
+    """The edits that make these fields say `value`; their names and the white space before the value stay."""
     return [_new_value(content, field.value_start, field.value_end, value) for field in header_fields]
 
 
@@ -28,6 +28,6 @@ def added_fields(content: bytes, part: Part, lines: Sequence[bytes], line_break:
 
 def _new_value(content: bytes, start: int, end: int, value: bytes) -> Edit:
     old = content[start:end]
-    start += len(old) - len(old.lstrip())
-    end -= len(old) - len(old.rstrip())
-    return Edit(start, max(start, end), Purpose.CLEANUP, value)
+    if b"\n" in old:  # not every reader finds a value that stands on the next line
+        return Edit(start, end, Purpose.CLEANUP, b" " + value)
+    return Edit(start + len(old) - len(old.lstrip()), end, Purpose.CLEANUP, value)
