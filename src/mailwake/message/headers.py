@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 # A name is any printable ASCII character but the colon (RFC 5322 §2.2); white space before the colon is obsolete syntax
 # (§4.5) that senders still produce. A field goes on over every following line that starts with a space or a tab.
-_FIELD = re.compile(
-    rb"^(?P<name>[\x21-\x39\x3b-\x7e]++)[ \t]*+:(?P<value>[^\n]*+(?:\n[ \t][^\n]*+)*+)\n?", re.MULTILINE
-)
+_FIELD = re.compile(rb"^([\x21-\x39\x3b-\x7e]++)[ \t]*+:([^\n]*+(?:\n[ \t][^\n]*+)*+)\n?", re.MULTILINE)
 _LINE_BREAK_WITH_WHITE_SPACE = re.compile(rb"(?:\r\n?|\n)[ \t]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One header field of the message: offsets into the content that was scanned.
 
     `start:end` is the whole field with its final line break; `value_start:value_end` is what stands after the colon,
@@ -40,10 +36,10 @@ def fields(content: bytes, start: int, end: int) -> list[Field]:
     """The header fields in `content[start:end]`, in their order; lines that are no field are passed over."""
     found = []
     for match in _FIELD.finditer(content, start, end):
-        value_start, value_end = match.span("value")
+        value_start, value_end = match.span(2)
         if value_end > value_start and content[value_end - 1] == 0x0D:
             value_end -= 1
-        found.append(Field(match["name"], match.start(), match.end(), value_start, value_end))
+        found.append(Field(match[1], *match.span(), value_start, value_end))
     return found
 
 
