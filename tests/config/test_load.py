@@ -204,6 +204,10 @@ def test_a_key_that_is_not_random_is_refused(write: Path) -> None:
             "[esmtp_listener]\nrelay_networks = ['::/0']",
             "mailwake.toml:2: esmtp_listener.relay_networks: ::/0 is everybody, which makes an open relay",
         ),
+        (
+            "[esmtp_listener.listen.'0.0.0.0:25']\nprotocol = 'lmtp'",
+            'mailwake.toml:2: esmtp_listener.listen."0.0.0.0:25".protocol: is "lmtp", which must not be spoken',
+        ),
         ("[relay]\nusername = 'u'", "mailwake.toml:2: relay.username: is set without a password"),
         ("[relay]\npassword = 'p'", "mailwake.toml:2: relay.password: is set without username"),
         ("[relay]\nnext_hop = ':25'", "mailwake.toml:2: relay.next_hop: has no host"),

@@ -41,7 +41,7 @@ def codes(script: str, options: dict[str, Any]) -> str:
             if isinstance(event, StartTLS) and not protocol.closing:
                 protocol.tls_established()
         said.append(protocol.data_to_send())
-    assert said[0] == b"220 mx.example ESMTP\r\n"
+    assert said[0] == f"220 mx.example {'LMTP' if options.get('lmtp') else 'ESMTP'}\r\n".encode()
     assert re.fullmatch(rb"([2345]\d\d[ -][ -~]{0,507}\r\n)*", said[1])
     final = re.findall(rb"(?m)^(\d{3}) (?:([245]\.\d{1,3}\.\d{1,3}) )?", said[1])
     return " ".join((code + b":" + enhanced).decode().rstrip(":") for code, enhanced in final) + (
@@ -111,6 +111,7 @@ TABLE: list[tuple[str, str, str, dict[str, Any]]] = [
     ("1870 §6.1 one over", HELLO + "MAIL FROM:<> SIZE=10001\r\n", "250 552:5.3.4", {}),
     ("1870 §6.3 over in DATA", TO + "DATA\r\n" + "x\r\n" * 3334 + ".\r\n", TAKEN + " 354 552:5.3.4", {}),
     ("1870 §5 syntax", HELLO + "MAIL FROM:<> SIZE=x\r\n", "250 501:5.5.4", {}),
+    ("2033 §4.1 LHLO is LMTP's", "LHLO x\r\n" + HELLO + "LHLO x\r\n", "500:5.5.1 250 500:5.5.1", {}),
     ("2920 §3.1 a group", TO + "RSET\r\n" + "NOOP\r\n", TAKEN + " 250:2.0.0 250:2.0.0", {}),
     ("3030 §2 BDAT", TO + "BDAT 3\r\na\r\nBDAT 3 LAST\r\nb\r\n", TAKEN + " 250:2.0.0 250:2.0.0", BDAT),
     ("3030 §2 an empty last chunk", TO + "BDAT 0 LAST\r\n", TAKEN + " 250:2.0.0", BDAT),

@@ -199,7 +199,9 @@ class MessageHarness:
     async def receive(
         self, recipients: list[str], content: bytes, sender: str = "news@sender.example", session: Session | None = None
     ) -> Reply:
-        return await self.flow.receive(session or self.session(), Envelope(sender, recipients), content)
+        answer = await self.flow.receive(session or self.session(), Envelope(sender, recipients), content)
+        assert isinstance(answer, Reply)
+        return answer
 
     def events(self) -> list[Event]:
         if not (self.directory / "journal").exists():

@@ -90,6 +90,11 @@ def _listener_problems(listener: EsmtpListener) -> Iterable[Problem]:
                 ("esmtp_listener", "listen", address, "tls"),
                 'is "implicit", but there is no TLS without esmtp_listener.tls_certificate; set it',
             )
+        if listen.protocol == "lmtp" and address.rpartition(":")[2] == "25":
+            yield (
+                ("esmtp_listener", "listen", address, "protocol"),
+                'is "lmtp", which must not be spoken on port 25 (RFC 2033 §5); choose another port, for example 24',
+            )
         unix = address.startswith(UNIX_PREFIX)
         if listen.proxy_protocol == "required" and not listen.proxy_networks and not unix:
             yield (

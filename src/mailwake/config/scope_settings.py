@@ -104,8 +104,15 @@ _PEERS = Section(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Listen(ConnectionOptions):
-    """One address that SMTP is served on."""
+    """One address that SMTP or LMTP is served on."""
 
+    protocol: Annotated[
+        Literal["smtp", "lmtp"],
+        Setting(
+            "What is spoken here; LMTP (RFC 2033) answers each recipient by itself, for mail servers on this network.",
+            kinds.choice("smtp", "lmtp"),
+        ),
+    ] = "smtp"
     pathway: Annotated[str | None, _PATHWAY] = None
     tls: Annotated[
         Literal["starttls", "implicit", "off"],

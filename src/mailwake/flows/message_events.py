@@ -15,7 +15,7 @@ from mailwake.relay.delivery import Status
 from mailwake.spool.contract import NO_EVENTS, KeptEvents
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from mailwake.clock import Clock
     from mailwake.events.unique_ids import UniqueIds
@@ -50,13 +50,18 @@ class MessageEvents:
         self._lost = metrics.counter("events_lost_total")
         self._counted = {kind: metrics.counter("events_total", kind.wire_name) for kind in EventType}
 
-    async def record(self, message: PreparedMessage, outcomes: Sequence[Outcome]) -> None:
-        """Write an injection and an outcome event for every copy; durable when this returns, unless the disk failed."""
+    async def record(self, message: PreparedMessage, outcomes: Sequence[Outcome], told: Collection[int] = ()) -> None:
+        """Write an injection and an outcome event for every copy; durable when this returns, unless the disk failed.
+
+        `told` are copies that were not taken and of which the sender is told by a reply: they leave none.
+        """
         injected = int(message.sent * 1000)
         now = int(self._clock.now() * 1000)
         payloads: list[bytes] = []
         try:
             for index, outcome in enumerate(outcomes):
+                if index in told:
+                    continue
                 recipient, rcpt_type = message.envelope.recipients[index], message.rcpt_type(index)
                 facts = message.copy_plans[index].packed_facts
                 payloads.append(self._encode(EventType.INJECTION, injected, facts, recipient, index, None, rcpt_type))
@@ -64,7 +69,7 @@ class MessageEvents:
                 kind = EVENT_OF[outcome.status]
                 payloads.append(self._encode(kind, now, facts, recipient, index, result, rcpt_type))
         except UniqueIdError as error:
-            self.not_recorded(2 * len(outcomes) - len(payloads), error)
+            self.not_recorded(2 * (len(outcomes) - len(told)) - len(payloads), error)
         await self._write(payloads)
 
     def injections(self, message: PreparedMessage) -> KeptEvents:

@@ -11,6 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from mailwake.events.unique_ids import UniqueIdError
+from mailwake.flows.answers import DISCARDED, OneReply, ReplyForEach, spooled
 from mailwake.flows.message_events import MessageEvents
 from mailwake.flows.message_policy import PolicyRefusal
 from mailwake.flows.remainder import Remainder
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mailwake.clock import Clock
+    from mailwake.flows.answers import Answering
     from mailwake.flows.message_policy import Judged, MessagePolicy
     from mailwake.flows.policy_rejections import PolicyRejections
     from mailwake.flows.preparation import Preparation
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from mailwake.metrics import Metrics
     from mailwake.relay.delivery import Delivery
     from mailwake.smtp.envelope import Envelope
+    from mailwake.smtp.server_events import Answer
 
 COPIES_AT_ONCE = 8
 """Copies of one message that are sent at the same time, so that one message cannot take the whole pool."""
@@ -42,11 +45,8 @@ RELAY_SECONDS = 240.0
 NO_UNIQUE_ID = Reply(421, "4.3.3", "[internal] smtpapi unable to generate unique transmission id")
 """The refusal of a message that can have no transmission id (1-injection §3)."""
 
-_DISCARDED = Reply(250, "2.0.0", "OK")
 _NOT_IN_TIME = Reply(451, "4.4.7", "The next hop is too slow for so many recipients, try again later")
 NO_STORAGE = Reply(452, "4.3.1", "Insufficient system storage, try again later")
-_DEFERRED = Reply(451, "4.3.0", "The next hop did not take the message, try again later")
-_NOT_TRIED = Outcome(Status.DEFERRED, _DEFERRED, "", "connect")
 
 
 class MessageFlow:
@@ -79,10 +79,9 @@ class MessageFlow:
         self._clock = clock
         self._log = log
         self._metrics = metrics
-        self._accepted = metrics.counter("messages_total", "accepted")
         self._seconds = metrics.histogram("message_seconds")
 
-    async def receive(self, session: Session, envelope: Envelope, content: bytes) -> Reply:
+    async def receive(self, session: Session, envelope: Envelope, content: bytes) -> Answer:
         """Relay the message and answer for it; a refusal relays nothing, and leaves an event only if it is policy's."""
         began = self._clock.monotonic()
         try:
@@ -90,14 +89,14 @@ class MessageFlow:
         finally:
             self._seconds.observe(self._clock.monotonic() - began)
 
-    async def _receive(self, session: Session, envelope: Envelope, content: bytes, began: float) -> Reply:
+    async def _receive(self, session: Session, envelope: Envelope, content: bytes, began: float) -> Answer:
         try:
             transmission_id = self._preparation.new_id()
             judged = await self._policy.judge(session, envelope, content, transmission_id)
             if judged is not None and judged.discarded:
                 self._discarded(session, envelope, judged)
                 if not judged.recipients:
-                    return _DISCARDED
+                    return DISCARDED
             message = self._preparation.prepare(session, envelope, content, judged, transmission_id)
         except Refusal as refusal:
             self._refused(session, envelope, content, refusal.reply, refusal.log, "refused")
@@ -109,12 +108,13 @@ class MessageFlow:
             return NO_UNIQUE_ID
         if self._acceptance is not None:
             outcomes: list[Outcome] = []
-            reply = await self._take(message, self._acceptance)
+            answer: Answer = await self._take(message, self._acceptance)
         else:
             outcomes = await self._deliver_all(message)
-            reply = await self._settle(message, outcomes)
-        self._log_message(session, message, outcomes, reply, began)
-        return reply
+            answer = await self._settle(message, outcomes, _answering(session, envelope, judged))
+        self._count(answer)
+        self._log_message(session, message, outcomes, answer, began)
+        return answer
 
     async def _take(self, message: PreparedMessage, acceptance: SpoolAcceptance) -> Reply:
         """The reply for a message that is taken into the spool, or not; in that case nothing of it is kept."""
@@ -122,32 +122,28 @@ class MessageFlow:
             await acceptance.take(message)
         except SpoolError as error:
             self._log.error("the spool cannot take a message", error=str(error))
-            reply = NO_STORAGE
+            return NO_STORAGE
         except UniqueIdError as error:
             self._log.error("a message cannot have events", error=str(error))
-            reply = NO_UNIQUE_ID
-        else:
-            self._accepted.inc()
-            return _taken(message)
-        self._metrics.counter("messages_total", "deferred").inc()
-        return reply
+            return NO_UNIQUE_ID
+        return spooled(message.transmission_id)
 
-    async def _settle(self, message: PreparedMessage, outcomes: list[Outcome]) -> Reply:
-        """The reply for these outcomes, after everything that it promises is durable."""
-        if not any(outcome.status is Status.DELIVERED for outcome in outcomes):
-            reply = reply_for_none_taken(outcomes)
-            self._metrics.counter("messages_total", "refused" if reply.is_permanent else "deferred").inc()
-            return reply
-        try:
-            await self._remainder.keep(message, outcomes)
-        except SpoolError as error:
-            # The sender will repeat what was taken: a duplicate, where the alternative is a loss.
-            self._log.error("the spool cannot take the rest of a message", error=str(error))
-            self._metrics.counter("messages_total", "deferred").inc()
-            return NO_STORAGE
-        await self._events.record(message, outcomes)
-        self._accepted.inc()
-        return _taken(message)
+    async def _settle(self, message: PreparedMessage, outcomes: list[Outcome], answering: Answering) -> Answer:
+        """The answer for these outcomes, after everything that it promises is durable."""
+        told = answering.told(outcomes)
+        if len(told) < len(outcomes):
+            try:
+                await self._remainder.keep(message, outcomes, told)
+            except SpoolError as error:
+                # The sender will repeat what was taken: a duplicate, where the alternative is a loss.
+                self._log.error("the spool cannot take the rest of a message", error=str(error))
+                return NO_STORAGE
+            await self._events.record(message, outcomes, told)
+        return answering.answer(message.transmission_id, outcomes)
+
+    def _count(self, answer: Answer) -> None:
+        result = "accepted" if answer.is_positive else "deferred" if answer.code < 500 else "refused"
+        self._metrics.counter("messages_total", result).inc()
 
     async def _deliver_all(self, message: PreparedMessage) -> list[Outcome]:
         recipients = len(message.envelope.recipients)
@@ -202,10 +198,10 @@ class MessageFlow:
             )
 
     def _log_message(
-        self, session: Session, message: PreparedMessage, outcomes: list[Outcome], reply: Reply, began: float
+        self, session: Session, message: PreparedMessage, outcomes: list[Outcome], answer: Answer, began: float
     ) -> None:
         plan = message.copy_plans[0]
-        first = outcomes[0] if outcomes else _NOT_TRIED
+        first = outcomes[0] if outcomes else None
         self._log.info(
             "message",
             transmission=message.transmission_id,
@@ -217,16 +213,12 @@ class MessageFlow:
             size=len(plan.content),
             links=plan.tracked_links,
             signed=", ".join(plan.signed_by),
-            next_hop=first.next_hop,
+            next_hop=first.next_hop if first else "",
             outcome=_in_a_word(outcomes),
-            next_hop_reply=str(first.reply) if outcomes else "",
-            reply=reply.code,
+            next_hop_reply=str(first.reply) if first else "",
+            reply=answer.code,
             ms=round((self._clock.monotonic() - began) * 1000, 1),
         )
-
-
-def _taken(message: PreparedMessage) -> Reply:
-    return Reply(250, "2.0.0", f"OK {message.transmission_id}")
 
 
 def _in_a_word(outcomes: Sequence[Outcome]) -> str:
@@ -237,15 +229,7 @@ def _in_a_word(outcomes: Sequence[Outcome]) -> str:
     return statuses.pop().value if len(statuses) == 1 else "mixed"
 
 
-def reply_for_none_taken(outcomes: list[Outcome]) -> Reply:
-    """The next hop's own reply when it took no copy: a transient one if there is any, so that the sender tries again.
-
-    A 421 is passed on as 451: it would end the client's connection to us, which is as good as ever.
-    """
-    transient = next((outcome for outcome in outcomes if outcome.status is not Status.REFUSED), None)
-    reply = (transient or outcomes[0]).reply
-    if transient is None:
-        return reply
-    if not reply.is_transient:
-        return _DEFERRED
-    return Reply(451, reply.enhanced, reply.text) if reply.code == 421 else reply
+def _answering(session: Session, envelope: Envelope, judged: Judged | None) -> Answering:
+    if not session.lmtp:
+        return OneReply()
+    return ReplyForEach(judged.places if judged is not None else range(len(envelope.recipients)))

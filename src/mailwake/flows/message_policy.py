@@ -48,6 +48,8 @@ class Judged(NamedTuple):
     """The others, with the reason."""
     cc_field: bytes = b""
     """The Cc field of every copy, where the header adds to it; empty: the message's own stays."""
+    places: Sequence[int] = ()
+    """For each RCPT of the client the place of its copy among the recipients; -1: policy threw it away."""
 
 
 class MessagePolicy:
@@ -103,7 +105,7 @@ class MessagePolicy:
                     continue
                 copy = message.content
             kept.append(Recipient(each.address, context, copy, each.rcpt_type, each.added_fields))
-        return Judged(kept, discarded, found.cc_field)
+        return Judged(kept, discarded, found.cc_field, places[: len(envelope.recipients)])
 
     async def _ask(self, phase: Phase, session: Session, context: Context, message: Message) -> None:
         validation = ValidationContext(session.context, context, tracing=session.tracing)

@@ -10,7 +10,7 @@ from mailwake.relay.status_report import may_be_told
 from mailwake.spool.steady_time import Moment
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from mailwake.clock import Clock
     from mailwake.flows.preparation import Preparation
@@ -50,12 +50,17 @@ class Remainder:
         self._told = metrics.counter("spool_entries_total", "report")
         self._dropped = metrics.counter("spool_reports_dropped_total")
 
-    async def keep(self, message: PreparedMessage, outcomes: Sequence[Outcome]) -> None:
-        """Spool what was not delivered, and reports; durable when this returns, or SpoolError."""
+    async def keep(self, message: PreparedMessage, outcomes: Sequence[Outcome], told: Collection[int] = ()) -> None:
+        """Spool what was not delivered, and reports; durable when this returns, or SpoolError.
+
+        `told` are those of which the sender is told by a reply of their own: nothing is kept of them.
+        """
         moment = Moment(self._spool.now(), self._clock.now())
         entries = []
         bounces = reports = 0
         for index, outcome in enumerate(outcomes):
+            if index in told:
+                continue
             if outcome.status is Status.DELIVERED:
                 entry = self._success(message, index, outcome, moment)
                 reports += entry is not None

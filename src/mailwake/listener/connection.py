@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mailwake.listener.memory_budget import MemoryBudget
     from mailwake.logs import Logger
     from mailwake.metrics import Metrics
-    from mailwake.smtp.server_events import Event
+    from mailwake.smtp.server_events import Answer, Event
     from mailwake.smtp.server_protocol import ServerProtocol
 
 _RECEIVING = frozenset({State.DATA, State.CHUNK, State.CHUNKS})
@@ -139,7 +139,7 @@ class Connection(asyncio.Protocol):
         self._watch_progress()
         self._flush()
 
-    def _answer(self, event: Event, reply: Reply) -> None:
+    def _answer(self, event: Event, reply: Answer) -> None:
         if isinstance(event, Hello) and self.conversation.session.by_certificate and reply.is_positive:
             self._protocol.log_in(self.conversation.session.account)
         self._protocol.offer(self.conversation.session.extensions)  # XCLIENT and the like change who the client is
@@ -153,9 +153,9 @@ class Connection(asyncio.Protocol):
             self._early = []
             self._pending = asyncio.ensure_future(self._start_tls())
 
-    async def _decide_later(self, event: Event, decision: Awaitable[Reply]) -> None:
+    async def _decide_later(self, event: Event, decision: Awaitable[Answer]) -> None:
         try:
-            reply = await decision
+            reply: Answer = await decision
         except Exception:
             self._log.exception("a decision failed", peer=self.conversation.session.peer_address)
             reply = _INTERNAL_ERROR

@@ -74,6 +74,7 @@ class ConnectionMaker:
             # The file's mode has let this client in; one that a PROXY header or XCLIENT names has its own address.
             trusted_network=facts.trusted_network or (self.settings.unix and self.settings.proxies is None),
             facts=self.peers.facts,
+            lmtp=self.settings.lmtp,
             tls=tls,
             tracing=tracing,
         )
@@ -107,4 +108,5 @@ class ConnectionMaker:
             bare_newlines=settings.bare_newlines,
             trusted_verbs=trusted_verbs,
             tls=session.tls,
+            lmtp=session.lmtp,
         )

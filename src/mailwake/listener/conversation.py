@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from mailwake.metrics import Metrics
     from mailwake.policy.policies import Policies
     from mailwake.smtp.envelope import Envelope
-    from mailwake.smtp.server_events import Event
+    from mailwake.smtp.server_events import Answer, Event
 
 _SENDER_OK = Reply(250, "2.1.0", "Sender ok")
 _RECIPIENT_OK = Reply(250, "2.1.5", "Recipient ok")
@@ -92,7 +92,7 @@ class Conversation:
         self._log = log
         self._metrics = metrics
 
-    def decide(self, event: Event) -> Reply | Awaitable[Reply]:
+    def decide(self, event: Event) -> Reply | Awaitable[Answer]:
         """The answer to what the protocol asks."""
         match event:
             case MailFrom():

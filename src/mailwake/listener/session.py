@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from mailwake.config.scopes import ResolvedOptions
     from mailwake.smtp.envelope import Envelope
-    from mailwake.smtp.replies import Reply
+    from mailwake.smtp.server_events import Answer
 
 
 class PeerFacts(NamedTuple):
@@ -54,6 +54,8 @@ class Session:
     trusted_network: bool
     hello_domain: str = ""
     extended: bool = False
+    lmtp: bool = False
+    """Whether LMTP is spoken, in which each recipient has a reply of its own (RFC 2033)."""
     tls: bool = False
     account: str = ""
     certificate: str = ""
@@ -103,18 +105,19 @@ class Session:
 
     @property
     def protocol(self) -> str:
-        """The `with` value of the Received field (RFC 3848): SMTP, ESMTP, ESMTPS, ESMTPA or ESMTPSA.
+        """The `with` value of the Received field (RFC 3848): SMTP, ESMTP, ESMTPS, ESMTPA, ESMTPSA, LMTP and so on.
 
         The A is for "SMTP AUTH", which a certificate is not.
         """
-        if not self.extended:
+        if not (self.extended or self.lmtp):
             return "SMTP"
-        return "ESMTP" + ("S" if self.tls else "") + ("A" if self.account and not self.by_certificate else "")
+        authenticated = self.account and not self.by_certificate
+        return ("LMTP" if self.lmtp else "ESMTP") + ("S" if self.tls else "") + ("A" if authenticated else "")
 
 
 class MessageReceiver(Protocol):
     """Takes a finished message; its reply is what the client gets after the end of DATA."""
 
-    async def receive(self, session: Session, envelope: Envelope, content: bytes) -> Reply:
-        """Take responsibility for the message (2xx) or refuse it; never raises."""
+    async def receive(self, session: Session, envelope: Envelope, content: bytes) -> Answer:
+        """Take responsibility for the message (2xx) or refuse it; never raises. LMTP can have several replies."""
         ...

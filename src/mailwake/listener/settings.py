@@ -29,6 +29,8 @@ class ListenerSettings:
     relay_networks: Sequence[IPNetwork]
     tls_context: ssl.SSLContext | None
     """With what STARTTLS is offered; None: it is not."""
+    lmtp: bool = False
+    """Whether LMTP is spoken instead of SMTP."""
     implicit_tls: bool = False
     """Whether TLS comes first instead (RFC 8314), before any word of SMTP."""
     certificate_required: bool = False

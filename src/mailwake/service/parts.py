@@ -146,12 +146,13 @@ def listener_settings(name: str, listener: EsmtpListener, scopes: ScopedOptions)
     return ListenerSettings(
         name=name,
         hostname=listener.hostname,
-        greeting=f"{listener.hostname} {listener.greeting}",
+        greeting=f"{listener.hostname} {_greeting(listener, listen)}",
         limits=_limits(listener),
         relay_networks=listener.relay_networks,
         tls_context=tls_context(listener) if listen.tls != "off" else None,
         unix=path_of(name) is not None,
         certificate_required=listener.tls_client_certificates == "require",
+        lmtp=listen.protocol == "lmtp",
         implicit_tls=listen.tls == "implicit",
         auth_requires_tls=listener.auth_requires_tls,
         bare_newlines=listener.bare_newlines,
@@ -160,6 +161,11 @@ def listener_settings(name: str, listener: EsmtpListener, scopes: ScopedOptions)
         extensions=_extensions(name, scopes),
         proxies=network_set(listen.proxy_networks) if listen.proxy_protocol == "required" else None,
     )
+
+
+def _greeting(listener: EsmtpListener, listen: Listen) -> str:
+    # The text of old has the protocol's name in front; one of the operator's own stays as it is.
+    return listener.greeting.replace("ESMTP ", "LMTP ", 1) if listen.protocol == "lmtp" else listener.greeting
 
 
 def _extensions(name: str, scopes: ScopedOptions) -> Callable[[str], frozenset[Extension]]:

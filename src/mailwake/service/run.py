@@ -114,8 +114,10 @@ async def _announce(
 ) -> None:
     say = sys.stdout.write
     workers = request.workers(configuration.settings)
+    listens = configuration.settings.esmtp_listener.listen
     for name in bound.names("smtp").values():
-        say(f"mailwake: SMTP on {name}, {_workers(workers['smtp'])}\n")
+        protocol = listens[name].protocol.upper() if name in listens else "SMTP"
+        say(f"mailwake: {protocol} on {name}, {_workers(workers['smtp'])}\n")
     for (role, _), group in bound.groups.items():
         if role == "tracker":
             say(f"mailwake: tracker on http://{bound_address(group[0])}, {_workers(workers[role])}\n")

@@ -25,6 +25,9 @@ _MAIL = re.compile(rf"(?i:FROM): ?{_PATH}")
 _RCPT = re.compile(rf"(?i:TO): ?{_PATH}")
 
 
+UNKNOWN_COMMAND = Reply(500, "5.5.1", "Unknown command")
+
+
 class Command(NamedTuple):
     """One command line."""
 
@@ -50,7 +53,7 @@ def _verb_of(word: str) -> Verb:
     if name in _NOT_IMPLEMENTED:
         raise Refusal(Reply(502, "5.5.1", f"{name} is not implemented"))
     if name not in _VERBS:
-        raise Refusal(Reply(500, "5.5.1", "Unknown command"))
+        raise Refusal(UNKNOWN_COMMAND)
     return _VERBS[name]
 
 

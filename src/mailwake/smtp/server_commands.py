@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from mailwake.smtp import server_replies as replies
 from mailwake.smtp.chunked_body import ChunkedBody
-from mailwake.smtp.commands import parse_bdat, parse_command, parse_hello, parse_mail, parse_rcpt
+from mailwake.smtp.commands import UNKNOWN_COMMAND, parse_bdat, parse_command, parse_hello, parse_mail, parse_rcpt
 from mailwake.smtp.data_body import too_big
 from mailwake.smtp.extensions import Extension
 from mailwake.smtp.replies import Refusal, Reply
@@ -32,6 +32,8 @@ def obey(session: Session, line: bytes) -> None:
     """Answer a command line, or leave in `session.pending` what has to be decided about it."""
     try:
         verb, argument = parse_command(line)
+        if verb in session.options.unknown_verbs:
+            raise Refusal(UNKNOWN_COMMAND)
         if verb in TRUSTED_VERBS and verb not in session.options.trusted_verbs:
             raise Refusal(replies.NOT_TRUSTED)
         next_state = TRANSITIONS[session.state].get(verb)
@@ -45,9 +47,9 @@ def obey(session: Session, line: bytes) -> None:
 
 
 def _out_of_sequence(session: Session, verb: Verb, argument: str) -> None:
-    refusal = out_of_sequence(session.state, verb)
+    refusal = out_of_sequence(session.state, verb, session.options.unknown_verbs)
     if verb is Verb.DATA and session.state is State.MAIL and session.recipients_tried:
-        refusal = replies.NO_VALID_RECIPIENTS
+        refusal = replies.NO_VALID_LMTP_RECIPIENTS if session.options.lmtp else replies.NO_VALID_RECIPIENTS
     if verb is Verb.BDAT and Extension.CHUNKING in session.extensions:
         _begin_chunk(session, argument, ChunkedBody(session.rules, refusal, session.state))
     else:
@@ -60,6 +62,10 @@ def _ehlo(session: Session, argument: str) -> None:
 
 def _helo(session: Session, argument: str) -> None:
     session.pending = Hello(parse_hello(argument, Verb.HELO), extended=False)
+
+
+def _lhlo(session: Session, argument: str) -> None:
+    session.pending = Hello(parse_hello(argument, Verb.LHLO), extended=True)
 
 
 def _mail(session: Session, argument: str) -> None:
@@ -116,7 +122,7 @@ def _vrfy(session: Session, argument: str) -> None:
 
 
 def _help(session: Session, argument: str) -> None:
-    session.say(replies.HELP)
+    session.say(replies.LMTP_HELP if session.options.lmtp else replies.HELP)
 
 
 def _quit(session: Session, argument: str) -> None:
@@ -193,6 +199,7 @@ def _want_no_argument(argument: str) -> None:
 _COMMANDS: Mapping[Verb, Callable[[Session, str], None]] = {
     Verb.EHLO: _ehlo,
     Verb.HELO: _helo,
+    Verb.LHLO: _lhlo,
     Verb.MAIL: _mail,
     Verb.RCPT: _rcpt,
     Verb.DATA: _data,

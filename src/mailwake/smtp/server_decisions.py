@@ -9,6 +9,7 @@ from mailwake.smtp import server_replies as replies
 from mailwake.smtp.dsn import NO_REQUEST
 from mailwake.smtp.replies import Reply
 from mailwake.smtp.server_events import (
+    Answer,
     Authenticate,
     Connected,
     DumpContext,
@@ -27,8 +28,8 @@ from mailwake.smtp.server_session import Session
 from mailwake.smtp.states import State
 
 
-def settle(session: Session, event: Event, reply: Reply) -> None:
-    """Answer this event with this reply; 2xx accepts."""
+def settle(session: Session, event: Event, reply: Answer) -> None:
+    """Answer this event with this reply; 2xx accepts. Only a message can have several."""
     _DECISIONS[type(event)](session, event, reply)
     if reply.code in (421, 521):  # RFC 5321 §3.8, RFC 7504 §3: after these the server closes
         session.finish()
@@ -83,10 +84,8 @@ def _rcpt(session: Session, event: RcptTo, reply: Reply) -> None:
     session.say(reply)
 
 
-def _message(session: Session, event: MessageData, reply: Reply) -> None:
-    session.say(reply)
-    session.reset()
-    session.state = State.READY
+def _message(session: Session, event: MessageData, reply: Answer) -> None:
+    session.answer_message(reply)
     if reply.is_positive:
         session.errors = 0
 
@@ -109,8 +108,8 @@ def _answer(session: Session, event: Event, reply: Reply) -> None:
     session.say(reply)
 
 
-# The event is of the type that is its key, which a mapping cannot say.
-_DECISIONS: Mapping[type[Event], Callable[[Session, Any, Reply], None]] = {
+# The event is of the type that is its key, and the answer as it fits, which a mapping cannot say.
+_DECISIONS: Mapping[type[Event], Callable[[Session, Any, Any], None]] = {
     Connected: _connected,
     Hello: _hello,
     StartTLS: _start_tls,

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from mailwake.smtp.dsn import NO_REQUEST, DsnRequest
 from mailwake.smtp.envelope import Envelope
+from mailwake.smtp.replies import Reply
 from mailwake.smtp.trusted_commands import ClientAttributes
 
 
@@ -102,6 +103,34 @@ class DumpContext:
     in_transaction: bool
     """Whether there is a message that has context variables of its own."""
 
+
+@dataclass(frozen=True, slots=True)
+class MessageReplies:
+    """The answer to MessageData in LMTP (RFC 2033 §4.2): one for each recipient of the envelope, in order.
+
+    A single reply instead of it holds for all of them.
+    """
+
+    each: Sequence[Reply]
+
+    @property
+    def code(self) -> int:
+        """The worst of their codes: what the client has to act on."""
+        return max(reply.code for reply in self.each)
+
+    @property
+    def is_positive(self) -> bool:
+        """Whether the message was taken for anybody."""
+        return any(reply.is_positive for reply in self.each)
+
+    @property
+    def is_intermediate(self) -> bool:
+        """Whether one of them decides nothing."""
+        return any(reply.is_intermediate for reply in self.each)
+
+
+Answer: TypeAlias = Reply | MessageReplies
+"""What decides an event."""
 
 Event: TypeAlias = (
     Connected

@@ -93,9 +93,7 @@ def _finish_message(session: Session, content: bytes | Reply) -> None:
     if isinstance(content, bytes):
         session.pending = MessageData(session.envelope, content)
     else:
-        session.say(content)
-        session.reset()
-        session.state = State.READY
+        session.answer_message(content)
 
 
 STEPS: Mapping[State, Callable[[Session], bool]] = {

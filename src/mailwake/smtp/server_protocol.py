@@ -19,6 +19,7 @@ from mailwake.smtp.replies import Reply
 from mailwake.smtp.sasl import MECHANISMS
 from mailwake.smtp.server_decisions import settle
 from mailwake.smtp.server_events import (
+    Answer,
     Authenticate,
     Connected,
     DumpContext,
@@ -26,6 +27,7 @@ from mailwake.smtp.server_events import (
     Hello,
     MailFrom,
     MessageData,
+    MessageReplies,
     Quit,
     RcptTo,
     RemoteAddress,
@@ -39,6 +41,7 @@ from mailwake.smtp.server_session import Session, SessionOptions
 from mailwake.smtp.states import TRUSTED_VERBS, State
 
 __all__ = [
+    "Answer",
     "Authenticate",
     "Connected",
     "DumpContext",
@@ -47,6 +50,7 @@ __all__ = [
     "Hello",
     "MailFrom",
     "MessageData",
+    "MessageReplies",
     "Quit",
     "RcptTo",
     "RemoteAddress",
@@ -76,15 +80,18 @@ class ServerProtocol:
         trusted_verbs: Iterable[str] = (),
         bare_newlines: BareNewlines = "reject",
         tls: bool = False,
+        lmtp: bool = False,
     ) -> None:
         """`tls` says that the connection is encrypted from its beginning; `extensions`: see `offer`.
+
+        `lmtp`: LMTP is spoken (RFC 2033): LHLO for EHLO and HELO, and a message is answered for each recipient.
 
         `trusted_verbs`: those of TRUSTED_VERBS that are offered to this peer.
         """
         if unknown := set(auth_mechanisms) - set(MECHANISMS):
             raise ValueError(f"unknown AUTH mechanisms: {', '.join(sorted(unknown))}")
         trusted = frozenset(TRUSTED_VERBS & set(trusted_verbs))
-        options = SessionOptions(hostname, limits, starttls, tuple(auth_mechanisms), auth_requires_tls, trusted)
+        options = SessionOptions(hostname, limits, starttls, tuple(auth_mechanisms), auth_requires_tls, trusted, lmtp)
         self._session = Session(options, ContentRules(limits.message_size, limits.text_line, bare_newlines), tls)
         self._session.offer(extensions)
         self._eof = False
@@ -119,10 +126,11 @@ class ServerProtocol:
             session.finish()
         return session.pending
 
-    def reply(self, reply: Reply) -> None:
+    def reply(self, reply: Answer) -> None:
         """Answer the event that `next_event` returned last: 2xx accepts it. Once `closing`, this does nothing.
 
-        Raises RuntimeError when no event is pending, ValueError for a 3xx, which decides nothing.
+        Raises RuntimeError when no event is pending, and ValueError for a 3xx, which decides nothing, or for replies
+        that do not fit: several to anything but a message in LMTP, more or fewer than it has recipients.
         """
         session = self._session
         if session.state is State.CLOSING:
@@ -132,8 +140,14 @@ class ServerProtocol:
             raise RuntimeError("there is no event to reply to")
         if reply.is_intermediate:
             raise ValueError(f"{reply} decides nothing")
+        if isinstance(reply, MessageReplies) and not self._fits(reply, event):
+            raise ValueError(f"{len(reply.each)} replies do not fit {event!r:.100}")
         session.pending = None
         settle(session, event, reply)
+
+    def _fits(self, replies: MessageReplies, event: Event) -> bool:
+        recipients = len(event.envelope.recipients) if isinstance(event, MessageData) else 0
+        return self._session.options.lmtp and 0 < recipients == len(replies.each)
 
     def accept(self) -> None:
         """Answer the pending event with the positive reply that is customary for it."""
@@ -238,7 +252,8 @@ class ServerProtocol:
 
     def _greeting(self, event: Event) -> Reply:
         hostname = self._session.options.hostname
-        return Reply(220, "", f"{hostname} ESMTP") if isinstance(event, Connected) else Reply(250, "", hostname)
+        protocol = "LMTP" if self._session.options.lmtp else "ESMTP"
+        return Reply(220, "", f"{hostname} {protocol}") if isinstance(event, Connected) else Reply(250, "", hostname)
 
 
 _BETWEEN = frozenset({State.GREETING, State.REFUSED, State.CONNECTED, State.READY, State.CLOSING})

@@ -18,11 +18,20 @@ from mailwake.smtp.server_events import (
     StartTLS,
     XClient,
 )
-from mailwake.smtp.states import TRUSTED_VERBS, Verb
+from mailwake.smtp.states import LMTP_GREETINGS, SMTP_GREETINGS, TRUSTED_VERBS, Verb
 
 OK = Reply(250, "2.0.0", "Ok")
 CANNOT_VERIFY = Reply(252, "2.0.0", "Cannot verify, but will take messages and try")  # RFC 5321 §3.5.3
-HELP = Reply(214, "2.0.0", f"Commands: {' '.join(each for each in Verb if each not in TRUSTED_VERBS)}; see RFC 5321")
+HELP = Reply(
+    214,
+    "2.0.0",
+    f"Commands: {' '.join(each for each in Verb if each not in TRUSTED_VERBS | LMTP_GREETINGS)}; see RFC 5321",
+)
+LMTP_HELP = Reply(
+    214,
+    "2.0.0",
+    f"Commands: {' '.join(each for each in Verb if each not in TRUSTED_VERBS | SMTP_GREETINGS)}; see RFC 2033",
+)
 START_INPUT = Reply(354, "", "End data with <CR><LF>.<CR><LF>")
 
 BARE_LF = Reply(521, "5.5.2", "A line ended with a bare LF, closing the connection")
@@ -33,6 +42,7 @@ VRFY_SYNTAX = Reply(501, "5.5.4", "Syntax: VRFY address")
 BDAT_SYNTAX = Reply(501, "5.5.4", "Syntax: BDAT octets [LAST]; closing the connection, as the octets cannot be told")
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients")
 NO_VALID_RECIPIENTS = Reply(554, "5.5.1", "No valid recipients")  # RFC 5321 §4.1.1.4
+NO_VALID_LMTP_RECIPIENTS = Reply(503, "5.5.1", "No valid recipients")  # RFC 2033 §4.2
 TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors, closing the connection")
 
 NO_TLS = Reply(502, "5.5.1", "STARTTLS is not offered")

@@ -13,9 +13,9 @@ from mailwake.smtp.extensions import EVERY_EXTENSION, Extension
 from mailwake.smtp.line_buffer import LineBuffer
 from mailwake.smtp.replies import Reply
 from mailwake.smtp.sasl import Exchange
-from mailwake.smtp.server_events import Event
+from mailwake.smtp.server_events import Answer, Event, MessageReplies
 from mailwake.smtp.server_limits import ServerLimits
-from mailwake.smtp.states import State, Verb
+from mailwake.smtp.states import LMTP_GREETINGS, SMTP_GREETINGS, State, Verb
 from mailwake.smtp.trusted_commands import XCLIENT_ATTRIBUTES
 
 
@@ -30,6 +30,13 @@ class SessionOptions:
     auth_requires_tls: bool
     trusted_verbs: frozenset[Verb] = frozenset()
     """Those of TRUSTED_VERBS that the peer may use, whoever it later says that its client is."""
+    lmtp: bool = False
+    """Whether LMTP is spoken instead of SMTP (RFC 2033)."""
+
+    @property
+    def unknown_verbs(self) -> frozenset[Verb]:
+        """The commands that there are in the other protocol only."""
+        return SMTP_GREETINGS if self.lmtp else LMTP_GREETINGS
 
 
 @dataclass(slots=True)
@@ -62,6 +69,18 @@ class Session:
     def say(self, reply: Reply) -> None:
         """Put a reply behind those that wait to be sent."""
         self.output.append(reply.encode(utf8=self.envelope is not None and self.envelope.smtputf8))
+
+    def answer_message(self, answer: Answer) -> None:
+        """Say what became of the message, once or to each recipient, and be ready for the next one."""
+        assert self.envelope is not None
+        if isinstance(answer, MessageReplies):
+            for reply in answer.each:
+                self.say(reply)
+        else:
+            for _ in range(len(self.envelope.recipients) if self.options.lmtp else 1):
+                self.say(answer)
+        self.reset()
+        self.state = State.READY
 
     def refuse(self, reply: Reply) -> None:
         """Say it, and count it where it is an error of the client; too many end the session."""
@@ -102,7 +121,8 @@ class Session:
             return
         self.on_offer = extensions
         there = {Extension.STARTTLS: self.options.starttls, Extension.AUTH: bool(self.options.auth_mechanisms)}
-        self.extensions = frozenset(each for each in extensions if there.get(each, True))
+        needed = {Extension.PIPELINING} if self.options.lmtp else set()  # RFC 2033 §5
+        self.extensions = frozenset(each for each in extensions if there.get(each, True)) | needed
 
     def shown(self) -> list[str]:
         """What EHLO lists (RFC 5321 §4.1.1.1): everything that can be used now."""

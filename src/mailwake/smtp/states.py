@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 
 from mailwake.smtp.replies import Reply
@@ -13,6 +13,7 @@ class Verb(StrEnum):
 
     EHLO = "EHLO"
     HELO = "HELO"
+    LHLO = "LHLO"
     MAIL = "MAIL"
     RCPT = "RCPT"
     DATA = "DATA"
@@ -32,6 +33,11 @@ class Verb(StrEnum):
 
 TRUSTED_VERBS = frozenset({Verb.XCLIENT, Verb.XREMOTEIP, Verb.XSETCONTEXT, Verb.XDUMPCONTEXT})
 """Commands for peers that were told apart as trusted; for all others they do not exist, in any state."""
+
+
+SMTP_GREETINGS = frozenset({Verb.EHLO, Verb.HELO})
+LMTP_GREETINGS = frozenset({Verb.LHLO})
+"""Where one of the two protocols is spoken, the other's greeting is an unknown command (RFC 2033 §4.1)."""
 
 
 class State(StrEnum):
@@ -88,15 +94,14 @@ def _with_context(state: State, others: Mapping[Verb, State]) -> Mapping[Verb, S
 # XCLIENT: "at any time except in the middle of a mail delivery transaction"; then all begins again with our greeting.
 _XCLIENT = {Verb.XCLIENT: State.GREETING}
 # A new greeting in mid-session clears everything, like RSET (RFC 5321 §4.1.4).
-_ANEW = {Verb.EHLO: State.READY, Verb.HELO: State.READY, Verb.RSET: State.READY}
+_ANEW = {**dict.fromkeys((Verb.EHLO, Verb.HELO, Verb.LHLO), State.READY), Verb.RSET: State.READY}
 
 TRANSITIONS: Mapping[State, Mapping[Verb, State]] = {
     State.REFUSED: {Verb.QUIT: State.CLOSING},
     State.CONNECTED: _in(
         State.CONNECTED,
         {
-            Verb.EHLO: State.READY,
-            Verb.HELO: State.READY,
+            **_ANEW,
             Verb.RSET: State.CONNECTED,
             Verb.XREMOTEIP: State.CONNECTED,
             **_XCLIENT,
@@ -119,7 +124,7 @@ TRANSITIONS: Mapping[State, Mapping[Verb, State]] = {
 """State × verb → the state after the command was accepted; a missing verb is out of sequence (503)."""
 
 
-def out_of_sequence(state: State, verb: Verb) -> Reply:
+def out_of_sequence(state: State, verb: Verb, unknown: Collection[Verb] = LMTP_GREETINGS) -> Reply:
     """The 503 for a verb that is not in the state's row; it names those that are (RFC 5321 §4.1.4)."""
-    legal = ", ".join(each for each in TRANSITIONS[state] if each not in TRUSTED_VERBS)
+    legal = ", ".join(each for each in TRANSITIONS[state] if each not in TRUSTED_VERBS and each not in unknown)
     return Reply(503, "5.5.1", f"Bad sequence of commands: {verb} is not possible now; possible are {legal}")

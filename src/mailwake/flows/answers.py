@@ -1,0 +1,118 @@
+"""What the sender is told of a message, and with that, whose copies are its own business again.
+
+SMTP has one reply for a message, and 250 takes on all of it; LMTP has one for each recipient that the client named
+(RFC 2033 §4.2), which takes on that copy alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from mailwake.relay.delivery import Status
+from mailwake.smtp.replies import Reply
+from mailwake.smtp.server_events import MessageReplies
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mailwake.relay.delivery import Outcome
+    from mailwake.smtp.server_events import Answer
+
+LONGEST_QUOTE = 200
+"""Characters of the next hop's reply that are shown to the sender."""
+
+DISCARDED = Reply(250, "2.0.0", "OK")
+"""For whom policy threw the message away: the sender is not to know."""
+_DEFERRED = Reply(451, "4.3.0", "The next hop did not take the message, try again later")
+
+
+class Answering(Protocol):
+    """How a message is answered; outcomes are those of its copies, in their order."""
+
+    def answer(self, transmission_id: int, outcomes: Sequence[Outcome]) -> Answer:
+        """What the sender is told."""
+        ...
+
+    def told(self, outcomes: Sequence[Outcome]) -> frozenset[int]:
+        """The copies that were not taken and of which the answer says so: nobody else has to do anything about them."""
+        ...
+
+
+class OneReply:
+    """SMTP's way."""
+
+    def answer(self, transmission_id: int, outcomes: Sequence[Outcome]) -> Answer:
+        """250 if any copy was taken: what was not is ours then."""
+        if any(outcome.status is Status.DELIVERED for outcome in outcomes):
+            return _taken(transmission_id, outcomes)
+        return reply_for_none_taken(outcomes)
+
+    def told(self, outcomes: Sequence[Outcome]) -> frozenset[int]:
+        """All of them, or none."""
+        missing = _missing(outcomes, range(len(outcomes)))
+        return missing if len(missing) == len(outcomes) else frozenset()
+
+
+class ReplyForEach:
+    """LMTP's way; `places` has the copy of each accepted RCPT, -1 where policy threw it away."""
+
+    def __init__(self, places: Sequence[int]) -> None:
+        self._places = places
+
+    def answer(self, transmission_id: int, outcomes: Sequence[Outcome]) -> Answer:
+        """To each recipient what became of its own copy."""
+        return MessageReplies([self._reply(transmission_id, outcomes, place) for place in self._places])
+
+    def told(self, outcomes: Sequence[Outcome]) -> frozenset[int]:
+        """Those of named recipients; and those that the header adds, when nobody named has got a copy.
+
+        For then the client has the whole message still, and adds them anew with it.
+        """
+        named = [place for place in self._places if place >= 0]
+        missing = _missing(outcomes, named)
+        return _missing(outcomes, range(len(outcomes))) if missing and len(missing) == len(named) else missing
+
+    def _reply(self, transmission_id: int, outcomes: Sequence[Outcome], place: int) -> Reply:
+        if place < 0:
+            return DISCARDED
+        own = outcomes[place : place + 1]
+        return _taken(transmission_id, own) if own[0].status is Status.DELIVERED else reply_for_none_taken(own)
+
+
+def spooled(transmission_id: int) -> Reply:
+    """For a message that is taken before any next hop has been asked."""
+    return Reply(250, "2.0.0", f"OK {transmission_id} (queued)")
+
+
+def _missing(outcomes: Sequence[Outcome], places: Sequence[int]) -> frozenset[int]:
+    return frozenset(place for place in places if outcomes[place].status is not Status.DELIVERED)
+
+
+def _taken(transmission_id: int, outcomes: Sequence[Outcome]) -> Reply:
+    """`OK` and the id come first: senders look for them there."""
+    return Reply(250, "2.0.0", f"OK {transmission_id} ({_said(outcomes)})")
+
+
+def _said(outcomes: Sequence[Outcome]) -> str:
+    if len(outcomes) == 1:
+        quote = str(outcomes[0].reply)
+        return f"next hop: {quote if len(quote) <= LONGEST_QUOTE else quote[:LONGEST_QUOTE] + '...'}"
+    statuses = [outcome.status for outcome in outcomes]
+    taken, refused = statuses.count(Status.DELIVERED), statuses.count(Status.REFUSED)
+    queued = len(statuses) - taken - refused
+    rest = f"{f', {queued} queued' * (queued > 0)}{f', {refused} bounced' * (refused > 0)}"
+    return f"{taken} of {len(statuses)} copies taken{rest}"
+
+
+def reply_for_none_taken(outcomes: Sequence[Outcome]) -> Reply:
+    """The next hop's own reply when it took no copy: a transient one if there is any, so that the sender tries again.
+
+    A 421 is passed on as 451: it would end the client's connection to us, which is as good as ever.
+    """
+    transient = next((outcome for outcome in outcomes if outcome.status is not Status.REFUSED), None)
+    reply = (transient or outcomes[0]).reply
+    if transient is None:
+        return reply
+    if not reply.is_transient:
+        return _DEFERRED
+    return Reply(451, reply.enhanced, reply.text) if reply.code == 421 else reply

@@ -1,0 +1,168 @@
+"""What the sender is told: one reply in SMTP, one for each recipient in LMTP, with the next hop's own words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from mailwake.flows.answers import LONGEST_QUOTE, OneReply, ReplyForEach
+from mailwake.relay.delivery import Outcome, Status
+from mailwake.smtp.envelope import Envelope
+from mailwake.smtp.replies import Reply
+from mailwake.smtp.server_events import MessageReplies
+
+from .message_harness import MessageHarness
+
+ANN, BOB, CY = "ann@a.example", "bob@b.example", "cy@c.example"
+PLAIN = b"Subject: nothing to track\r\n\r\nhello\r\n"
+LATER = Reply(450, "4.2.1", "mailbox busy")
+NEVER = Reply(550, "5.1.1", "no such user")
+TAKEN = Outcome(Status.DELIVERED, Reply(250, "2.0.0", "Ok: queued as 4F3"), "hop:25", "content")
+DEFERRED = Outcome(Status.DEFERRED, LATER, "hop:25", "rcpt")
+REFUSED = Outcome(Status.REFUSED, NEVER, "hop:25", "rcpt")
+LOST = Outcome(Status.UNCERTAIN, Reply(451, "4.4.2", "lost"), "hop:25", "content")
+
+Begin = Callable[..., Awaitable[MessageHarness]]
+
+
+@pytest.fixture
+async def begin(tmp_path: Path) -> AsyncIterator[Begin]:
+    started: list[MessageHarness] = []
+
+    async def start(**overrides: str) -> MessageHarness:
+        harness = MessageHarness(tmp_path, overrides)
+        await harness.start()
+        started.append(harness)
+        return harness
+
+    yield start
+    for harness in started:
+        await harness.stop()
+
+
+async def lmtp(harness: MessageHarness, recipients: list[str], content: bytes = PLAIN) -> list[str]:
+    """The replies, without the transmission id."""
+    session = harness.session()
+    session.lmtp = True
+    answer = await harness.flow.receive(session, Envelope("news@sender.example", list(recipients)), content)
+    assert isinstance(answer, MessageReplies)
+    return [" ".join("#" if word.isdigit() and len(word) > 3 else word for word in str(r).split()) for r in answer.each]
+
+
+def kinds(harness: MessageHarness) -> Counter[tuple[str, str]]:
+    return Counter((event.raw_rcpt_to, event.type.wire_name) for event in harness.events())
+
+
+# --- SMTP
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "said"),
+    [
+        ([TAKEN], "250 2.0.0 OK 7 (next hop: 250 2.0.0 Ok: queued as 4F3)"),
+        ([TAKEN, TAKEN], "250 2.0.0 OK 7 (2 of 2 copies taken)"),
+        ([TAKEN, DEFERRED, LOST], "250 2.0.0 OK 7 (1 of 3 copies taken, 2 queued)"),
+        ([REFUSED, TAKEN], "250 2.0.0 OK 7 (1 of 2 copies taken, 1 bounced)"),
+        ([REFUSED, TAKEN, DEFERRED], "250 2.0.0 OK 7 (1 of 3 copies taken, 1 queued, 1 bounced)"),
+        ([REFUSED, DEFERRED], "450 4.2.1 mailbox busy"),
+        ([REFUSED], "550 5.1.1 no such user"),
+    ],
+)
+def test_one_reply(outcomes: list[Outcome], said: str) -> None:
+    assert str(OneReply().answer(7, outcomes)) == said
+    taken = said.startswith("250")
+    assert OneReply().told(outcomes) == (frozenset() if taken else frozenset(range(len(outcomes))))
+
+
+def test_the_next_hop_s_words_are_one_printable_line_of_bounded_length() -> None:
+    outcome = Outcome(Status.DELIVERED, Reply(250, "", "first\nsecond \x1b[1m" + "x" * 500), "hop:25", "content")
+    answer = OneReply().answer(7, [outcome])
+    assert isinstance(answer, Reply)
+    (line,) = answer.encode().splitlines()
+    assert line.startswith(b"250 2.0.0 OK 7 (next hop: 250 first second  [1mxxx")
+    assert line.endswith(b"x...)")
+    assert len(line) < LONGEST_QUOTE + 60
+
+
+async def test_the_next_hop_s_own_reply_reaches_the_sender(begin: Begin) -> None:
+    harness = await begin()
+    reply = await harness.receive([ANN], PLAIN)
+    assert reply.text.endswith(" (next hop: 250 2.0.0 taken)")
+    assert reply.text.startswith("OK ")
+
+
+# --- LMTP
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "places", "codes", "told"),
+    [
+        ([TAKEN, DEFERRED, REFUSED], [0, 1, 2], [250, 450, 550], {1, 2}),
+        ([DEFERRED, REFUSED], [0, 1], [450, 550], {0, 1}),
+        ([TAKEN, TAKEN], [0, 1], [250, 250], set()),
+        ([DEFERRED], [-1, 0], [250, 450], {0}),  # policy threw the first one's copy away
+        ([TAKEN, REFUSED], [0], [250], set()),  # the header adds one: its bounce is ours to send
+        ([DEFERRED, TAKEN, REFUSED], [0], [450], {0, 2}),  # nobody named has one: the client has it all still
+        ([DEFERRED], [-1], [250], set()),  # nobody named is to have one
+    ],
+)
+def test_replies_for_each(outcomes: list[Outcome], places: list[int], codes: list[int], told: set[int]) -> None:
+    answering = ReplyForEach(places)
+    answer = answering.answer(7, outcomes)
+    assert isinstance(answer, MessageReplies)
+    assert [reply.code for reply in answer.each] == codes
+    assert answering.told(outcomes) == told
+
+
+async def test_each_recipient_has_the_hop_s_own_reply_and_the_others_are_no_longer_ours(begin: Begin) -> None:
+    harness = await begin()
+    harness.hop.answers = {BOB: LATER, CY: NEVER}
+    assert await lmtp(harness, [ANN, BOB, CY, ANN]) == [
+        "250 2.0.0 OK # (next hop: 250 2.0.0 taken)",
+        "450 4.2.1 mailbox busy",
+        "550 5.1.1 no such user",
+        "250 2.0.0 OK # (next hop: 250 2.0.0 taken)",
+    ]
+    assert kinds(harness) == {(ANN, "injection"): 2, (ANN, "delivery"): 2}
+    assert harness.spool.count() == 0
+    assert harness.metrics.counter("messages_total", "accepted").value == 1
+
+
+async def test_when_nobody_has_it_nothing_is_left_of_it(begin: Begin) -> None:
+    harness = await begin()
+    harness.hop.answers = {ANN: LATER, BOB: Reply(421, "4.3.2", "going down")}
+    assert await lmtp(harness, [ANN, BOB]) == ["450 4.2.1 mailbox busy", "451 4.3.2 going down"]
+    assert (harness.events(), harness.spool.count()) == ([], 0)
+    assert harness.metrics.counter("messages_total", "deferred").value == 1
+
+
+async def test_added_recipients_are_retried_and_bounced_by_us(begin: Begin) -> None:
+    harness = await begin()
+    harness.hop.answers = {BOB: LATER, CY: NEVER}
+    content = b'X-MSYS-API: {"bcc" : ["bob@b.example", "cy@c.example"]}\r\n' + PLAIN
+    assert await lmtp(harness, [ANN], content) == ["250 2.0.0 OK # (next hop: 250 2.0.0 taken)"]
+    assert harness.spool.count() == 2
+    harness.hop.answers = {}
+    await harness.retry_until_empty()
+    assert sorted(recipient for recipient, _ in harness.hop.taken) == [ANN, BOB, "news@sender.example"]
+    assert kinds(harness)[(CY, "bounce")] == 1
+
+
+async def test_a_refused_message_is_refused_to_all(begin: Begin) -> None:
+    harness = await begin()
+    session = harness.session()
+    session.lmtp = True
+    content = b"X-MSYS-API: {\r\n" + PLAIN
+    answer = await harness.flow.receive(session, Envelope("a@b.example", [ANN, BOB]), content)
+    assert isinstance(answer, Reply)  # the protocol says it to each
+    assert answer.is_permanent
+
+
+async def test_the_received_field_says_lmtp(begin: Begin) -> None:
+    harness = await begin()
+    await lmtp(harness, [ANN])
+    ((_, content),) = harness.hop.taken
+    assert b" with LMTP id " in content
