@@ -147,6 +147,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("events_lost_total", "Events that could not be written to the journal: look at the disk"),
     Metric("worker_restarts_total", "Workers that died and were started again; role is smtp or tracker", ("role",)),
     Metric("config_reloads_total", "Reloads of the configuration (SIGHUP); result is accepted or refused", ("result",)),
+    Metric("upgrades_total", "Upgrades without a restart (SIGUSR2); result is accepted or refused", ("result",)),
 )
 """Every metric that any process of mailwake exports."""
 

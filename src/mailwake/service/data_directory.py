@@ -75,6 +75,17 @@ class DataDirectory:
             ) from None
         self._lock = handle
 
+    @property
+    def lock_descriptor(self) -> int:
+        """The descriptor that holds the claim, for `adopt_lock`."""
+        assert self._lock is not None
+        return self._lock.fileno()
+
+    def adopt_lock(self, descriptor: int) -> None:
+        """Hold a claim that a former version of this process, or its parent, has made."""
+        os.set_inheritable(descriptor, False)
+        self._lock = os.fdopen(descriptor, "ab")
+
     def node_id(self, configured: int | None) -> int:
         """The node's number in ids, 0 to 255: the configured one, or one drawn at first start and kept in a file."""
         if configured is not None:

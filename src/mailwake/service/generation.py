@@ -9,6 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from mailwake.errors import StartupError
+from mailwake.service.handover import SavedGeneration
 from mailwake.service.life_line import first_of
 from mailwake.service.worker_process import WorkerProcess
 
@@ -73,6 +74,10 @@ class Generation:
         self._on_report = on_report
         self._on_hopeless = on_hopeless
         self._workers: dict[str, WorkerProcess] = {}
+        self._adopted: dict[str, WorkerProcess] = {}
+        self._of_former_version = False
+        self.ends_at: float | None = None
+        """When, in seconds of the event loop's clock, a drain is cut off."""
         self._changed = asyncio.Event()
         self._leaving = asyncio.Event()
         self._serving = False
@@ -97,6 +102,25 @@ class Generation:
         """Start every worker; a generation in force serves as soon as it can."""
         self._serving = self.stage is Stage.FORCE
         self._keeping = asyncio.create_task(self._keep_all())
+
+    @classmethod
+    def adopt(cls, saved: SavedGeneration, tally: Tally, log: Logger, **callbacks: Callable[[], None]) -> Generation:
+        """Workers that the former version of this process has started; none of them can be started again."""
+        orders = [WorkerOrder(role, number, b"") for role, number in saved.orders]
+        stage = Stage.FORCE if saved.ends_at is None else Stage.DRAINING
+        generation = cls(orders, stage, tally, log, **callbacks)
+        generation._adopted = {each.name: WorkerProcess.adopt(each, generation._report) for each in saved.workers}
+        generation._of_former_version = True
+        generation.ends_at = saved.ends_at
+        if saved.ends_at is not None:
+            generation._leaving.set()
+        return generation
+
+    def save(self) -> SavedGeneration:
+        """What `adopt` needs."""
+        workers = [saved for worker in self._workers.values() if (saved := worker.save()) is not None]
+        orders = [(order.role, order.number) for order in self.orders]
+        return SavedGeneration(orders=orders, workers=workers, ends_at=self.ends_at)
 
     async def prepare(self, patience: float) -> None:
         """Return when every worker has made all it needs; StartupError says which one could not, or not in time."""
@@ -168,10 +192,17 @@ class Generation:
 
     async def _keep(self, order: WorkerOrder) -> None:
         failures = 0
-        while not self._leaving.is_set():
+        while order.name in self._adopted or not self._leaving.is_set():
+            if self._of_former_version and order.name not in self._adopted:
+                return  # a former version's worker that has no process: only its own version could start it
             worker, status = await self._live(order)
             if self.stage is not Stage.FORCE:
                 self._note_end(order, status)
+                return
+            if self._of_former_version:
+                self._tally.count("worker_restarts_total", order.role)
+                self._log.error("worker of the former version died", worker=order.name, cause=_cause(status))
+                self._on_hopeless()
                 return
             failures = 0 if worker.has_served else failures + 1
             self._mourn(order, status, failures)
@@ -181,11 +212,13 @@ class Generation:
             await first_of(self._leaving, seconds=RESTART_PAUSES[min(failures, len(RESTART_PAUSES) - 1)])
 
     async def _live(self, order: WorkerOrder) -> tuple[WorkerProcess, int]:
-        worker = WorkerProcess(order.name, order.orders, [s.fileno() for s in order.sockets], self._report)
+        worker = self._adopted.pop(order.name, None)
+        if worker is None:
+            worker = WorkerProcess(order.name, order.orders, [s.fileno() for s in order.sockets], self._report)
+            if self._serving:
+                worker.serve()
         self._workers[order.name] = worker
         self._tally.enrol(worker)
-        if self._serving:
-            worker.serve()
         try:
             return worker, await worker.run()
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from mailwake.metrics import Series
 
 
+PAUSE_SECONDS = 1.0
+"""How long a pause waits for answers that were begun."""
+
+
 class _QuietHandler(WSGIRequestHandler):
     timeout = 10  # a client that sends nothing must not keep its thread
 
@@ -28,6 +33,18 @@ class _QuietHandler(WSGIRequestHandler):
 
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.answering: set[threading.Thread] = set()
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """One connection, in a thread that `answering` shows for so long."""
+        self.answering.add(threading.current_thread())
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.answering.discard(threading.current_thread())
 
 
 class HealthServer:
@@ -50,11 +67,26 @@ class HealthServer:
         self._server.server_name, self._server.server_port = listening.getsockname()[:2]
         self._server.setup_environ()
         self._server.set_app(self._answer)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
+        self._thread = self._make_thread()
 
     def start(self) -> None:
         """Begin to answer, in a thread."""
         self._thread.start()
+
+    def pause(self) -> None:
+        """Answer what has been asked, and let further connections wait in the socket's queue."""
+        self._server.shutdown()
+        deadline = time.monotonic() + PAUSE_SECONDS
+        for thread in list(self._server.answering):
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def resume(self) -> None:
+        """Answer again after a pause."""
+        self._thread = self._make_thread()
+        self._thread.start()
+
+    def _make_thread(self) -> threading.Thread:
+        return threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
 
     def close(self) -> None:
         """Stop answering and close the socket."""

@@ -9,6 +9,8 @@ A socket that systemd made is the only one of its address, and so is a Unix sock
 
 from __future__ import annotations
 
+import os
+import socket
 from dataclasses import dataclass, field
 from socket import AF_UNIX
 from typing import TYPE_CHECKING
@@ -16,10 +18,10 @@ from typing import TYPE_CHECKING
 from mailwake.errors import StartupError
 from mailwake.service.addresses import bind_more, bind_shared, bound_address, listen, parse_address
 from mailwake.service.given_sockets import serves, socket_text
+from mailwake.service.handover import SavedSockets
 from mailwake.service.unix_sockets import PREFIX, bind_unix, close_and_remove, give_access, path_of
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Mapping, Sequence
 
     from mailwake.service.unix_sockets import FileAccess
@@ -81,6 +83,24 @@ class Ports:
     def __init__(self, given: Sequence[socket.socket] = ()) -> None:
         self._groups: dict[Key, list[socket.socket]] = {}
         self._given = list(given)
+
+    @classmethod
+    def adopt(cls, sockets: Sequence[SavedSockets], given: Sequence[int]) -> Ports:
+        """Those that another one has saved, in this same process or in a child that inherited them."""
+        known = {each.fileno(): each for each in map(_inherited, given)}
+        ports = cls(list(known.values()))
+        for saved in sockets:
+            group = [known.get(descriptor) or _inherited(descriptor) for descriptor in saved.descriptors]
+            ports._groups[saved.role, saved.address] = group
+        return ports
+
+    def save(self) -> tuple[list[SavedSockets], list[int]]:
+        """What `adopt` needs; the descriptors stay those of the sockets."""
+        groups = [
+            SavedSockets(role=role, address=address, descriptors=[each.fileno() for each in group])
+            for (role, address), group in self._groups.items()
+        ]
+        return groups, [each.fileno() for each in self._given]
 
     def take(self, address: str, setting: str) -> socket.socket | None:
         """The given socket on this address, if there is one; it is nobody else's from now on."""
@@ -167,6 +187,11 @@ class Ports:
                     f"{role}: cannot listen on {parsed} while mailwake itself listens on {ours[0]}; restart it instead"
                 ) from error
             raise
+
+
+def _inherited(descriptor: int) -> socket.socket:
+    os.set_inheritable(descriptor, False)
+    return socket.socket(fileno=descriptor)
 
 
 def _is_on(given: socket.socket, address: str, setting: str) -> bool:

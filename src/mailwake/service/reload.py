@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mailwake.config.load import Configuration
     from mailwake.config.schema import Settings
+    from mailwake.logs import LogFormat, LogLevel
     from mailwake.service.data_directory import DataDirectory
     from mailwake.service.generation import WorkerOrder
     from mailwake.service.ports import Bound, Ports
@@ -24,13 +25,28 @@ if TYPE_CHECKING:
 
 
 class ConfigurationReloader:
-    """Reads the configuration as it was read at the start; knows the one in force."""
+    """Reads the configuration as it was read at the start; knows the one in force.
 
-    def __init__(self, request: ServeRequest, in_force: Configuration, data: DataDirectory, ports: Ports) -> None:
+    `fixed` are the settings that cannot change any more (`fixed_settings`). After an upgrade there is no configuration
+    in force: that of the former version is not ours to understand.
+    """
+
+    def __init__(
+        self,
+        request: ServeRequest,
+        fixed: Mapping[str, Any],
+        data: DataDirectory,
+        ports: Ports,
+        log_settings: tuple[LogFormat, LogLevel],
+        in_force: Configuration | None = None,
+    ) -> None:
         self.request = request
-        self.in_force = in_force
+        self.fixed = fixed
         self.data = data
         self.ports = ports
+        self.log_settings = log_settings
+        """Those in force."""
+        self.in_force = in_force
 
     async def read(self) -> ConfigurationChange:
         """The configuration as it stands now; MailwakeError, one line, for whatever keeps it from being used."""
@@ -38,7 +54,7 @@ class ConfigurationReloader:
 
     def _read(self) -> ConfigurationChange:
         configuration = self.request.configuration()
-        _refuse_fixed(_fixed(self.in_force.settings, self.data), _fixed(configuration.settings, self.data))
+        _refuse_fixed(self.fixed, fixed_settings(configuration.settings, self.data))
         configuration = complete(configuration, self.data)
         settings = configuration.settings
         bound = self.ports.bind(self.request.addresses(settings), self.request.access(settings))
@@ -50,10 +66,11 @@ class ConfigurationChange:
 
     def __init__(self, reloader: ConfigurationReloader, configuration: Configuration, bound: Bound) -> None:
         settings = configuration.settings
+        former = reloader.in_force
         self.log = make_logger(settings.log_format, settings.log_level)
         self.drain_seconds = settings.reload_drain
         self.facts: Mapping[str, Any] = {
-            "changed": changed_settings(reloader.in_force.settings, settings),
+            **({} if former is None else {"changed": changed_settings(former.settings, settings)}),
             "smtp": list(bound.names("smtp").values()),
             "tracker": list(bound.names("tracker").values()),
         }
@@ -79,8 +96,10 @@ class ConfigurationChange:
         """Take it as the configuration in force, and close the sockets of addresses that it does not have."""
         self._reloader.ports.keep(self._bound)
         self._reloader.in_force = self._configuration
+        settings = self._configuration.settings
+        self._reloader.log_settings = (settings.log_format, settings.log_level)
         if self._reloader.request.role != "tracker":
-            for caution in cautions(self._configuration.settings, datetime.now(UTC)):
+            for caution in cautions(settings, datetime.now(UTC)):
                 self.log.warning(caution)
 
     def refuse(self) -> None:
@@ -88,10 +107,10 @@ class ConfigurationChange:
         self._bound.close_new()
 
 
-def _fixed(settings: Settings, data: DataDirectory) -> dict[str, Any]:
-    # What the supervisor itself, or every id that was ever made, hangs on.
+def fixed_settings(settings: Settings, data: DataDirectory) -> dict[str, Any]:
+    """What the supervisor itself, or every id that was ever made, hangs on."""
     return {
-        "data_dir": settings.data_dir.absolute(),
+        "data_dir": str(settings.data_dir.absolute()),
         "node_id": data.node_id(settings.node_id),
         "admin_listen": settings.admin_listen,
     }

@@ -1,10 +1,14 @@
-"""`mailwake serve` from settings to the last worker's end: check, bind, say what listens where, supervise."""
+"""`mailwake serve` from settings to the last worker's end: check, bind, say what listens where, supervise.
+
+After an upgrade the process begins here again, with the sockets and workers that its former version has left.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
+import socket
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -16,20 +20,24 @@ from mailwake.service.addresses import Address, bind_shared, bound_address, list
 from mailwake.service.cautions import cautions
 from mailwake.service.data_directory import DataDirectory
 from mailwake.service.given_sockets import take_given_sockets
+from mailwake.service.handover import take_handover
 from mailwake.service.health import HealthServer
 from mailwake.service.node_totals import NodeTotals
 from mailwake.service.parts import relay_settings
 from mailwake.service.ports import Ports
-from mailwake.service.reload import ConfigurationReloader
+from mailwake.service.reload import ConfigurationReloader, fixed_settings
 from mailwake.service.serve_request import complete, with_real_ports
 from mailwake.service.service_manager import ServiceManager
 from mailwake.service.supervisor import Supervisor
+from mailwake.service.upgrade import Upgrade, inherited_reloader, try_out
 
 if TYPE_CHECKING:
-    import socket
+    from collections.abc import Awaitable, Callable, Sequence
 
     from mailwake.config.load import Configuration
     from mailwake.logs import Logger
+    from mailwake.service.generation import WorkerOrder
+    from mailwake.service.handover import Handover, SavedSupervisor
     from mailwake.service.ports import Bound
     from mailwake.service.serve_request import ServeRequest
 
@@ -38,7 +46,21 @@ DEFAULT_ADMIN = "127.0.0.1:9464"
 
 def run_service(request: ServeRequest) -> None:
     """Run until SIGTERM or SIGINT; StartupError, one line, for whatever keeps it from starting."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload: the file is being read just now
+    taken = take_handover(os.environ)
+    if taken is None:
+        for number in (signal.SIGHUP, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_IGN)  # until there is something to change: the file is being read just now
+        succeeded = _start(request)
+    elif taken.check:
+        asyncio.run(try_out(request, taken.handover))
+        return
+    else:
+        succeeded = asyncio.run(_take_over(request, taken.handover))
+    if not succeeded:
+        raise StartupError("workers died again and again before they could serve; the log above says why")
+
+
+def _start(request: ServeRequest) -> bool:
     given = take_given_sockets(os.environ)
     configuration = request.configuration()
     settings = configuration.settings
@@ -48,39 +70,66 @@ def run_service(request: ServeRequest) -> None:
     data = DataDirectory(settings.data_dir.absolute())
     data.prepare()
     data.lock()
-    succeeded = asyncio.run(_serve(request, complete(configuration, data), data, log, given))
-    if not succeeded:
-        raise StartupError("workers died again and again before they could serve; the log above says why")
+    return asyncio.run(_serve(request, complete(configuration, data), data, log, given))
 
 
 async def _serve(
     request: ServeRequest, configuration: Configuration, data: DataDirectory, log: Logger, given: list[socket.socket]
 ) -> bool:
     ports = Ports(given)
-    manager = ServiceManager(os.environ, log)
     bound = ports.bind(request.addresses(configuration.settings), request.access(configuration.settings))
     admin = _bind_admin(configuration.settings.admin_listen, ports, log)
     bound.listen()
     ports.keep(bound)
     ports.refuse_unused()
     configuration = with_real_ports(configuration, bound)
-    numbers = {role: range(count) for role, count in request.workers(configuration.settings).items()}
-    reloader = ConfigurationReloader(request, configuration, data, ports)
-    supervisor = Supervisor(request.orders(configuration, bound, data, numbers), log, reloader, manager)
-    health = HealthServer(admin, supervisor.health, NodeTotals(supervisor, data.spool, SystemClock()))
+    settings = configuration.settings
+    numbers = {role: range(count) for role, count in request.workers(settings).items()}
+    reloader = ConfigurationReloader(
+        request, fixed_settings(settings, data), data, ports, (settings.log_format, settings.log_level), configuration
+    )
+
+    def announce() -> Awaitable[None]:
+        return _announce(request, configuration, bound, admin, data)
+
+    return await _supervise(request.orders(configuration, bound, data, numbers), reloader, admin, log, announce)
+
+
+async def _take_over(request: ServeRequest, handover: Handover) -> bool:
+    """Go on with what the former version of this process has left; the configuration is read only then."""
+    log = make_logger(*handover.log)
+    reloader = inherited_reloader(request, handover)
+    return await _supervise(handover.supervisor, reloader, _inherited(handover.admin), log, former=handover.version)
+
+
+async def _supervise(
+    workers: Sequence[WorkerOrder] | SavedSupervisor,
+    reloader: ConfigurationReloader,
+    admin: socket.socket,
+    log: Logger,
+    announce: Callable[[], Awaitable[None]] | None = None,
+    *,
+    former: str = "",
+) -> bool:
+    manager = ServiceManager(os.environ, log)
+    upgrade = Upgrade(reloader, admin, former)
+    supervisor = Supervisor(workers, log, reloader, upgrade, manager)
+    health = HealthServer(admin, supervisor.health, NodeTotals(supervisor, reloader.data.spool, SystemClock()))
+    upgrade.health = health
     health.start()
-    running = asyncio.create_task(supervisor.run())
-    await supervisor.wait_ready()
-    if not running.done() and supervisor.health()[0]:
-        await _announce(request, configuration, bound, admin, data)
-        manager.ready(supervisor.status)
     watched = asyncio.create_task(manager.keep_alive())
+    running = asyncio.create_task(supervisor.run())
+    if announce is not None:
+        await supervisor.wait_ready()
+        if not running.done() and supervisor.health()[0]:
+            await announce()
+            manager.ready(supervisor.status)
     try:
         return await running
     finally:
         watched.cancel()
         health.close()
-        ports.close()
+        reloader.ports.close()
 
 
 def _bind_admin(text: str, ports: Ports, log: Logger) -> socket.socket:
@@ -101,6 +150,11 @@ def _bind_admin(text: str, ports: Ports, log: Logger) -> socket.socket:
             instead=str(bound_address(listening)),
         )
         return listening
+
+
+def _inherited(descriptor: int) -> socket.socket:
+    os.set_inheritable(descriptor, False)
+    return socket.socket(fileno=descriptor)
 
 
 def _listening(address: Address) -> socket.socket:

@@ -1,4 +1,7 @@
-"""The parent of all workers: it keeps one generation of them in force, changes it on SIGHUP, and ends all in order."""
+"""The parent of all workers: it keeps one generation of them in force, changes it on SIGHUP, and ends all in order.
+
+On SIGUSR2 it makes room for another version of itself, in the same process; see `service/upgrade.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,20 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Protocol
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from mailwake import __version__
 from mailwake.clock import SystemClock, iso_time
 from mailwake.errors import MailwakeError, StartupError
 from mailwake.service.generation import Generation, Stage
+from mailwake.service.handover import SavedSupervisor
 from mailwake.service.life_line import first_of
 from mailwake.service.tally import Tally
 from mailwake.service.worker_orders import ROLE_NUMBERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mailwake.logs import Logger
     from mailwake.service.generation import WorkerOrder
@@ -32,6 +37,40 @@ READY_SECONDS = 60.0
 
 CLOSE_SECONDS = 5.0
 """How long is waited for the former workers to say that they accept no connection any more."""
+
+
+HELD_BACK = frozenset({signal.SIGHUP, signal.SIGUSR2, signal.SIGTERM, signal.SIGINT})
+"""Signals that wait while one version becomes the other."""
+
+
+class Asked(Enum):
+    """What the supervisor can be asked to change."""
+
+    RELOAD = "a reload"
+    UPGRADE = "an upgrade"
+    TAKE_OVER = "the second half of an upgrade"
+
+
+class _Outcome(NamedTuple):
+    metric: str
+    accepted: str
+    refused: str
+
+
+OUTCOMES = {
+    Asked.RELOAD: _Outcome(
+        "config_reloads_total",
+        "configuration reloaded",
+        "configuration not reloaded, the running one stays in force",
+    ),
+    Asked.UPGRADE: _Outcome("upgrades_total", "", "not upgraded, the running version stays in force"),
+    Asked.TAKE_OVER: _Outcome(
+        "upgrades_total",
+        "upgraded",
+        "upgraded in part: workers of the former version stay in force until a reload or an upgrade succeeds",
+    ),
+}
+"""What is counted and logged of each; an upgrade that is accepted goes on as a take-over."""
 
 
 class Change(Protocol):
@@ -73,18 +112,34 @@ class Reloader(Protocol):
         ...
 
 
+class Upgrader(Protocol):
+    """How the supervisor is replaced by another version of itself."""
+
+    former: str
+    """The version that it took over from, "" if it was started."""
+
+    async def check(self, saved: SavedSupervisor) -> None:
+        """Have the other version try everything but to serve; MailwakeError, one line, says why it cannot."""
+        ...
+
+    async def replace(self, save: Callable[[], SavedSupervisor]) -> None:
+        """Become it, and never return; MailwakeError, with all as before, when that fails."""
+        ...
+
+
 class Supervisor:
     """Keeps the ordered workers running until `stop()`; `health()` and `totals()` are for the health port.
 
-    `reloader` is asked for another configuration on SIGHUP. At most GENERATIONS of workers are alive at once; before
-    there would be more, the oldest that drains is hastened to its end.
+    Its workers are those of `orders`, or those that a former version has `saved`, which others are to replace. At most
+    GENERATIONS of workers are alive at once; before there would be more, the oldest that drains is hastened to its end.
     """
 
     def __init__(
         self,
-        orders: Sequence[WorkerOrder],
+        workers: Sequence[WorkerOrder] | SavedSupervisor,
         log: Logger,
         reloader: Reloader,
+        upgrader: Upgrader,
         manager: ServiceManager,
         *,
         grace: float = 30.0,
@@ -92,16 +147,22 @@ class Supervisor:
         self._manager = manager
         self._log = log
         self._reloader = reloader
+        self._upgrader = upgrader
         self._grace = grace
         self._tally = Tally()
         self._started = SystemClock().now()
         self._stopping = asyncio.Event()
         self._all_ready = asyncio.Event()
-        self._hung_up = asyncio.Event()
+        self._asked: list[Asked] = []
+        self._anything_asked = asyncio.Event()
         self._failed = False
         self._retiring: set[asyncio.Task[None]] = set()
-        self._current = self._generation(orders, Stage.FORCE)
-        self._alive = [self._current]  # the oldest first
+        self._alive: list[Generation] = []  # the oldest first
+        if isinstance(workers, SavedSupervisor):
+            self._take_over(workers)
+        else:
+            self._alive.append(self._generation(workers, Stage.FORCE))
+        self._current = next(each for each in self._alive if each.stage is Stage.FORCE)
 
     def health(self) -> tuple[bool, dict[str, Any]]:
         """Whether every worker of the configuration in force serves, and each living worker by name."""
@@ -138,17 +199,22 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
-        loop.add_signal_handler(signal.SIGHUP, self._hung_up.set)
-        self._current.start()
-        reloading = asyncio.create_task(self._reload_when_hung_up())
+        loop.add_signal_handler(signal.SIGHUP, self._ask, Asked.RELOAD)
+        loop.add_signal_handler(signal.SIGUSR2, self._ask, Asked.UPGRADE)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)  # what came while one version became the other
+        for generation in self._alive:
+            generation.start()
+            if generation.ends_at is not None:
+                self._see_off_later(generation, generation.ends_at - loop.time())
+        changing = asyncio.create_task(self._change_when_asked())
         await self._stopping.wait()
-        reloading.cancel()
+        changing.cancel()
         self._manager.stopping()
         self._log.info("stopping", workers=sum(len(generation.states()) for generation in self._alive))
         for generation in self._alive:
             generation.stop()
         await asyncio.gather(*(generation.end(self._grace) for generation in list(self._alive)))
-        await asyncio.gather(reloading, *self._retiring, return_exceptions=True)
+        await asyncio.gather(changing, *self._retiring, return_exceptions=True)
         return not self._failed
 
     def _generation(self, orders: Sequence[WorkerOrder], stage: Stage) -> Generation:
@@ -164,28 +230,70 @@ class Supervisor:
         self._failed = True
         self.stop()
 
-    # --- reload
+    # --- reload and upgrade
 
-    async def _reload_when_hung_up(self) -> None:
-        await self.wait_ready()
+    def _ask(self, what: Asked) -> None:
+        if what not in self._asked:  # one that has not begun yet will do for both
+            self._asked.append(what)
+        self._anything_asked.set()
+
+    async def _change_when_asked(self) -> None:
+        if Asked.TAKE_OVER not in self._asked:
+            await self.wait_ready()
         while True:
-            await self._hung_up.wait()
-            self._hung_up.clear()  # a SIGHUP from now on asks for another reload after this one
-            self._manager.reloading("reloading the configuration")
-            try:
-                change = await self._reloader.read()
-                await self._put_in_force(change)
-            except MailwakeError as error:
-                self._refuse(str(error))
-            except Exception as error:  # a reload that fails by a mistake of ours must not end a running service
-                self._refuse(f"{type(error).__name__}: {error}", exc_info=True)
-            self._manager.ready(self.status)
+            await self._anything_asked.wait()
+            self._anything_asked.clear()
+            while self._asked:
+                await self._change(self._asked.pop(0))
 
-    def _refuse(self, error: str, **facts: Any) -> None:
-        self._tally.count("config_reloads_total", "refused")
-        self._log.error("configuration not reloaded, the running one stays in force", error=error, **facts)
+    async def _change(self, asked: Asked) -> None:
+        self._manager.reloading(f"{asked.value} has begun")
+        try:
+            if asked is Asked.UPGRADE:
+                await self._upgrade()
+            else:
+                await self._put_in_force(await self._reloader.read(), asked)
+        except MailwakeError as error:
+            self._refuse(asked, str(error))
+        except Exception as error:  # a change that fails by a mistake of ours must not end a running service
+            self._refuse(asked, f"{type(error).__name__}: {error}", exc_info=True)
+        self._manager.ready(self.status)
 
-    async def _put_in_force(self, change: Change) -> None:
+    def _refuse(self, asked: Asked, error: str, **facts: Any) -> None:
+        outcome = OUTCOMES[asked]
+        self._tally.count(outcome.metric, "refused")
+        self._log.error(outcome.refused, error=error, **facts)
+        if self._current.ended.is_set():
+            self._give_up()  # nobody serves, and nobody can be made to
+
+    async def _upgrade(self) -> None:
+        self._log.info("upgrading", version=__version__)
+        await self._upgrader.check(self._save())
+        await self._upgrader.replace(self._save)
+
+    def _save(self) -> SavedSupervisor:
+        return SavedSupervisor(
+            generations=[generation.save() for generation in self._alive],
+            counters=self._tally.settled(),
+            asked=[asked.name for asked in self._asked],
+        )
+
+    def _take_over(self, saved: SavedSupervisor) -> None:
+        self._tally.settle(saved.counters)
+        self._asked = [Asked.TAKE_OVER, *(Asked[name] for name in saved.asked if name in Asked.__members__)]
+        self._anything_asked.set()
+        for each in saved.generations:
+            self._alive.append(
+                Generation.adopt(
+                    each,
+                    self._tally,
+                    self._log,
+                    on_report=self._note_readiness,
+                    on_hopeless=lambda: self._ask(Asked.RELOAD),  # whoever has died can only be replaced
+                )
+            )
+
+    async def _put_in_force(self, change: Change, asked: Asked) -> None:
         try:
             numbers = await self._make_room(change.workers)
             generation = self._generation(change.orders(numbers), Stage.TRIAL)
@@ -199,7 +307,7 @@ class Supervisor:
         except BaseException:
             change.refuse()
             raise
-        await self._adopt(generation, change)
+        await self._adopt(generation, change, asked)
 
     async def _bring_up(self, generation: Generation, change: Change) -> None:
         generation.start()
@@ -207,19 +315,25 @@ class Supervisor:
         change.begin()
         await generation.serve(READY_SECONDS)
 
-    async def _adopt(self, generation: Generation, change: Change) -> None:
+    async def _adopt(self, generation: Generation, change: Change, asked: Asked) -> None:
         former, self._current = self._current, generation
         generation.stage = Stage.FORCE
         self._log = change.log
         change.accept()
         self._retire(former, change.drain_seconds)
         await former.closed(CLOSE_SECONDS)  # whoever connects once it has been said is served under the new settings
-        self._tally.count("config_reloads_total", "accepted")
-        self._log.info("configuration reloaded", **change.facts)
+        outcome = OUTCOMES[asked]
+        self._tally.count(outcome.metric, "accepted")
+        versions = {"version": __version__, "former": self._upgrader.former} if asked is Asked.TAKE_OVER else {}
+        self._log.info(outcome.accepted, **versions, **change.facts)
 
     def _retire(self, generation: Generation, seconds: float) -> None:
         generation.drain(seconds)
-        task = asyncio.create_task(self._see_off(generation, seconds + self._grace))
+        generation.ends_at = asyncio.get_running_loop().time() + seconds + self._grace
+        self._see_off_later(generation, seconds + self._grace)
+
+    def _see_off_later(self, generation: Generation, seconds: float) -> None:
+        task = asyncio.create_task(self._see_off(generation, seconds))
         self._retiring.add(task)
         task.add_done_callback(self._retiring.discard)
 

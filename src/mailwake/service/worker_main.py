@@ -136,7 +136,8 @@ def _calm_garbage_collector() -> None:
 
 def main() -> None:
     """Read the orders from standard input and be that worker."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that hangs up tells the whole group; it is not for us
+    for number in (signal.SIGHUP, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)  # a terminal that hangs up tells the whole group; it is not for us
     life_line = LifeLine()
     line = life_line.read_line()
     if not line:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from mailwake.errors import StartupError
+
 if TYPE_CHECKING:
     from mailwake.config.load import Configuration
 
@@ -54,8 +56,15 @@ class WorkerOrders(msgspec.Struct, frozen=True):
         return msgspec.json.encode(self)
 
     def read_configuration(self) -> Configuration:
-        """The configuration as the supervisor read it."""
-        loaded = pickle.loads(base64.b64decode(self.configuration))  # noqa: S301  # from our own parent, over a pipe
+        """The configuration as the supervisor read it; StartupError when that was another version of the program."""
+        pickled = base64.b64decode(self.configuration)
+        try:
+            loaded = pickle.loads(pickled)  # noqa: S301  # from our own parent, over a pipe
+        except Exception as error:
+            raise StartupError(
+                f"the program was replaced by another version while it ran ({type(error).__name__}: {error}): "
+                "finish the upgrade with SIGUSR2, or restart"
+            ) from None
         return cast("Configuration", loaded)
 
 

@@ -4,19 +4,26 @@ The child's standard input carries its orders (one line), then what it is told l
 when it closes, the supervisor is gone and the worker ends by itself. Its standard output carries reports, one JSON
 object a line: `{"prepared": true}` when all is made and it only waits to be told `serve`, `{"ready": true}` once it
 serves, and its counters every second. `drain SECONDS` tells it to accept no more and to end when its clients have left.
+
+A supervisor that upgrades hands its workers over to its successor, which is of another version: what is said here may
+gain words and fields, and must not lose any.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
+import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from mailwake.clock import SystemClock, iso_time
+from mailwake.service.handover import SavedWorker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +32,9 @@ if TYPE_CHECKING:
 
 REPORT_LIMIT = 1 << 20
 """The longest report line in octets; a worker has a few hundred series at most."""
+
+STATUS_UNKNOWN = 255
+"""Stands for the exit status of a child that somebody else has waited for."""
 
 
 class Report(msgspec.Struct, omit_defaults=True):
@@ -45,6 +55,8 @@ class WorkerProcess:
 
     def __init__(self, name: str, orders: bytes, descriptors: Sequence[int], on_report: Callable[[], None]) -> None:
         self.name = name
+        self.pid: int | None = None
+        """The process id, None before the start."""
         self.prepared = False
         self.closed = False
         """It has said that it accepts no connection any more."""
@@ -54,65 +66,157 @@ class WorkerProcess:
         """What it says it runs; "" until then."""
         self.started = 0.0
         self.counters: dict[Series, float] = {}
-        self._untold = [orders]
+        self._unsent = bytearray(orders + b"\n")
+        self._unread = bytearray()
         self._signal_due: signal.Signals | None = None
         self._descriptors = tuple(descriptors)
         self._on_report = on_report
-        self._process: asyncio.subprocess.Process | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+        self._input = self._output = -1
+        self._ended = asyncio.Event()
+        self._reaped = False
 
     def __repr__(self) -> str:
         return f"<WorkerProcess {self.name} pid={self.pid} ready={self.ready}>"
 
-    @property
-    def pid(self) -> int | None:
-        """The process id, None before the start."""
-        return self._process.pid if self._process else None
+    @classmethod
+    def adopt(cls, saved: SavedWorker, on_report: Callable[[], None]) -> WorkerProcess:
+        """A worker that a former supervisor, in this same process, has started."""
+        worker = cls(saved.name, b"", (), on_report)
+        worker.pid, worker._input, worker._output = saved.pid, saved.input, saved.output
+        worker._unsent, worker._unread = bytearray(saved.unsent), bytearray(saved.unread)
+        worker.prepared, worker.closed = saved.prepared, saved.closed
+        worker.ready = worker.has_served = saved.ready
+        worker.version, worker.started = saved.version, saved.started
+        worker.counters = {(name, labels): value for name, labels, value in saved.counters}
+        for descriptor in (saved.input, saved.output):
+            os.set_inheritable(descriptor, False)
+        return worker
+
+    def save(self) -> SavedWorker | None:
+        """What another supervisor needs to adopt it; None when it does not run."""
+        if self.pid is None or self._ended.is_set():
+            return None
+        return SavedWorker(
+            name=self.name,
+            pid=self.pid,
+            input=self._input,
+            output=self._output,
+            unsent=bytes(self._unsent),
+            unread=bytes(self._unread),
+            prepared=self.prepared,
+            ready=self.ready,
+            closed=self.closed,
+            version=self.version,
+            started=self.started,
+            counters=[(name, labels, value) for (name, labels), value in self.counters.items()],
+        )
 
     async def run(self) -> int:
         """Start the child, read its reports, and return its exit status (negative: the signal that killed it)."""
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "mailwake.service.worker_main",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            pass_fds=self._descriptors,
-            limit=REPORT_LIMIT,
-        )
-        self.started = SystemClock().now()
+        if self.pid is None:
+            self._start()
+        loop = asyncio.get_running_loop()
+        for descriptor in (self._input, self._output):
+            os.set_blocking(descriptor, False)
+        loop.add_reader(self._output, self._read)
+        self._send()
         if self._signal_due is not None:
             self._signal(self._signal_due)
-        for line in self._untold:
-            self.tell(line)
         try:
-            await self._read_reports()
-            return await self._process.wait()
+            await self._ended.wait()
+            return await self._status()
         finally:
             self.ready = False
+            loop.remove_reader(self._output)
+            loop.remove_writer(self._input)
+            os.close(self._input)
+            os.close(self._output)
 
-    async def _read_reports(self) -> None:
-        assert self._process is not None
-        assert self._process.stdout is not None
-        while line := await self._process.stdout.readline():
-            with contextlib.suppress(msgspec.MsgspecError):  # a stray print in the child is no reason to lose it
-                report = _decode_report(line)
-                self.prepared = self.prepared or report.prepared
-                self.closed = self.closed or report.closed
-                self.version = self.version or report.version
-                self.ready = self.has_served = self.ready or report.ready
-                self.counters.update({(name, labels): value for name, labels, value in report.counters})
-                self._on_report()
+    def _start(self) -> None:
+        command = [sys.executable, "-m", "mailwake.service.worker_main"]
+        read_end, self._input = os.pipe()
+        self._output, write_end = os.pipe()
+        try:
+            self._child = subprocess.Popen(  # noqa: S603  # this interpreter, and a module of ours
+                command, stdin=read_end, stdout=write_end, pass_fds=self._descriptors
+            )
+        finally:
+            os.close(read_end)
+            os.close(write_end)
+        self.pid = self._child.pid
+        self.started = SystemClock().now()
+
+    async def _status(self) -> int:
+        """Wait for the child, in a thread: it has closed its output, which is one of the last things it does."""
+        loop = asyncio.get_running_loop()
+        status: asyncio.Future[int] = loop.create_future()
+
+        def wait() -> None:
+            found = self._wait()
+            self._reaped = True
+            with contextlib.suppress(RuntimeError):  # the loop is gone, and whoever asked
+                loop.call_soon_threadsafe(status.set_result, found)
+
+        threading.Thread(target=wait, name=f"end of {self.name}", daemon=True).start()
+        return await status
+
+    def _wait(self) -> int:
+        if self._child is not None:
+            return self._child.wait()
+        assert self.pid is not None
+        try:
+            return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        except ChildProcessError:
+            return STATUS_UNKNOWN
+
+    def _read(self) -> None:
+        try:
+            octets = os.read(self._output, 1 << 16)
+        except BlockingIOError:
+            return
+        if not octets:
+            asyncio.get_running_loop().remove_reader(self._output)
+            self._ended.set()
+            return
+        self._unread += octets
+        *lines, self._unread = self._unread.split(b"\n")
+        for line in lines:
+            self._hear(bytes(line))
+        if len(self._unread) > REPORT_LIMIT:
+            self._unread.clear()
+
+    def _hear(self, line: bytes) -> None:
+        with contextlib.suppress(msgspec.MsgspecError):  # a stray print in the child is no reason to lose it
+            report = _decode_report(line)
+            self.prepared = self.prepared or report.prepared
+            self.closed = self.closed or report.closed
+            self.version = self.version or report.version
+            self.ready = self.has_served = self.ready or report.ready
+            self.counters.update({(name, labels): value for name, labels, value in report.counters})
+            self._on_report()
 
     def facts(self) -> dict[str, Any]:
         """Its process id, version and start, for people."""
         return {"pid": self.pid, "version": self.version, "started": iso_time(self.started)}
 
     def tell(self, line: bytes) -> None:
-        """Write a line to its standard input, now or as soon as it has one."""
-        if self._process is None:
-            self._untold.append(line)
-        elif self._process.stdin is not None and not self._process.stdin.is_closing():
-            self._process.stdin.write(line + b"\n")
+        """Write a line to its standard input, now or as soon as it can be."""
+        self._unsent += line + b"\n"
+        if self.pid is not None and not self._ended.is_set():
+            self._send()
+
+    def _send(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._unsent:
+                del self._unsent[: os.write(self._input, self._unsent)]
+        except BlockingIOError:
+            loop.add_writer(self._input, self._send)
+            return
+        except OSError:  # it has ended, which its output says as well
+            self._unsent.clear()
+        loop.remove_writer(self._input)
 
     def serve(self) -> None:
         """Let it accept connections, once it is prepared."""
@@ -131,8 +235,8 @@ class WorkerProcess:
         self._signal(signal.SIGKILL)
 
     def _signal(self, number: signal.Signals) -> None:
-        if self._process is None:
+        if self.pid is None:
             self._signal_due = number  # it is being started at this moment
-        elif self._process.returncode is None:
+        elif not self._reaped:
             with contextlib.suppress(ProcessLookupError):
-                self._process.send_signal(number)
+                os.kill(self.pid, number)
