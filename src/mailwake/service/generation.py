@@ -110,6 +110,7 @@ class Generation:
         stage = Stage.FORCE if saved.ends_at is None else Stage.DRAINING
         generation = cls(orders, stage, tally, log, **callbacks)
         generation._adopted = {each.name: WorkerProcess.adopt(each, generation._report) for each in saved.workers}
+        generation._workers = dict(generation._adopted)  # /healthz may be asked before `start()`
         generation._of_former_version = True
         generation.ends_at = saved.ends_at
         if saved.ends_at is not None:
