@@ -39,8 +39,7 @@ class NodeTotals:
         return {("workers", labels): float(number) for labels, number in counted.items()}
 
     def _spool_level(self) -> dict[Series, float]:
-        level = read_spool_level(self._spool)
+        level = read_spool_level(self._spool, self._clock)
         if level is None:
             return {}
-        waited = 0.0 if level.oldest is None else max(0.0, self._clock.now() - level.oldest)
-        return {("spool_entries_waiting", ()): float(level.entries), ("spool_oldest_seconds", ()): waited}
+        return {("spool_entries_waiting", ()): float(level.entries), ("spool_oldest_seconds", ()): level.waited}

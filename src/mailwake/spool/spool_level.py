@@ -7,26 +7,33 @@ import sqlite3
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
+from mailwake.spool.steady_time import time_of
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from mailwake.clock import Clock
 
 # The oldest by id, which the primary key finds at once: the smallest queued_at would be a look at every row.
 _LEVEL = "SELECT count(*), (SELECT queued_at FROM entries ORDER BY id LIMIT 1) FROM entries"
 
 
 class SpoolLevel(NamedTuple):
-    """The number of entries, and when the oldest of them was queued (seconds since 1970; None in an empty spool)."""
+    """The number of entries, and how long the oldest of them has waited, in seconds; 0 in an empty spool."""
 
     entries: int
-    oldest: float | None
+    waited: float
 
 
-def read_spool_level(path: Path) -> SpoolLevel | None:
+def read_spool_level(path: Path, clock: Clock) -> SpoolLevel | None:
     """The level of the spool in this file; None if it cannot be told at the moment. Never makes the file."""
     if not path.exists():
-        return SpoolLevel(0, None)  # no SMTP worker has run here yet
+        return SpoolLevel(0, 0.0)  # no SMTP worker has run here yet
     with contextlib.suppress(sqlite3.Error):
         database = sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=1.0)
         with contextlib.closing(database):
-            return SpoolLevel(*database.execute(_LEVEL).fetchone())
+            entries, oldest = database.execute(_LEVEL).fetchone()
+            if oldest is None:
+                return SpoolLevel(0, 0.0)
+            return SpoolLevel(entries, max(0.0, time_of(database, clock) - oldest))
     return None

@@ -58,6 +58,12 @@ class SteadyTime:
             self._seen = now
 
 
+def time_of(database: sqlite3.Connection, clock: Clock) -> float:
+    """The time of a spool that others use, without a write; by the wall clock before anybody has opened it."""
+    boot, base = database.execute("SELECT boot, base FROM timeline").fetchone() or ("", 0.0)
+    return float(base) + clock.monotonic() if boot and boot == read_boot_id() else clock.now()
+
+
 def read_boot_id() -> str:
     """What tells this start of the machine from all others; "" where the system has no such thing."""
     try:
