@@ -110,7 +110,9 @@ class Generation:
         stage = Stage.FORCE if saved.ends_at is None else Stage.DRAINING
         generation = cls(orders, stage, tally, log, **callbacks)
         generation._adopted = {each.name: WorkerProcess.adopt(each, generation._report) for each in saved.workers}
-        generation._workers = dict(generation._adopted)  # /healthz may be asked before `start()`
+        generation._workers = dict(generation._adopted)  # /healthz and /metrics may be asked before `start()`
+        for worker in generation._adopted.values():
+            tally.enrol(worker)
         generation._of_former_version = True
         generation.ends_at = saved.ends_at
         if saved.ends_at is not None:
@@ -218,8 +220,8 @@ class Generation:
             worker = WorkerProcess(order.name, order.orders, [s.fileno() for s in order.sockets], self._report)
             if self._serving:
                 worker.serve()
+            self._tally.enrol(worker)
         self._workers[order.name] = worker
-        self._tally.enrol(worker)
         try:
             return worker, await worker.run()
         finally:

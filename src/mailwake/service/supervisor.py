@@ -279,7 +279,6 @@ class Supervisor:
         )
 
     def _take_over(self, saved: SavedSupervisor) -> None:
-        self._tally.settle(saved.counters)
         self._asked = [Asked.TAKE_OVER, *(Asked[name] for name in saved.asked if name in Asked.__members__)]
         self._anything_asked.set()
         for each in saved.generations:
@@ -292,6 +291,7 @@ class Supervisor:
                     on_hopeless=lambda: self._ask(Asked.RELOAD),  # whoever has died can only be replaced
                 )
             )
+        self._tally.settle(saved.counters)
 
     async def _put_in_force(self, change: Change, asked: Asked) -> None:
         try:

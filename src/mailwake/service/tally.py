@@ -41,8 +41,9 @@ class Tally:
         return [(name, labels, value) for (name, labels), value in settled.items()]
 
     def enrol(self, worker: WorkerProcess) -> None:
-        """Count this worker's reports from now on."""
+        """Count what this worker has reported and will report."""
         self._living.append(worker)
+        self.add_up()
 
     def bury(self, worker: WorkerProcess) -> None:
         """Keep what a worker that has ended had counted; what it showed as a gauge is gone with it."""
