@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -44,6 +45,15 @@ class World(Sink):
     def messages(self) -> list[tuple[str, bytes]]:
         """Those that have been written to their end: all messages of the recipes, and all bounces, are multipart."""
         return [(to, content) for to, content in super().messages() if content.rstrip().endswith(b"--")]
+
+    def envelope(self, subject: str, recipient: str) -> bytes:
+        """What MAIL and RCPT of the one copy said, parameters included."""
+        files = [file.read_bytes() for file in self.directory.iterdir()]
+        arguments = [
+            re.findall(rb"^X-(?:Mail|Rcpt)-Args: .*$", file, re.M) for file in files if subject.encode() in file
+        ]
+        (found,) = [lines for lines in arguments if f"X-Rcpt-Args: <{recipient}>" in lines[-1].decode()]
+        return b"\n".join(found)
 
     def copies(self, subject: str, count: int = 1) -> dict[str, bytes]:
         """What arrives with this subject, by recipient, once `count` copies have; nobody may get two."""

@@ -1,4 +1,4 @@
-"""The mistake that docs/recipes/postfix-smart-host.md warns of: a Postfix before and behind mailwake. Mail is returned."""
+"""What docs/recipes/postfix-smart-host.md warns of: a Postfix before and behind mailwake. The mail is returned."""
 
 from __future__ import annotations
 

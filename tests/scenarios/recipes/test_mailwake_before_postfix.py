@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import smtplib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from tests.scenarios.conftest import wait_until
@@ -16,8 +17,8 @@ from .postfix import Postfix
 
 pytestmark = pytest.mark.scenario
 
-# What the test's own domains are for: one takes addresses in UTF-8, which smtp-sink does not.
-DOMAINS = "transport_maps = inline:{{utf8.example=discard:}}\n"
+# Domains to which Postfix delivers by itself; smtp-sink, for one thing, takes no addresses in UTF-8.
+DOMAINS = "transport_maps = inline:{{utf8.example=discard:},{final.example=discard:}}\n"
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +103,42 @@ def test_addresses_in_utf8(mailwake: WiredMailwake, postfix: Postfix) -> None:
         assert client.sendmail("größe@example.com", ["jürgen@utf8.example"], sent, ["SMTPUTF8", "BODY=8BITMIME"]) == {}
     pattern = re.compile(r"to=<jürgen@utf8\.example>.*status=sent")
     wait_until(lambda: pattern.search(postfix.log), "Postfix has delivered it")
+
+
+def test_reports_that_the_sender_asked_for_come_from_postfix(mailwake: WiredMailwake, world: World) -> None:
+    """RFC 3461: mailwake passes the parameters on, and Postfix, which knows them, acts on them."""
+    sent = newsletter("success-wanted")
+    asked = (["RET=HDRS", "ENVID=QQ314159"], ["NOTIFY=SUCCESS,FAILURE", "ORCPT=rfc822;Ann+2BBob@example.org"])
+    with mailwake.client() as client:
+        client.ehlo()
+        # The one is delivered by Postfix itself, the other one relayed to a server that offers DSN, too.
+        assert client.sendmail("author@example.net", ["ann@final.example", "bob@example.org"], sent, *asked) == {}
+    report = wait_until(lambda: dict(world.messages()).get("author@example.net"), "the sender gets a report")
+    assert b"Original-Envelope-Id: QQ314159" in report
+    assert b"Original-Recipient: rfc822;Ann+Bob@example.org" in report
+    assert b"Final-Recipient: rfc822; ann@final.example" in report
+    assert b"Action: delivered" in report
+    assert b"https://" not in report, "RET=HDRS"
+    assert_tracked(world.copies("success-wanted")["bob@example.org"], sent)
+    to_the_world = world.envelope("success-wanted", "bob@example.org")
+    assert b"ENVID=QQ314159" in to_the_world
+    assert b"RET=HDRS" in to_the_world
+    assert b"NOTIFY=SUCCESS,FAILURE" in to_the_world
+    assert b"ORCPT=rfc822;Ann+2BBob@example.org" in to_the_world
+
+
+def test_many_messages_at_once(mailwake: WiredMailwake, world: World) -> None:
+    """Several connections, on each of which mailwake has several messages on their way to Postfix."""
+    sent = {f"many-{number}": newsletter(f"many-{number}") for number in range(60)}
+
+    def send(subject: str) -> bool:
+        return mailwake.send("news@example.com", [f"{subject}@example.org", "ann@example.net"], sent[subject]) == {}
+
+    with ThreadPoolExecutor(12) as pool:
+        assert all(pool.map(send, sent))
+    for subject, content in sent.items():
+        for copy in world.copies(subject, 2).values():
+            assert_tracked(copy, content)
 
 
 def test_must_and_verify_with_postfix_certificate(

@@ -186,3 +186,6 @@ def test_before_the_queue_what_a_client_asks_of_reports_reaches_postfix_again(be
         options = ["BODY=8BITMIME", "RET=HDRS", "ENVID=abc"]
         assert client.sendmail("editor@example.net", ["ann@example.org"], sent, options, ["NOTIFY=SUCCESS"]) == {}
     assert_tracked(before_queue.world.copies("before-queue-dsn")["ann@example.org"], sent)
+    to_the_world = before_queue.world.envelope("before-queue-dsn", "ann@example.org")
+    assert b"ENVID=abc" in to_the_world
+    assert b"NOTIFY=SUCCESS" in to_the_world
