@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import email
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import structlog
 
+from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
-from mailwake.relay.delivery import Copy
+from mailwake.relay.delivery import Copy, Outcome, Status
 from mailwake.relay.downgrade import Downgrade
+from mailwake.relay.pool import SmartHost
 from mailwake.relay.settings import RelaySettings
 from mailwake.rewrite.transfer_conversion import ConversionImpossible
 
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from mailwake.relay.settings import Without8BitMime
     from mailwake.smtp.envelope import BodyType
 
+Hop = Any  # conftest.ScriptedHop; conftest modules cannot be imported under importlib mode
+Settings = Callable[..., RelaySettings]
 TEXT = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
 EIGHT_BIT = TEXT + "Viele schöne Grüße an alle\r\n".encode()
 SEVEN_BIT = TEXT.replace(b"8bit", b"quoted-printable") + b"Viele sch=C3=B6ne Gr=C3=BC=C3=9Fe an alle\r\n"
@@ -130,3 +135,89 @@ async def test_large_content_lets_others_go_on() -> None:
     converted, _ = await conversion
     assert turns > 3
     assert email.message_from_bytes(converted).get_payload(decode=True) == text
+
+
+# Over sockets, by the pool
+
+
+async def _delivered(settings: RelaySettings, *copies: Copy) -> list[Outcome]:
+    host = SmartHost(settings, log=make_logger("json", "error"))
+    outcomes = await asyncio.gather(*map(host.deliver, copies))
+    await host.close()
+    return list(outcomes)
+
+
+def _copy(content: bytes, body: BodyType, number: int = 0) -> Copy:
+    return Copy("a@a.example", f"r{number}@b.example", [content], body=body)
+
+
+@pytest.mark.parametrize("extensions", ["PIPELINING SIZE", "", "PIPELINING CHUNKING SIZE"])
+@pytest.mark.parametrize("body", ["7BIT", "8BITMIME"])
+async def test_a_hop_without_8bitmime_gets_7bit_and_no_body_parameter(
+    hop: Hop, settings_for: Settings, extensions: str, body: BodyType
+) -> None:
+    hop.extensions = extensions.split()
+    (outcome,) = await _delivered(settings_for(), _copy(EIGHT_BIT, body))
+    assert outcome.status is Status.DELIVERED
+    ((_, _, content),) = hop.messages
+    assert content == SEVEN_BIT.replace(b"\r\n\r\n", b"\r\nMIME-Version: 1.0\r\n\r\n")
+    size = f" SIZE={len(content)}" if "SIZE" in extensions else ""
+    assert f"MAIL FROM:<a@a.example>{size}" in hop.commands
+
+
+async def test_a_hop_with_8bitmime_gets_it_as_it_is(hop: Hop, settings_for: Settings) -> None:
+    await _delivered(settings_for(), _copy(EIGHT_BIT, "8BITMIME"))
+    assert hop.messages[0][2] == EIGHT_BIT
+
+
+async def test_a_hop_that_said_only_helo_gets_7bit(hop: Hop, settings_for: Settings) -> None:
+    hop.always["EHLO"] = b"502 5.5.1 what?\r\n"
+    await _delivered(settings_for(), _copy(EIGHT_BIT, "8BITMIME"))
+    assert hop.messages[0][2].isascii()
+
+
+BINARY = b"Content-Type: image/png\r\nContent-Transfer-Encoding: binary\r\nMIME-Version: 1.0\r\n\r\n\x89PNG\n.\n\0\r"
+
+
+@pytest.mark.parametrize(
+    "extensions", ["8BITMIME", "PIPELINING 8BITMIME BINARYMIME", "8BITMIME CHUNKING", "PIPELINING CHUNKING", ""]
+)
+async def test_binary_content_becomes_base64(hop: Hop, settings_for: Settings, extensions: str) -> None:
+    hop.extensions = extensions.split()
+    (outcome,) = await _delivered(settings_for(), _copy(BINARY, "BINARYMIME"))
+    assert outcome.status is Status.DELIVERED
+    assert hop.messages[0][2].endswith(b"Encoding: base64\r\nMIME-Version: 1.0\r\n\r\niVBORwouCgAN\r\n")
+    assert "MAIL FROM:<a@a.example>" in hop.commands
+
+
+async def test_a_hop_with_binarymime_gets_it_as_it_is(hop: Hop, settings_for: Settings) -> None:
+    hop.extensions = ["CHUNKING", "BINARYMIME"]
+    await _delivered(settings_for(), _copy(BINARY, "BINARYMIME"))
+    assert hop.messages[0][2] == BINARY
+    assert "MAIL FROM:<a@a.example> BODY=BINARYMIME" in hop.commands
+
+
+async def test_octets_in_a_header_go_as_they_are(hop: Hop, settings_for: Settings) -> None:
+    hop.extensions = []
+    content = "Subject: Grüße\r\n\r\nx\r\n".encode()
+    await _delivered(settings_for(), _copy(content, "8BITMIME"))
+    assert hop.messages[0][2] == content
+
+
+async def test_one_that_cannot_be_converted_holds_up_no_other(hop: Hop, settings_for: Settings) -> None:
+    hop.extensions = ["PIPELINING", "CHUNKING"]
+    copies = [_copy(SIGNED if number == 2 else EIGHT_BIT, "8BITMIME", number) for number in range(5)]
+    outcomes = await _delivered(settings_for(max_connections=1), *copies)
+    assert [outcome.status for outcome in outcomes].count(Status.DELIVERED) == 4
+    refused = outcomes[2]
+    assert (refused.status, refused.reply.code, refused.reply.enhanced) == (Status.REFUSED, 550, "5.6.3")
+    assert (refused.stage, refused.reason) == ("mail", "the message is signed or encrypted")
+    assert sorted(recipient for _, recipient, _ in hop.messages) == [f"r{n}@b.example" for n in (0, 1, 3, 4)]
+
+
+@pytest.mark.parametrize("policy", ["send", "refuse"])
+async def test_what_the_operator_chose(hop: Hop, settings_for: Settings, policy: str) -> None:
+    hop.extensions = []
+    (outcome,) = await _delivered(settings_for(without_8bitmime=policy), _copy(EIGHT_BIT, "8BITMIME"))
+    assert [content for _, _, content in hop.messages] == ([EIGHT_BIT] if policy == "send" else [])
+    assert outcome.status is (Status.DELIVERED if policy == "send" else Status.REFUSED)

@@ -287,11 +287,12 @@ async def test_binary_mail_goes_by_bdat_where_it_is_offered(hop: Hop, settings_f
     ("extensions", "chunking"),
     [(["CHUNKING"], True), (["BINARYMIME"], True), (["CHUNKING", "BINARYMIME"], False)],
 )
-async def test_binary_mail_never_goes_to_a_hop_without_it(
+async def test_binary_mail_never_goes_as_it_is_to_a_hop_without_it(
     hop: Hop, settings_for: Settings, log: Logger, extensions: list[str], chunking: bool
 ) -> None:
     hop.extensions = ["PIPELINING", *extensions]
-    refused, delivered = await _deliver(settings_for(chunking=chunking), log, _copy(body="BINARYMIME"), _copy())
+    refusing = settings_for(chunking=chunking, without_8bitmime="refuse")
+    refused, delivered = await _deliver(refusing, log, _copy(body="BINARYMIME"), _copy())
     assert (refused.status, str(refused.reply)[:9]) == (Status.REFUSED, "550 5.6.3")
     assert delivered.status is Status.DELIVERED
     assert hop.stages["MAIL"] == 1

@@ -67,7 +67,7 @@ class Downgrade:
             raise
         if converted.content is not content:
             self._report(content, converted, "8bit" if domain.eight_bit else "7bit")
-        body: BodyType = "7BIT" if converted.content.isascii() else "8BITMIME"
+        body: BodyType = "8BITMIME" if domain.eight_bit and not converted.content.isascii() else "7BIT"
         return replace(copy, pieces=(converted.content,), body=body)
 
     def _report(self, content: bytes, converted: Converted, to: str) -> None:

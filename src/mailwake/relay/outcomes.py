@@ -11,6 +11,7 @@ from mailwake.smtp.replies import Reply
 if TYPE_CHECKING:
     from mailwake.relay.opening import ConnectFailure
     from mailwake.relay.settings import RelaySettings
+    from mailwake.rewrite.transfer_conversion import ConversionImpossible
     from mailwake.smtp.client_events import Finished, Lost
     from mailwake.smtp.client_handshake import Capabilities
 
@@ -31,6 +32,11 @@ def of_lost(event: Lost, settings: RelaySettings, *, may_be_taken: bool) -> Outc
     status = Status.UNCERTAIN if may_be_taken and not event.behind_421 else Status.DEFERRED
     reply = Reply(451, "4.4.2", f"Connection to next hop {address} lost")
     return Outcome(status, reply, address, event.stage or "mail", event.reason, settings.protocol)
+
+
+def of_impossible_conversion(refusal: ConversionImpossible, settings: RelaySettings) -> Outcome:
+    """The next hop does not take such content, and it cannot be given another form; nothing was sent."""
+    return Outcome(Status.REFUSED, refusal.reply, settings.address, "mail", refusal.log, settings.protocol)
 
 
 def of_connect_failure(failure: ConnectFailure, settings: RelaySettings) -> Outcome:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from mailwake.metrics import Metrics
 from mailwake.relay.connection_pool import Attempt, AttemptJudge, ConnectionPool
 from mailwake.relay.delivery import Copy, Delivery, Outcome, Status
+from mailwake.relay.downgrade import Downgrade
 from mailwake.relay.opening import ConnectFailure
-from mailwake.relay.outcomes import of_connect_failure, of_finished, of_lost
-from mailwake.smtp.client_transaction import Transaction, body_fits
+from mailwake.relay.outcomes import of_connect_failure, of_finished, of_impossible_conversion, of_lost
+from mailwake.rewrite.transfer_conversion import ConversionImpossible
+from mailwake.smtp.client_transaction import Transaction
 
 if TYPE_CHECKING:
     from mailwake.logs import Logger
@@ -45,6 +47,7 @@ class SmartHost(Delivery, AttemptJudge):
         self._resent = {reason: metrics.counter("copies_resent_total", reason) for reason in ("421", "silence")}
         self._seconds = metrics.histogram("relay_seconds")
         self._pool = ConnectionPool(settings, self, metrics.counter("relay_connections_open", settings.address).inc)
+        self._downgrade = Downgrade(settings, log=log, metrics=metrics)
         self._in_hand = 0
         self._closing = False
         self._quiet = asyncio.Event()
@@ -80,11 +83,15 @@ class SmartHost(Delivery, AttemptJudge):
         if self._closing:
             return of_connect_failure(ConnectFailure("shutting down"), self.settings)
         result = await self._attempt(Attempt(_transaction(copy), loop.create_future()))
-        if isinstance(result, Outcome):
-            return result
-        fitting = await self._fit(copy, offered=result)
-        result = await self._attempt(Attempt(_transaction(fitting), loop.create_future(), as_it_is=True))
-        assert isinstance(result, Outcome)
+        while not isinstance(result, Outcome):
+            try:
+                copy = await self._downgrade.fit(copy, eight_bit=result.eight_bit_mime)
+            except ConversionImpossible as refusal:
+                return of_impossible_conversion(refusal, self.settings)
+            # There is no third form: what is left of 8-bit octets then stands in header fields.
+            result = await self._attempt(
+                Attempt(_transaction(copy), loop.create_future(), as_it_is=copy.body == "7BIT")
+            )
         return result
 
     async def _attempt(self, attempt: Attempt) -> Outcome | Capabilities:
@@ -94,10 +101,6 @@ class SmartHost(Delivery, AttemptJudge):
         except asyncio.CancelledError:
             self._pool.abandon(attempt)
             raise
-
-    async def _fit(self, copy: Copy, *, offered: Capabilities) -> Copy:
-        """The copy as a next hop that offers this can take it; what it cannot take even so, it is not sent."""
-        return copy
 
     # AttemptJudge
 
@@ -134,7 +137,10 @@ class SmartHost(Delivery, AttemptJudge):
 
     def fits(self, attempt: Attempt, offered: Capabilities) -> bool:
         """Whether the content can go as it is to a next hop that offers this."""
-        return attempt.as_it_is or body_fits(attempt.transaction.body, offered)
+        transaction = attempt.transaction
+        return attempt.as_it_is or not self._downgrade.is_needed(
+            transaction.body, transaction.pieces, eight_bit=offered.eight_bit_mime, binary=offered.binary_mime
+        )
 
     def reachable(self) -> None:
         """A connection has been opened."""

@@ -68,7 +68,7 @@ class Transaction:
 def body_fits(body: BodyType, offered: Capabilities) -> bool:
     """Whether content of this kind can go as it is to a server that offers this.
 
-    8-bit content may go to any: the servers that mind are gone. RFC 6152 §3 would have it converted or bounced.
+    8-bit content may go to any: what becomes of it without 8BITMIME is decided before (`relay/downgrade.py`).
     """
     return body != "BINARYMIME" or offered.binary_mime
 
