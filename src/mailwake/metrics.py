@@ -64,7 +64,11 @@ METRICS: tuple[Metric, ...] = (
         "TLS handshakes with SMTP clients; result is completed, failed or timed out",
         ("result",),
     ),
-    Metric("smtp_auth_total", "AUTH attempts; result is accepted or refused", ("result",)),
+    Metric(
+        "smtp_auth_total",
+        "AUTH attempts; result is accepted, refused, or blocked (too many refused from that address)",
+        ("result",),
+    ),
     Metric(
         "messages_total",
         "Messages received; result is accepted (250), refused (5xx), deferred (4xx), or no memory (452)",

@@ -18,6 +18,7 @@ from mailwake.config.load import load
 from mailwake.config.networks import network_set, parse_network
 from mailwake.config.scopes import ScopedOptions
 from mailwake.listener.accounts import Account, Accounts
+from mailwake.listener.address_limits import AddressLimits, AddressLimitSettings
 from mailwake.listener.conversation import OnRejected
 from mailwake.listener.handshake import Handshake
 from mailwake.listener.limits import ListenerLimits
@@ -37,6 +38,7 @@ from mailwake.smtp.states import State
 from .certificates import make_certificate
 
 PATIENCE = 30.0
+NO_LIMITS = AddressLimitSettings()
 PASSWORD_HASH = "$scrypt$ln=4,r=8,p=1$c2FsdHNhbHQ$tHT7GLqp0uYbiB009MeIHnMuEMZ86kx0jgBpq5vxo84"
 
 
@@ -82,6 +84,15 @@ class Client:
         return await asyncio.wait_for(self.reader.read(1), PATIENCE) == b""
 
 
+async def until(condition: Callable[[], object]) -> None:
+    """Return when the condition holds; fail when it never does."""
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("never happened")
+
+
 class Running:
     """A started listener, its parts, and clients for it."""
 
@@ -92,6 +103,7 @@ class Running:
         self.clock = clock
         self.metrics = metrics
         self.budget = MemoryBudget(0)
+        self.pauses: list[float] = []
         self._clients: list[Client] = []
 
     async def connect(self) -> Client:
@@ -148,6 +160,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         unix: Path | None = None,
         accounts: Sequence[Account] = (Account("acme", PASSWORD_HASH, "customer-42"),),
         certificate_required: bool = False,
+        addresses: AddressLimitSettings = NO_LIMITS,
     ) -> Running:
         file = tmp_path / "mailwake.toml"
         file.write_text(config)
@@ -181,6 +194,11 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             proxies=network_set([parse_network(proxies)]) if proxies else None,
         )
         receiver, clock, metrics, budget = Receiver(), ManualClock(), Metrics(), MemoryBudget(memory)
+        pauses: list[float] = []
+
+        async def pause(seconds: float, ending: asyncio.Event) -> None:
+            pauses.append(seconds)
+
         listener = Listener(
             settings,
             receiver,
@@ -191,6 +209,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             log=make_logger("json", log_level),
             metrics=metrics,
             on_rejected=on_rejected,
+            addresses=AddressLimits(addresses, clock, pause=pause),
         )
         listening = socket.socket(socket.AF_INET if unix is None else socket.AF_UNIX)
         listening.bind(("127.0.0.1", 0) if unix is None else str(unix))
@@ -198,7 +217,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         listening.listen()
         await listener.start(listening)
         started = Running(listener, receiver, listening.getsockname()[1] if unix is None else 0, clock, metrics)
-        started.budget = budget
+        started.budget, started.pauses = budget, pauses
         running.append(started)
         return started
 

@@ -9,7 +9,6 @@ import socket
 import ssl
 import struct
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from mailwake.errors import StartupError
 from mailwake.listener.tls import certificate_cautions, server_context
 
 from .certificates import make_certificate
-from .conftest import Client, Running, Start
+from .conftest import Client, Running, Start, until
 
 Certificate = tuple[Path, Path]
 V2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c" + bytes([192, 0, 2, 7, 198, 51, 100, 1]) + struct.pack("!HH", 4711, 465)
@@ -32,14 +31,6 @@ async def _connect(running: Running, context: ssl.SSLContext) -> Client:
     return Client(
         *await asyncio.open_connection("127.0.0.1", running.port, ssl=context, server_hostname="mx.test.example")
     )
-
-
-async def _until(condition: Callable[[], object]) -> None:
-    for _ in range(1000):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("never happened")
 
 
 # --- implicit TLS
@@ -157,7 +148,7 @@ async def test_a_proxy_header_inside_tls_is_none(start: Start, certificate: Cert
     running = await start(tls=server_context(*certificate), implicit_tls=True, proxies="127.0.0.0/8")
     with pytest.raises((ssl.SSLError, ConnectionError)):
         await _connect(running, _trusting(certificate))
-    await _until(lambda: running.metrics.counter("smtp_connections_refused_total", "no PROXY header").value)
+    await until(lambda: running.metrics.counter("smtp_connections_refused_total", "no PROXY header").value)
 
 
 async def test_what_is_no_handshake_is_closed_and_counted(
@@ -167,9 +158,9 @@ async def test_what_is_no_handshake_is_closed_and_counted(
     client = await running.connect()
     client.writer.write(b"EHLO c.example\r\n")
     assert b"220" not in await asyncio.wait_for(client.reader.read(), 30)
-    await _until(lambda: running.metrics.counter("smtp_tls_handshakes_total", "failed").value)
+    await until(lambda: running.metrics.counter("smtp_tls_handshakes_total", "failed").value)
     assert running.metrics.counter("smtp_connections_total").value == 0
-    assert re.search('"error":"(WRONG_VERSION_NUMBER|UNKNOWN_PROTOCOL)"', capsys.readouterr().err)
+    assert re.search('"detail":"(WRONG_VERSION_NUMBER|UNKNOWN_PROTOCOL)"', capsys.readouterr().err)
     await asyncio.wait_for(running.listener.drain(), 30)  # nothing is left of it
 
 
@@ -182,10 +173,10 @@ async def test_a_slow_handshake_is_ended_and_counted(start: Start, certificate: 
         await client.say("EHLO c.example")
         assert (await client.say("STARTTLS")).startswith("220")
     client.writer.write(b"\x16\x03\x01")
-    await _until(lambda: running.waiting_for_tls)
+    await until(lambda: running.waiting_for_tls)
     running.clock.advance(61)
     assert await asyncio.wait_for(_end_of(client), 30)
-    await _until(lambda: running.metrics.counter("smtp_tls_handshakes_total", "timed out").value)
+    await until(lambda: running.metrics.counter("smtp_tls_handshakes_total", "timed out").value)
     assert running.metrics.counter("smtp_tls_handshakes_total", "failed").value == 0
     await asyncio.wait_for(running.listener.drain(), 30)
     assert running.metrics.counter("smtp_connections_open").value == 0
@@ -209,9 +200,9 @@ async def test_a_client_that_leaves_in_its_handshake_is_forgotten(
         await client.say("EHLO c.example")
         assert (await client.say("STARTTLS")).startswith("220")
     client.writer.write(b"\x16\x03\x01")
-    await _until(lambda: running.waiting_for_tls)
+    await until(lambda: running.waiting_for_tls)
     client.writer.transport.abort()
-    await _until(lambda: running.metrics.counter("smtp_tls_handshakes_total", "failed").value)
+    await until(lambda: running.metrics.counter("smtp_tls_handshakes_total", "failed").value)
     await asyncio.wait_for(running.listener.drain(), 30)
     assert running.metrics.counter("smtp_connections_open").value == 0
 
@@ -219,12 +210,12 @@ async def test_a_client_that_leaves_in_its_handshake_is_forgotten(
 async def test_handshakes_count_as_connections(start: Start, certificate: Certificate) -> None:
     running = await start(tls=server_context(*certificate), implicit_tls=True, connections=1)
     first = await running.connect()
-    await _until(lambda: running.waiting_for_tls)
+    await until(lambda: running.waiting_for_tls)
     second = await running.connect()
     assert await second.at_end()  # without a word: its client waits for a handshake
     assert running.metrics.counter("smtp_connections_refused_total", "too many").value == 1
     first.writer.transport.abort()
-    await _until(lambda: not running.waiting_for_tls)
+    await until(lambda: not running.waiting_for_tls)
     third = await _connect(running, _trusting(certificate))
     assert (await third.reply()).startswith("220 ")
     third.writer.close()
@@ -233,7 +224,7 @@ async def test_handshakes_count_as_connections(start: Start, certificate: Certif
 async def test_stopping_ends_handshakes(start: Start, certificate: Certificate) -> None:
     running = await start(tls=server_context(*certificate), implicit_tls=True)
     client = await running.connect()
-    await _until(lambda: running.waiting_for_tls)
+    await until(lambda: running.waiting_for_tls)
     await asyncio.wait_for(running.listener.stop(grace=30), 30)
     assert await _end_of(client)
 
@@ -369,7 +360,7 @@ async def test_after_a_proxy_header_a_reset_is_no_trouble(start: Start, certific
     client = await running.connect()
     raw = client.writer.get_extra_info("socket")
     client.writer.write(V2 + b"\x16\x03\x01")
-    await _until(lambda: running.waiting_for_tls)
+    await until(lambda: running.waiting_for_tls)
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.writer.transport.abort()
-    await _until(lambda: running.metrics.counter("smtp_tls_handshakes_total", "failed").value)
+    await until(lambda: running.metrics.counter("smtp_tls_handshakes_total", "failed").value)

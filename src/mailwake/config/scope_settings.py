@@ -211,6 +211,21 @@ class EsmtpListener(ConnectionOptions):
     max_connections: Annotated[
         int, Setting("Connections open at once in each worker; more get 421 4.3.2.", kinds.integer(1, 1_000_000))
     ] = 1000
+    max_connections_per_address: Annotated[
+        int,
+        Setting(
+            "Connections open at once in each worker from one address (IPv6: one /64) outside relay_networks; more get "
+            "421 4.7.0; 0 means no limit.",
+            kinds.integer(0, 1_000_000),
+        ),
+    ] = 100
+    max_connection_rate: Annotated[
+        int,
+        Setting(
+            "New connections a minute in each worker from one such address; more get 421 4.7.0; 0 means no limit.",
+            kinds.integer(0, 1_000_000),
+        ),
+    ] = 0
     max_transactions: Annotated[
         int,
         Setting(
@@ -224,6 +239,18 @@ class EsmtpListener(ConnectionOptions):
     max_auth_failures: Annotated[
         int, Setting("Wrong passwords on one connection before it is closed with 421.", kinds.integer(1, 1000))
     ] = 3
+    max_auth_failures_per_address: Annotated[
+        int,
+        Setting(
+            "Wrong passwords in each worker from one such address within auth_failure_window; then AUTH from there gets "
+            "454 4.7.0 whatever the password; 0 means no limit.",
+            kinds.integer(0, 1_000_000),
+        ),
+    ] = 20
+    auth_failure_window: Annotated[
+        float,
+        Setting("How long wrong passwords count, from the first one of an address.", kinds.duration(1, 86400)),
+    ] = 600
     idle_timeout: Annotated[
         float,
         Setting(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mailwake.listener.connection import Connection
 from mailwake.listener.conversation import Conversation
+from mailwake.listener.login_limits import LoginLimits
 from mailwake.listener.session import Session
 from mailwake.smtp.server_protocol import ServerProtocol
 
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
 
     from mailwake.clock import Clock
     from mailwake.listener.accounts import Accounts
+    from mailwake.listener.address_limits import AddressLimits
     from mailwake.listener.conversation import OnRejected
     from mailwake.listener.memory_budget import MemoryBudget
     from mailwake.listener.peers import Peers
+    from mailwake.listener.refusals import Refusals
     from mailwake.listener.session import MessageReceiver
     from mailwake.listener.settings import ListenerSettings
     from mailwake.logs import Logger
@@ -38,6 +41,8 @@ class ConnectionMaker:
     clock: Clock
     log: Logger
     metrics: Metrics
+    addresses: AddressLimits
+    refusals: Refusals
     on_rejected: OnRejected | None = None
 
     def make(
@@ -62,6 +67,12 @@ class ConnectionMaker:
             self.metrics,
         )
 
+    def is_trusted(self, address: str) -> bool:
+        """Whether a client at this address may relay without AUTH."""
+        # The mode of a Unix socket's file has let its client in; one that a PROXY header names has its own address.
+        by_file = self.settings.unix and self.settings.proxies is None
+        return by_file or self.peers.facts(address).trusted_network
+
     def _session(self, address: str, port: int, *, tls: bool, tracing: bool) -> Session:
         facts = self.peers.facts(address)
         return Session(
@@ -71,8 +82,7 @@ class ConnectionMaker:
             options=facts.options,
             resolve=facts.resolve,
             extensions=facts.extensions,
-            # The file's mode has let this client in; one that a PROXY header or XCLIENT names has its own address.
-            trusted_network=facts.trusted_network or (self.settings.unix and self.settings.proxies is None),
+            trusted_network=self.is_trusted(address),
             facts=self.peers.facts,
             lmtp=self.settings.lmtp,
             tls=tls,
@@ -86,7 +96,6 @@ class ConnectionMaker:
             self.receiver,
             self.accounts,
             greeting=settings.greeting,
-            auth_failures=settings.limits.auth_failures,
             transactions=settings.limits.transactions,
             budget=self.budget,
             policies=self.policies,
@@ -94,6 +103,7 @@ class ConnectionMaker:
             metrics=self.metrics,
             on_rejected=self.on_rejected,
             certificate_required=settings.certificate_required,
+            login_limits=LoginLimits(self.addresses, self.refusals, self.clock, settings.limits.auth_failures),
         )
 
     def _protocol(self, session: Session, trusted_verbs: Collection[str]) -> ServerProtocol:

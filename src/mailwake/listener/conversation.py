@@ -34,6 +34,7 @@ from mailwake.smtp.server_events import (
 
 if TYPE_CHECKING:
     from mailwake.listener.accounts import Accounts
+    from mailwake.listener.login_limits import LoginLimits
     from mailwake.listener.memory_budget import MemoryBudget
     from mailwake.listener.session import MessageReceiver, Session
     from mailwake.logs import Logger
@@ -48,6 +49,7 @@ _READY_FOR_TLS = Reply(220, "2.0.0", "Ready to start TLS")
 _BYE = Reply(221, "2.0.0", "Bye")
 _AUTHENTICATED = Reply(235, "2.7.0", "Authentication successful")
 _BAD_CREDENTIALS = Reply(535, "5.7.8", "Authentication credentials invalid")
+_AUTH_BLOCKED = Reply(454, "4.7.0", "Too many failed authentication attempts from your address, try again later")
 _TOO_MANY_FAILURES = Reply(421, "4.7.0", "Too many failed authentication attempts, closing")
 _TOO_MANY_MESSAGES = Reply(421, "4.7.0", "Too many messages on one connection, open another")
 _TOO_MUCH_IN_HAND = Reply(452, "4.3.1", "Too much mail in hand, try again later")
@@ -69,7 +71,6 @@ class Conversation:
         accounts: Accounts,
         *,
         greeting: str,  # begins with our host name
-        auth_failures: int,
         transactions: int,
         budget: MemoryBudget,
         policies: Policies,
@@ -77,6 +78,7 @@ class Conversation:
         metrics: Metrics,
         on_rejected: OnRejected | None = None,
         certificate_required: bool = False,
+        login_limits: LoginLimits,
     ) -> None:
         self.session = session
         self._certificate_missing = certificate_required and not session.certificate
@@ -86,7 +88,7 @@ class Conversation:
         self._accounts = accounts
         self._greeting = Reply(220, "", greeting)
         self._hello = Reply(250, "", greeting.partition(" ")[0])  # our name comes first (RFC 5321 §4.1.1.1)
-        self._auth_failures_left = auth_failures
+        self._login_limits = login_limits
         self._transactions = transactions
         self._budget = budget
         self._log = log
@@ -228,13 +230,18 @@ class Conversation:
         if self._certificate_missing:
             return _CERTIFICATE_NEEDED
         self.session.by_certificate = False
+        limits = self._login_limits
+        if not limits.may_try(self.session):
+            self._metrics.counter("smtp_auth_total", "blocked").inc()
+            return _TOO_MANY_FAILURES if limits.exhausted else _AUTH_BLOCKED
         account = await self._accounts.check(event.username, event.password)
         if account is None:
             self._metrics.counter("smtp_auth_total", "refused").inc()
             self._log.warning("AUTH refused", peer=self.session.peer_address, account=event.username[:64])
-            self._auth_failures_left -= 1
             self._learn(auth_user=event.username, auth_status="fail")
-            return _BAD_CREDENTIALS if self._auth_failures_left > 0 else _TOO_MANY_FAILURES
+            await limits.failed(self.session)
+            return _TOO_MANY_FAILURES if limits.exhausted else _BAD_CREDENTIALS
+        limits.succeeded()
         reply = await self.log_in(account.name, account.customer_id)
         self._metrics.counter("smtp_auth_total", "accepted" if reply.is_positive else "refused").inc()
         return reply

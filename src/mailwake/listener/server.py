@@ -9,10 +9,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from mailwake.config.networks import parse_client
+from mailwake.listener import address_limits
+from mailwake.listener.address_limits import AddressLimits, AddressLimitSettings
 from mailwake.listener.arrivals import Arrival, ProxiedArrival
 from mailwake.listener.connection_maker import ConnectionMaker
 from mailwake.listener.handshake import Handshake
 from mailwake.listener.peers import Peers
+from mailwake.listener.refusals import Refusals
 from mailwake.listener.tls import client_fingerprint
 from mailwake.smtp.replies import Reply
 
@@ -34,7 +37,12 @@ SWEEP_SECONDS = 1.0
 BACKLOG = 1024
 """Connections that wait in a socket's queue, as many as before it was served: the loop's own number is smaller."""
 
-_TOO_MANY = Reply(421, "4.3.2", "Too many connections, try again later")
+_TOO_MANY = "too many"
+_REFUSALS = {
+    _TOO_MANY: Reply(421, "4.3.2", "Too many connections, try again later"),
+    address_limits.TOO_MANY: Reply(421, "4.7.0", "Too many connections from your address, try again later"),
+    address_limits.TOO_FAST: Reply(421, "4.7.0", "Too many new connections from your address, try again later"),
+}
 
 
 class Listener:
@@ -52,11 +60,17 @@ class Listener:
         log: Logger,
         metrics: Metrics,
         on_rejected: OnRejected | None = None,
+        addresses: AddressLimits | None = None,
     ) -> None:
+        """`addresses` is what the listeners of a worker share; without it there is no limit for one address."""
         self.settings = settings
-        self._make = ConnectionMaker(
+        self._addresses = addresses or AddressLimits(AddressLimitSettings(), clock)
+        self._refusals = Refusals(log, settings.name)
+        self._maker = ConnectionMaker(
             settings=settings,
             peers=Peers(settings.resolve, settings.relay_networks, settings.extensions),
+            addresses=self._addresses,
+            refusals=self._refusals,
             receiver=receiver,
             accounts=accounts,
             policies=policies,
@@ -65,11 +79,12 @@ class Listener:
             log=log,
             metrics=metrics,
             on_rejected=on_rejected,
-        ).make
+        )
         self._clock = clock
         self._log = log
         self._metrics = metrics
         self._connections: set[Connection] = set()
+        self._keys: dict[Connection | Handshake, str] = {}
         self._servers: list[asyncio.Server] = []
         self._arriving: set[Arrival | Handshake] = set()
         self._left_alone: set[asyncio.Task[None]] = set()
@@ -112,6 +127,8 @@ class Listener:
     async def stop(self, grace: float) -> None:
         """Accept no more, let messages in hand finish for at most `grace` seconds, then drop what is left."""
         self._close_servers()
+        self._addresses.end()
+        self._refusals.end()
         for arrival in list(self._arriving):
             arrival.stop()
         for connection in list(self._connections):
@@ -157,44 +174,47 @@ class Listener:
         """Count and log a connection that ended before a client was known."""
         self._arriving.discard(arrival)
         self._metrics.counter("smtp_connections_refused_total", reason).inc()
-        self._log.warning("connection refused", peer=address, reason=reason, detail=detail[:200])
+        self._refusals.note(reason, address, self.now, detail)
         self._tell_emptied()
 
     def admit(self, arrival: Arrival, client: tuple[str, int], octets: bytes = b"") -> None:
         """Let in the client that has arrived, from whom `octets` were read already, or turn it away with 421."""
-        if self.crowded:
-            self._arriving.discard(arrival)
-            self._metrics.counter("smtp_connections_refused_total", "too many").inc()
+        exempt = self._maker.is_trusted(client[0])
+        key = self._addresses.key_of(client[0], exempt=exempt)
+        if reason := _TOO_MANY if self.crowded else self._addresses.open(key):
             if not self.settings.implicit_tls:  # its client expects no word of SMTP yet
-                arrival.transport.write(_TOO_MANY.encode())
+                arrival.transport.write(_REFUSALS[reason].encode())
             arrival.transport.close()
-            self._tell_emptied()
+            self.turn_away(arrival, client[0], reason, "")
         elif self.settings.implicit_tls and self.settings.tls_context is not None:
             self._arriving.discard(arrival)
             handshake = Handshake(self, arrival.transport, client)
             self._arriving.add(handshake)
+            self._keys[handshake] = key
             handshake.begin(self.settings.tls_context, octets)
         else:
-            self._connect(arrival, client, octets)
+            self._connect(arrival, client, key, octets)
 
     def handshake_done(self, handshake: Handshake, octets: bytes) -> None:
         """The client that TLS comes first with may now speak; `octets` of it came meanwhile."""
         self._metrics.counter("smtp_tls_handshakes_total", "completed").inc()
-        self._connect(handshake, handshake.client, octets)
+        self._connect(handshake, handshake.client, self._keys.pop(handshake), octets)
 
     def handshake_failed(self, handshake: Handshake, result: str, why: str) -> None:
         """There will be no connection."""
         self._arriving.discard(handshake)
+        self._addresses.close(self._keys.pop(handshake))
         self._metrics.counter("smtp_tls_handshakes_total", result).inc()
-        self._log.info("TLS handshake failed", peer=handshake.client[0], error=why)
+        self._refusals.note("TLS handshake", handshake.client[0], self.now, why)
         self._tell_emptied()
 
-    def _connect(self, arrival: Arrival | Handshake, client: tuple[str, int], octets: bytes) -> None:
+    def _connect(self, arrival: Arrival | Handshake, client: tuple[str, int], key: str, octets: bytes) -> None:
         self._arriving.discard(arrival)
         tls = self.settings.implicit_tls
         certificate = client_fingerprint(arrival.transport) if tls else ""
-        connection = self._make(*client, self._closed, tls=tls, certificate=certificate)
+        connection = self._maker.make(*client, self._closed, tls=tls, certificate=certificate)
         self._connections.add(connection)
+        self._keys[connection] = key
         self._accepted.inc()
         self._open.inc()
         arrival.transport.set_protocol(connection)
@@ -207,6 +227,7 @@ class Listener:
     def _closed(self, connection: Connection) -> None:
         if connection in self._connections:
             self._connections.discard(connection)
+            self._addresses.close(self._keys.pop(connection))
             self._open.inc(-1)
             if connection.deciding:
                 task = asyncio.get_running_loop().create_task(connection.finished())
@@ -228,4 +249,5 @@ class Listener:
             connection.sweep(now)
         for arrival in list(self._arriving):
             arrival.sweep(now)
+        self._refusals.sweep(now)
         self._sweeper = asyncio.get_running_loop().call_later(SWEEP_SECONDS, self._sweep)

@@ -11,6 +11,7 @@ from mailwake.flows.preparation import PreparationSettings
 from mailwake.links.keyring import Key, Keyring
 from mailwake.links.keyring_file import KeyringFile
 from mailwake.listener.accounts import Account, Accounts
+from mailwake.listener.address_limits import AddressLimitSettings
 from mailwake.listener.limits import ListenerLimits
 from mailwake.listener.settings import ListenerSettings
 from mailwake.listener.tls import server_context
@@ -187,6 +188,16 @@ def tls_context(listener: EsmtpListener) -> ssl.SSLContext | None:
 
 def _resolver(name: str, scopes: ScopedOptions) -> Callable[[str, str | None], ResolvedOptions]:
     return lambda peer, pathway: scopes.resolve(name, peer, pathway)
+
+
+def address_limits(listener: EsmtpListener) -> AddressLimitSettings:
+    """What one address may do in each worker."""
+    return AddressLimitSettings(
+        connections=listener.max_connections_per_address,
+        new_connections_a_minute=listener.max_connection_rate,
+        auth_failures=listener.max_auth_failures_per_address,
+        auth_failure_window=listener.auth_failure_window,
+    )
 
 
 def _limits(listener: EsmtpListener) -> ListenerLimits:

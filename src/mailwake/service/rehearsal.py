@@ -15,8 +15,11 @@ from mailwake.flows.preparation import Preparation
 from mailwake.links.keyring import Keyring
 from mailwake.links.token import TokenCodec
 from mailwake.listener.accounts import Accounts
+from mailwake.listener.address_limits import AddressLimits, AddressLimitSettings
 from mailwake.listener.conversation import Conversation
+from mailwake.listener.login_limits import LoginLimits
 from mailwake.listener.memory_budget import MemoryBudget
+from mailwake.listener.refusals import Refusals
 from mailwake.listener.session import Session
 from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
@@ -72,7 +75,7 @@ async def rehearse(configuration: Configuration, content: bytes, client: Client)
         _NoReceiver(),
         Accounts({}),
         greeting="explain.invalid",
-        auth_failures=1,
+        login_limits=LoginLimits(AddressLimits(AddressLimitSettings(), clock), Refusals(log, "explain"), clock, 1),
         transactions=0,
         budget=MemoryBudget(1),
         policies=policies,

@@ -18,6 +18,7 @@ from mailwake.flows.remainder import Remainder
 from mailwake.flows.spool_acceptance import SpoolAcceptance
 from mailwake.flows.spool_entry import EntryEvents
 from mailwake.links.token import TokenCodec
+from mailwake.listener.address_limits import AddressLimits
 from mailwake.listener.memory_budget import MemoryBudget
 from mailwake.listener.server import Listener
 from mailwake.policy.precedence import EngagementLimits
@@ -31,6 +32,7 @@ from mailwake.service.life_line import first_of
 from mailwake.service.parts import (
     KeySource,
     accounts_of,
+    address_limits,
     listener_settings,
     preparation_settings,
     relay_settings,
@@ -112,6 +114,7 @@ async def run_smtp_worker(worker: Worker) -> None:
     )
     scopes, accounts = ScopedOptions(worker.configuration), accounts_of(settings)
     budget = MemoryBudget(settings.esmtp_listener.max_memory)
+    addresses = AddressLimits(address_limits(settings.esmtp_listener), clock)
     listeners: dict[str, Listener] = {}
     for name in dict.fromkeys(name for name, _ in worker.sockets):
         made = listener_settings(name, settings.esmtp_listener, scopes)
@@ -125,6 +128,7 @@ async def run_smtp_worker(worker: Worker) -> None:
             log=log,
             metrics=metrics,
             on_rejected=rejections.of_recipient,
+            addresses=addresses,
         )
     if await worker.may_serve():
         for name, listening in worker.sockets:
