@@ -242,7 +242,7 @@ class EsmtpListener(ConnectionOptions):
     max_auth_failures_per_address: Annotated[
         int,
         Setting(
-            "Wrong passwords in each worker from one such address within auth_failure_window; then AUTH from there gets "
+            "Wrong passwords in each worker from one such address within auth_failure_window; then its AUTH gets "
             "454 4.7.0 whatever the password; 0 means no limit.",
             kinds.integer(0, 1_000_000),
         ),
