@@ -115,8 +115,6 @@ class ClientProtocol(ClientOpening):
         self._next_step(transaction)
 
     def _next_step(self, transaction: Transaction) -> None:
-        if not transaction.steps:
-            return
         if transaction.refusal is not None:
             transaction.steps.clear()
             self._finish(transaction, *transaction.refusal)
@@ -146,22 +144,26 @@ class ClientProtocol(ClientOpening):
             self._events.append(lost)
 
     def _rset_answered(self, transaction: Transaction, lines: Sequence[bytes]) -> None:
-        reply = parse_reply(lines)
-        if reply.code == 421:
-            self._awaited.appendleft(("rset", transaction))
-            self._close(f"next hop closes: {reply}", reply)
-        else:
-            self._reset_first = False
+        if not (len(lines) == 1 and _ACCEPTED.match(lines[0])):
+            reply = parse_reply(lines)
+            if reply.code == 421:
+                self._awaited.appendleft(("rset", transaction))
+                self._close(f"next hop closes: {reply}", reply)
+                return
+        self._reset_first = False
+        if transaction.steps:
             self._next_step(transaction)
 
     def _mail_answered(self, transaction: Transaction, lines: Sequence[bytes]) -> None:
         if not self._is_accepted(transaction, "mail", lines):
             transaction.mail_refused = True
-        self._next_step(transaction)
+        if transaction.steps:
+            self._next_step(transaction)
 
     def _rcpt_answered(self, transaction: Transaction, lines: Sequence[bytes]) -> None:
         transaction.recipient_accepted = self._is_accepted(transaction, "rcpt", lines)
-        self._next_step(transaction)
+        if transaction.steps:
+            self._next_step(transaction)
 
     def _is_accepted(self, transaction: Transaction, stage: str, lines: Sequence[bytes]) -> bool:
         """Whether MAIL or RCPT was accepted; the first refusal is what the transaction will end with."""

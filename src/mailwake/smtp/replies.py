@@ -11,6 +11,7 @@ from mailwake.errors import MailwakeError
 # RFC 5321 §4.5.3.1.5: a reply line is at most 512 octets; room is left for the codes and CRLF.
 _LONGEST_TEXT = 480
 _ENHANCED = re.compile(r"([245])\.[0-9]{1,3}\.[0-9]{1,3}")
+_USUAL_REPLY = re.compile(rb"([245])([0-9][0-9]) (\1\.[0-9]{1,3}\.[0-9]{1,3}) ([ -~]*)")
 _REPLY_LINE = re.compile(rb"([2-5][0-9][0-9])(?:([ -])(.*))?", re.DOTALL)
 
 
@@ -87,6 +88,8 @@ def _wire_lines(line: str, *, utf8: bool) -> list[bytes]:
 
 def parse_reply(lines: Sequence[bytes]) -> Reply:
     """The reply of these lines (without CRLF): strict on codes and hyphens, lenient on text; raises ReplyError."""
+    if len(lines) == 1 and (usual := _USUAL_REPLY.fullmatch(lines[0])) is not None:
+        return Reply(int(usual[1] + usual[2]), usual[3].decode(), usual[4].decode())
     code = 0
     texts: list[str] = []
     for number, line in enumerate(lines, 1):
