@@ -81,7 +81,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "copies_total",
-        "Attempts to hand a copy to the next hop, those from the spool among them; outcome is delivered, refused "
+        "Attempts to hand a copy on, those from the spool among them; outcome is delivered, refused "
         "(5xx), deferred (4xx), unreachable (no usable connection), or uncertain (lost before the reply: may be twice)",
         ("outcome",),
     ),
@@ -98,7 +98,23 @@ METRICS: tuple[Metric, ...] = (
         "connection that had been idle was lost and nothing of what was sent over it was answered (silence)",
         ("reason",),
     ),
-    Metric("relay_seconds", "One such attempt, with the wait for a free connection", buckets=SECONDS),
+    Metric(
+        "relay_attempts_total",
+        "The same by next hop: with several of them, one attempt may try one after the other",
+        ("next_hop", "outcome"),
+    ),
+    Metric("relay_seconds", "One attempt at one next hop, with the wait for a free connection", buckets=SECONDS),
+    Metric(
+        "relay_failovers_total",
+        "Copies that went on to another next hop, by route and by the hop that failed",
+        ("relay", "next_hop"),
+    ),
+    Metric(
+        "relay_next_hop_up",
+        "Workers for which a next hop of a route is up; 0 while it cannot be reached",
+        ("relay", "next_hop"),
+        gauge=True,
+    ),
     Metric(
         "relay_connections_open",
         "Connections to the next hop open now, idle ones among them",

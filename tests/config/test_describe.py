@@ -13,11 +13,11 @@ KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1N
 
 
 def uncommented() -> str:
-    """The example with every setting and table in use, but for the secrets, which it gives no usable values for."""
+    """The example with every setting and table in use, but for secrets without usable values, and one of two ways."""
     text = re.sub(r"^#(?=[a-z\[])", "", example_toml(), flags=re.MULTILINE)
     text = re.sub(r'^password = "what.*', f'password = "{HASH}"', text, flags=re.MULTILINE)
     text = re.sub(r'^secret = "what.*', f'secret = "{KEY}"', text, flags=re.MULTILINE)
-    return re.sub(r"^password_file = .*", "", text, flags=re.MULTILINE)
+    return re.sub(r"^(?:password_file|next_hop) = .*", "", text, flags=re.MULTILINE)
 
 
 def all_tables(table: type) -> list[type]:
@@ -56,7 +56,7 @@ def test_the_example_names_every_setting() -> None:
             return set()
         return set(value) | {found for item in value.values() for found in names(item)}
 
-    shown = names(tomllib.loads(uncommented())) | {"password_file"}
+    shown = names(tomllib.loads(uncommented())) | {"password_file", "next_hop"}
     assert {name for table in all_tables(Settings) for name in fields_of(table)} <= shown
 
 
@@ -85,6 +85,9 @@ def test_the_reference_names_every_table_and_setting() -> None:
         "[accounts.NAME]",
         "[tracker]",
         "[relay]",
+        "[[relay.hop]]",
+        "[relays.NAME]",
+        "[customers.NAME]",
         "[spool]",
         "[[keys.secrets]]",
     )

@@ -6,9 +6,10 @@ import asyncio
 import datetime
 import ipaddress
 import re
+import socket
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -247,6 +248,29 @@ async def hop(certificate: tuple[Path, Path]) -> AsyncIterator[ScriptedHop]:
     await scripted.start()
     yield scripted
     await scripted.stop()
+
+
+@pytest.fixture
+async def start_hop(certificate: tuple[Path, Path]) -> AsyncIterator[Callable[[], Awaitable[ScriptedHop]]]:
+    """Starts any number of hops."""
+    started: list[ScriptedHop] = []
+
+    async def start() -> ScriptedHop:
+        started.append(ScriptedHop(certificate))
+        await started[-1].start()
+        return started[-1]
+
+    yield start
+    for scripted in started:
+        await scripted.stop()
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port of this host at which connections are refused: it is bound, and nobody listens."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
 
 
 @pytest.fixture

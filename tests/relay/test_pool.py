@@ -82,7 +82,7 @@ async def test_many_copies_share_a_few_connections_and_none_is_mixed_up(
     assert {outcome.status for outcome in outcomes} == {Status.DELIVERED}
     assert hop.most_connections == 3
     assert sorted(hop.messages) == sorted((c.sender, c.recipient, b"".join(c.pieces)) for c in copies)
-    assert metrics.counter("copies_total", "delivered").value == 60
+    assert metrics.counter("relay_attempts_total", f"127.0.0.1:{hop.port}", "delivered").value == 60
 
 
 REFUSALS = [
@@ -218,7 +218,7 @@ async def test_a_connection_lost_with_data(
         assert outcome.status is status
         assert (outcome.reply.code, outcome.reply.enhanced, outcome.stage) == (451, "4.4.2", stage.lower())
         assert (await host.deliver(_copy(1))).status is Status.DELIVERED
-    assert metrics.counter("copies_total", status.value).value == 1
+    assert metrics.counter("relay_attempts_total", host.settings.address, status.value).value == 1
     assert [recipient for _, recipient, _ in hop.messages] == ["r1@b.example"]
 
 

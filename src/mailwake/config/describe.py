@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mailwake.config.fields import Field, Section, Setting, fields_of
+from mailwake.config.relay_settings import HopOptions
 from mailwake.config.schema import Settings
 from mailwake.config.scope_settings import TrackingOptions
 from mailwake.config.toml_lines import Path, join_name
@@ -25,6 +26,7 @@ _EXAMPLE_HEAD = """\
 """
 
 _SCOPED = "The tracking options that stand at the top may stand here too:"
+_OF_HOPS = "How to talk to a next hop may be said here as in [relay]"
 
 _REFERENCE_HEAD = """\
 # Settings
@@ -61,7 +63,7 @@ def example_toml() -> str:
             # A table without a name of its own is harmless when empty, and spares people a mistake.
             mark = "#" if section.key is not None or section.numbered else ""
             lines += ["", *_comment(section.doc), f"{mark}{_header(path, section)}", ""]
-        lines += _example_lines(table, scoped=bool(path))
+        lines += _example_lines(table, path)
     return "\n".join(line.rstrip() for line in lines).rstrip("\n") + "\n"
 
 
@@ -74,7 +76,10 @@ def settings_reference() -> str:
         if path and issubclass(table, TrackingOptions):
             names = ", ".join(f"`{name}`" for name in fields_of(TrackingOptions))
             lines += [f"A scope of the tracking options: {names}.", ""]
-        own = list(_settings(table, scoped=bool(path)))
+        if _is_further_hop(table, path):
+            names = ", ".join(f"`{name}`" for name in fields_of(HopOptions))
+            lines += [f"{_OF_HOPS}: {names}.", ""]
+        own = list(_settings(table, path))
         if own:
             lines += ["| setting | default | value | meaning |", "|---|---|---|---|"]
             lines += [_reference_row(each) for each in own]
@@ -99,24 +104,37 @@ def _header(path: Path, section: Section | None, *, free: bool = False) -> str:
     return f"[[{join_name(shown)}]]" if numbered else f"[{join_name(shown)}]"
 
 
-def _settings(table: type, *, scoped: bool) -> Iterator[Field]:
-    """The settings of a table; in a scope without the tracking options, which are documented once."""
-    for name, each in fields_of(table).items():
-        if isinstance(each.marker, Setting) and not (scoped and name in fields_of(TrackingOptions)):
+def _settings(table: type, path: Path) -> Iterator[Field]:
+    """The settings of a table, its own first, without those that are documented once, in another table."""
+    elsewhere: set[str] = set()
+    if path:
+        elsewhere |= fields_of(TrackingOptions).keys()
+    if _is_further_hop(table, path):
+        elsewhere |= fields_of(HopOptions).keys()
+    found = [each for name, each in fields_of(table).items() if name not in elsewhere]
+    for each in sorted(found, key=lambda each: each.name in fields_of(HopOptions) and issubclass(table, HopOptions)):
+        if isinstance(each.marker, Setting):
             yield each
 
 
-def _example_lines(table: type, *, scoped: bool) -> Iterator[str]:
-    if scoped and issubclass(table, TrackingOptions):
+def _is_further_hop(table: type, path: Path) -> bool:
+    return issubclass(table, HopOptions) and path != ("relay",)
+
+
+def _example_lines(table: type, path: Path) -> Iterator[str]:
+    if path and issubclass(table, TrackingOptions):
         yield from _comment(_SCOPED)
         for each in fields_of(TrackingOptions).values():
             yield f"#{each.name} = {_shown(each)}"
         yield ""
-    for each in _settings(table, scoped=scoped):
+    for each in _settings(table, path):
         marker = _setting(each)
         yield from _comment(marker.doc)
         yield from _comment(f"Value: {marker.kind.allowed}.{_unset_note(each)}")
         yield f"#{each.name} = {_shown(each)}"
+        yield ""
+    if _is_further_hop(table, path):
+        yield from _comment(f"{_OF_HOPS}: {', '.join(fields_of(HopOptions))}.")
         yield ""
 
 

@@ -26,6 +26,8 @@ class Setting:
     """For the scoped options: the value when no scope has one."""
     example: str = ""
     """TOML text for the annotated example where there is no default to show."""
+    replaces: str = ""
+    """The table beside it that a value from the command line takes the place of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -253,6 +253,12 @@ def listen_address() -> Kind:
     return Kind("address", allowed, read)
 
 
+def next_hop() -> Kind:
+    """Where a mail server listens."""
+    allowed = 'HOST:PORT, like "mail.example.com:25", or "unix:/path/of/a/socket"'
+    return replace(listen_address(), name="next hop", allowed=allowed)
+
+
 def file_mode() -> Kind:
     """The permission bits of a file, in octal."""
     allowed = 'three octal digits with or without a leading 0, like "0660"'

@@ -54,6 +54,8 @@ def _put(table: type, at: dict[str, Any], path: Path, parts: Path, text: str) ->
         if rest:
             raise OverrideError(f"has no settings of its own; did you mean '{name}'?")
         at[name] = each.marker.kind.from_text(text)
+        if each.marker.replaces:
+            at.pop(each.marker.replaces, None)
         return path
     if not rest and each.marker.key is not None and each.marker.key.name == "address":
         at[name] = _chosen(each.marker.key, at.get(name), text)

@@ -7,11 +7,14 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from mailwake.config.kinds import UNIX_PREFIX
+from mailwake.config.relay_settings import DEFAULT_ROUTE, hop_option
+from mailwake.config.toml_lines import join_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from mailwake.config.schema import Keys, Relay, Settings
+    from mailwake.config.relay_settings import HopOptions, Relay
+    from mailwake.config.schema import Keys, Settings
     from mailwake.config.scope_settings import EsmtpListener, Peer
     from mailwake.config.toml_lines import Path
 
@@ -30,7 +33,7 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
             yield ("pathway", name, "group"), _missing(f"pathway_group.{group}", group, settings.pathway_group)
     yield from _account_problems(settings)
     yield from _listener_problems(settings.esmtp_listener)
-    yield from _relay_problems(settings.relay)
+    yield from _route_problems(settings)
     yield from _key_problems(settings.keys)
 
 
@@ -103,20 +106,65 @@ def _listener_problems(listener: EsmtpListener) -> Iterable[Problem]:
             )
 
 
-def _relay_problems(relay: Relay) -> Iterable[Problem]:
-    if relay.password is not None and relay.password_file is not None:
-        yield ("relay", "password_file"), "and password are both set; remove one"
-    if relay.username is not None and relay.password is None and relay.password_file is None:
-        yield ("relay", "username"), "is set without a password; set password or password_file"
-    if relay.username is None and (relay.password is not None or relay.password_file is not None):
+def _relay_problems(path: Path, relay: Relay) -> Iterator[Problem]:
+    yield from _login_problems(path, relay)
+    yield from _tls_problems(path, relay)
+    if relay.next_hop is not None:
+        yield from _address_problems((*path, "next_hop"), relay.next_hop)
+        if relay.hop:
+            yield (*path, "next_hop"), f"and [[{join_name((*path, 'hop'))}]] are both set; remove one"
+    first: dict[str, int] = {}
+    for number, hop in enumerate(relay.hop):
+        at = (*path, "hop", str(number))
+        yield from _login_problems(at, hop)
+        yield from _tls_problems(at, hop, relay)
+        yield from _address_problems((*at, "address"), hop.address)
+        if first.setdefault(hop.address, number) != number:
+            yield (*at, "address"), f'"{hop.address}" is a hop of this route already; give each one once'
+
+
+def _login_problems(path: Path, options: HopOptions) -> Iterator[Problem]:
+    if options.password is not None and options.password_file is not None:
+        yield (*path, "password_file"), "and password are both set; remove one"
+    if options.username is not None and options.password is None and options.password_file is None:
+        yield (*path, "username"), "is set without a password; set password or password_file"
+    if options.username is None and (options.password is not None or options.password_file is not None):
         yield (
-            ("relay", "password" if relay.password is not None else "password_file"),
+            (*path, "password" if options.password is not None else "password_file"),
             "is set without username; set it",
         )
-    if relay.next_hop is not None and relay.next_hop.rpartition(":")[0] == "":
-        yield ("relay", "next_hop"), "has no host; give HOST:PORT"
-    if relay.next_hop is not None and relay.next_hop.endswith(":0"):
-        yield ("relay", "next_hop"), "has port 0, to which nothing can connect; give HOST:PORT"
+
+
+def _tls_problems(path: Path, *tables: HopOptions) -> Iterator[Problem]:
+    if hop_option("implicit_tls", *tables) and hop_option("tls", *tables) == "none":
+        yield (*path, "implicit_tls"), 'is set although tls is "none"; remove one'
+    if tables[0].tls_key is not None and hop_option("tls_certificate", *tables) is None:
+        yield (*path, "tls_key"), "is set without tls_certificate; set both or neither"
+
+
+def _address_problems(path: Path, address: str) -> Iterator[Problem]:
+    if address.startswith("unix:"):
+        return
+    if address.rpartition(":")[0] == "":
+        yield path, "has no host; give HOST:PORT"
+    if address.endswith(":0"):
+        yield path, "has port 0, to which nothing can connect; give HOST:PORT"
+
+
+def _route_problems(settings: Settings) -> Iterator[Problem]:
+    yield from _relay_problems(("relay",), settings.relay)
+    for name, relay in settings.relays.items():
+        path = ("relays", name)
+        yield from _relay_problems(path, relay)
+        if name == DEFAULT_ROUTE:
+            yield path, f'is the name of [relay] itself; write [relay], or name it otherwise than "{DEFAULT_ROUTE}"'
+        elif not relay.hops:
+            yield path, f"has no next hop; set next_hop, or add [[{join_name((*path, 'hop'))}]]"
+    known = {**settings.relays, DEFAULT_ROUTE: settings.relay}
+    for table in ("pathway", "pathway_group", "customers"):
+        for name, named in getattr(settings, table).items():
+            if named.relay is not None and named.relay not in known:
+                yield (table, name, "relay"), _missing(join_name(("relays", named.relay)), named.relay, known)
 
 
 def _key_problems(keys: Keys) -> Iterable[Problem]:

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from mailwake.config import kinds
 from mailwake.config.fields import Section, Setting
 from mailwake.config.networks import IPNetwork
+from mailwake.config.relay_settings import Relay
 from mailwake.config.scope_settings import NAME, EsmtpListener, Pathway, PathwayGroup, TrackingOptions
 
 DEFAULT_LISTEN = "127.0.0.1:2525"
@@ -87,62 +88,18 @@ class Tracker:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Relay:
-    """The next hop, to which every copy is handed."""
+class Customer:
+    """What holds for the mail of one customer."""
 
-    next_hop: Annotated[
+    relay: Annotated[
         str | None,
         Setting(
-            "The mail server that takes the copies.",
-            kinds.address(allowed='HOST:PORT, like "mail.example.com:25"'),
-            unset="`mailwake serve` needs --next-hop or --demo",
-            example='"mail.example.com:25"',
+            'The route of its mail, where the pathway names none: one of [relays], or "default".',
+            NAME,
+            unset="[relay]",
+            example='"transactional"',
         ),
     ] = None
-    tls: Annotated[
-        Literal["none", "may", "must", "verify"],
-        Setting(
-            "STARTTLS: never, when offered, always, or always with a certificate that is valid for the host.",
-            kinds.choice("none", "may", "must", "verify"),
-        ),
-    ] = "may"
-    username: Annotated[
-        str | None, Setting("The name for AUTH at the next hop.", kinds.text(), unset="no AUTH", example='"mailwake"')
-    ] = None
-    password: Annotated[
-        str | None, Setting("The password for AUTH.", kinds.password(), unset="password_file", example='"secret"')
-    ] = None
-    password_file: Annotated[
-        Path | None,
-        Setting(
-            "A file whose first line is the password for AUTH.",
-            kinds.path(),
-            unset="password",
-            example='"/etc/mailwake/relay-password"',
-        ),
-    ] = None
-    max_connections: Annotated[
-        int, Setting("Connections to the next hop at once, from each worker.", kinds.integer(1, 10_000))
-    ] = 20
-    idle_timeout: Annotated[
-        float, Setting("A connection unused for this long is closed.", kinds.duration(0.1, 86400))
-    ] = 60
-    connect_timeout: Annotated[
-        float, Setting("How long connecting may take, with the greeting.", kinds.duration(0.1, 3600))
-    ] = 30
-    command_timeout: Annotated[float, Setting("How long a reply to a command may take.", kinds.duration(0.1, 3600))] = (
-        60
-    )
-    content_timeout: Annotated[
-        float,
-        Setting(
-            "How long the reply after a message's content may take (RFC 5321 §4.5.3.2.6: 10 minutes).",
-            kinds.duration(0.1, 7200),
-        ),
-    ] = 600
-    chunking: Annotated[
-        bool, Setting("Whether BDAT is used when the next hop offers CHUNKING (RFC 3030).", kinds.flag())
-    ] = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -402,7 +359,17 @@ class Settings(TrackingOptions):
     tracker: Annotated[Tracker, Section("The HTTP server that answers opens and clicks.")] = field(
         default_factory=Tracker
     )
-    relay: Annotated[Relay, Section("The next hop, to which every copy is handed.")] = field(default_factory=Relay)
+    relay: Annotated[
+        Relay, Section("The default route: the next hops that copies are handed to unless another route is named.")
+    ] = field(default_factory=Relay)
+    relays: Annotated[
+        Mapping[str, Relay],
+        Section("A further route, named by pathways, customers or policy.", key=NAME, example="transactional"),
+    ] = field(default_factory=dict)
+    customers: Annotated[
+        Mapping[str, Customer],
+        Section("What holds for the mail of one customer (mo_customer_id).", key=NAME, example="42"),
+    ] = field(default_factory=dict)
     spool: Annotated[Spool, Section("Copies that wait for another attempt, or, if you like, for their first one.")] = (
         field(default_factory=Spool)
     )

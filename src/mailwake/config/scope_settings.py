@@ -151,6 +151,14 @@ class Listen(ConnectionOptions):
     peer: Annotated[Mapping[str, Peer], _PEERS] = field(default_factory=dict)
 
 
+_RELAY = Setting(
+    'The route of its mail: one of [relays], or "default" for [relay].',
+    NAME,
+    unset="the group's route, the customer's, or [relay]",
+    example='"transactional"',
+)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pathway(TrackingOptions):
     """A named set of tracking options for a stream of mail."""
@@ -158,11 +166,14 @@ class Pathway(TrackingOptions):
     group: Annotated[
         str | None, Setting("The pathway group it belongs to.", NAME, unset="no group", example='"marketing"')
     ] = None
+    relay: Annotated[str | None, _RELAY] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PathwayGroup(TrackingOptions):
     """Tracking options for several pathways."""
+
+    relay: Annotated[str | None, _RELAY] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -114,8 +114,18 @@ class ConnectionPool(ConnectionOwner):
     def __repr__(self) -> str:
         return (
             f"connections={len(self._connections)} idle={len(self._levels[0])} slots={self._slots}/{self._ceiling}"
-            f" in_flight={len(self._attempts)} waiting={len(self._line) + len(self._again)}"
+            f" in_flight={len(self._attempts)} waiting={self.waiting}"
         )
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether any connection is open."""
+        return bool(self._connections)
+
+    @property
+    def waiting(self) -> int:
+        """How many attempts wait for a connection."""
+        return len(self._line) + len(self._again)
 
     def submit(self, attempt: Attempt) -> None:
         """Begin, now or when there is room."""

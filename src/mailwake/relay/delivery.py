@@ -85,6 +85,9 @@ class Outcome:
     """Whether nothing was asked of reports, or the next hop offers DSN and was told what was asked (RFC 3461 §5.2.1):
     then success is for the hop to report."""
 
+    unsuited: bool = False
+    """Whether nothing was sent because this hop can take no such copy (too large, SMTPUTF8); another one might."""
+
 
 class Delivery(Protocol):
     """Takes copies to one destination."""

@@ -20,7 +20,7 @@ def of_finished(event: Finished, settings: RelaySettings, offered: Capabilities)
     """The next hop answered, or the copy could never be sent to one that offers this."""
     reply = event.reply
     dsn_passed = offered.dsn or event.transaction.dsn == NO_REQUEST
-    return Outcome(status_of(reply), reply, settings.address, event.stage, "", settings.protocol, dsn_passed)
+    return Outcome(status_of(reply), reply, settings.address, event.stage, "", settings.protocol, dsn_passed, event.own)
 
 
 def of_lost(event: Lost, settings: RelaySettings, *, may_be_taken: bool) -> Outcome:
@@ -36,7 +36,8 @@ def of_lost(event: Lost, settings: RelaySettings, *, may_be_taken: bool) -> Outc
 
 def of_impossible_conversion(refusal: ConversionImpossible, settings: RelaySettings) -> Outcome:
     """The next hop does not take such content, and it cannot be given another form; nothing was sent."""
-    return Outcome(Status.REFUSED, refusal.reply, settings.address, "mail", refusal.log, settings.protocol)
+    reply, protocol = refusal.reply, settings.protocol
+    return Outcome(Status.REFUSED, reply, settings.address, "mail", refusal.log, protocol, unsuited=True)
 
 
 def of_connect_failure(failure: ConnectFailure, settings: RelaySettings) -> Outcome:

@@ -43,10 +43,11 @@ class SmartHost(Delivery, AttemptJudge):
         self.settings = settings
         self._log = log
         metrics = metrics or Metrics()
-        self._counters = {status: metrics.counter("copies_total", status.value) for status in Status}
+        address = settings.address
+        self._counters = {status: metrics.counter("relay_attempts_total", address, status.value) for status in Status}
         self._resent = {reason: metrics.counter("copies_resent_total", reason) for reason in ("421", "silence")}
         self._seconds = metrics.histogram("relay_seconds")
-        self._pool = ConnectionPool(settings, self, metrics.counter("relay_connections_open", settings.address).inc)
+        self._pool = ConnectionPool(settings, self, metrics.counter("relay_connections_open", address).inc)
         self._downgrade = Downgrade(settings, log=log, metrics=metrics)
         self._in_hand = 0
         self._closing = False
@@ -55,6 +56,16 @@ class SmartHost(Delivery, AttemptJudge):
 
     def __repr__(self) -> str:
         return f"<SmartHost {self.settings.address} in_hand={self._in_hand} {self._pool!r}>"
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether any connection to it is open."""
+        return self._pool.is_connected
+
+    @property
+    def waiting(self) -> int:
+        """How many copies wait because all its connections are busy."""
+        return self._pool.waiting
 
     async def deliver(self, copy: Copy) -> Outcome:
         """Try once, now; trouble with the network is an outcome, never an exception."""

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from mailwake.config.networks import network_set
 from mailwake.config.scope_settings import Listen
-from mailwake.errors import StartupError
 from mailwake.flows.preparation import PreparationSettings
 from mailwake.links.keyring import Key, Keyring
 from mailwake.links.keyring_file import KeyringFile
@@ -18,9 +17,8 @@ from mailwake.listener.tls import server_context
 from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
 from mailwake.policy.precedence import EngagementLimits
-from mailwake.relay.settings import RelaySettings
 from mailwake.rewrite.settings import RewriteSettings
-from mailwake.service.addresses import parse_address
+from mailwake.service.next_hops import check_next_hops
 from mailwake.service.policy_files import load_policies
 from mailwake.service.unix_sockets import path_of
 from mailwake.smtp.extensions import extensions_without
@@ -65,43 +63,6 @@ def keyring_of(keys: Keys) -> Keyring | None:
     return Keyring.of([Key(each.id, each.secret) for each in keys.secrets], keys.current)
 
 
-def relay_settings(settings: Settings) -> RelaySettings:
-    """How to talk to the configured next hop; StartupError when there is none or its password file cannot be read."""
-    relay = settings.relay
-    if relay.next_hop is None:
-        raise StartupError("relay.next_hop: no next hop is configured; name one with --next-hop HOST:PORT")
-    address = parse_address(relay.next_hop, "relay.next_hop")
-    return RelaySettings(
-        host=address.host,
-        port=address.port,
-        helo_name=settings.esmtp_listener.hostname,
-        tls=relay.tls,
-        username=relay.username or "",
-        password=_relay_password(settings),
-        max_connections=relay.max_connections,
-        idle_seconds=relay.idle_timeout,
-        chunking=relay.chunking,
-        connect_timeout=relay.connect_timeout,
-        greeting_timeout=relay.command_timeout,
-        command_timeout=relay.command_timeout,
-        content_timeout=relay.content_timeout,
-    )
-
-
-def _relay_password(settings: Settings) -> str:
-    relay = settings.relay
-    if relay.password is not None:
-        return relay.password
-    if relay.password_file is None:
-        return ""
-    try:
-        return relay.password_file.read_text(encoding="utf-8").splitlines()[0]
-    except (OSError, IndexError, UnicodeDecodeError):
-        raise StartupError(
-            f"relay.password_file: cannot read a password from the first line of {relay.password_file}"
-        ) from None
-
-
 def accounts_of(settings: Settings) -> Accounts:
     """The accounts that may authenticate."""
     return Accounts(
@@ -138,7 +99,7 @@ def check_parts(settings: Settings, *, demo: bool) -> None:
     tls_context(settings.esmtp_listener)
     load_policies(settings, log=make_logger("json", "error"), metrics=Metrics())
     if not demo:
-        relay_settings(settings)
+        check_next_hops(settings)
 
 
 def listener_settings(name: str, listener: EsmtpListener, scopes: ScopedOptions) -> ListenerSettings:

@@ -22,8 +22,8 @@ from mailwake.service.data_directory import DataDirectory
 from mailwake.service.given_sockets import take_given_sockets
 from mailwake.service.handover import take_handover
 from mailwake.service.health import HealthServer
+from mailwake.service.next_hops import next_hop_lines
 from mailwake.service.node_totals import NodeTotals
-from mailwake.service.parts import relay_settings
 from mailwake.service.ports import Ports
 from mailwake.service.reload import ConfigurationReloader, fixed_settings
 from mailwake.service.serve_request import complete, with_real_ports
@@ -177,22 +177,13 @@ async def _announce(
             say(f"mailwake: tracker on http://{bound_address(group[0])}, {_workers(workers[role])}\n")
     say(f"mailwake: health and metrics on http://{bound_address(admin)}/healthz and /metrics\n")
     if request.role != "tracker":
-        say(f"mailwake: {await _next_hop_line(configuration, data, demo=request.demo)}\n")
+        if request.demo:
+            say(f"mailwake: demo: copies are delivered into the maildir {data.maildir}\n")
+        else:
+            say("".join([f"mailwake: {line}\n" for line in await next_hop_lines(configuration.settings)]))
     say(f"mailwake: data in {data.path}\n")
     sys.stdout.flush()
 
 
 def _workers(count: int) -> str:
     return f"{count} worker{'s' if count > 1 else ''}"
-
-
-async def _next_hop_line(configuration: Configuration, data: DataDirectory, *, demo: bool) -> str:
-    if demo:
-        return f"demo: copies are delivered into the maildir {data.maildir}"
-    from mailwake.relay.opening import probe
-
-    settings = relay_settings(configuration.settings)
-    trouble = await probe(settings)
-    if trouble is None:
-        return f"next hop {settings.address}"
-    return f"next hop {settings.address} does not answer yet ({trouble}); senders get 451 until it does"

@@ -46,7 +46,7 @@ class ServeRequest:
         """
         configuration = self.read()
         settings = self._with_flags(configuration.settings)
-        if self.role != "tracker" and not self.demo and settings.relay.next_hop is None:
+        if self.role != "tracker" and not self.demo and not settings.relay.hops:
             raise StartupError(
                 "no next hop: name the mail server that takes the copies (--next-hop HOST:PORT, or relay.next_hop in "
                 "the configuration), or try mailwake without one: mailwake serve --demo"

@@ -24,18 +24,17 @@ from mailwake.listener.server import Listener
 from mailwake.policy.precedence import EngagementLimits
 from mailwake.relay.attempt_end import AttemptEnds
 from mailwake.relay.maildir import MaildirDelivery
-from mailwake.relay.pool import SmartHost
 from mailwake.relay.retry import RetryLoop
 from mailwake.relay.schedule import RetrySchedule
 from mailwake.relay.status_report import StatusReports
 from mailwake.service.life_line import first_of
+from mailwake.service.next_hops import make_routes
 from mailwake.service.parts import (
     KeySource,
     accounts_of,
     address_limits,
     listener_settings,
     preparation_settings,
-    relay_settings,
 )
 from mailwake.service.policy_files import load_policies
 from mailwake.spool.group_commit import GroupCommit
@@ -165,7 +164,7 @@ async def _drain(worker: Worker, listeners: Sequence[Listener], retries: RetryLo
 def _delivery(worker: Worker) -> Delivery:
     if worker.orders.demo:
         return MaildirDelivery(worker.data.maildir, worker.clock, metrics=worker.metrics)
-    return SmartHost(relay_settings(worker.settings), log=worker.log, metrics=worker.metrics)
+    return make_routes(worker.settings, log=worker.log, metrics=worker.metrics)
 
 
 async def _follow_keys(keys: KeySource, codec: TokenCodec) -> None:

@@ -25,6 +25,8 @@ class Finished(NamedTuple):
     transaction: Transaction
     reply: Reply
     stage: str
+    own: bool = False
+    """Whether the reply is this client's own, for a transaction that can never be sent to this server."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ class ClientProtocol(ClientOpening):
             raise RuntimeError(f"{self!r} cannot take a transaction now")
         refusal = refuse_locally(transaction, self.capabilities)
         if refusal is not None:
-            self._events.append(Finished(transaction, refusal, "mail"))
+            self._events.append(Finished(transaction, refusal, "mail", own=True))
             return
         reset = self._reset_first or bool(self._in_hand)
         if not self._in_hand:
