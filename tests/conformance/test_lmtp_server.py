@@ -41,6 +41,8 @@ TABLE: list[tuple[str, str, str]] = [
         TAKEN + " 250:2.0.0 250:2.0.0 250:2.0.0 250:2.0.0"),
     ("3030 §2 BDAT too big", TWO + f"BDAT 10001 LAST\r\n{'x' * 10001}", TAKEN + " 552:5.3.4 552:5.3.4"),
     ("3030 §2 BDAT without recipients", FROM + "BDAT 3 LAST\r\na\r\nNOOP\r\n", "250 250:2.1.0 503:5.5.1 250:2.0.0"),
+    ("3030 §3 no DATA after BINARYMIME", TWO.replace("com>", "com> BODY=BINARYMIME") + "DATA\r\nBDAT 1 LAST\r\nx",
+        TAKEN + " 503:5.5.1 250:2.0.0 250:2.0.0"),
     ("5321 §4.1.1.8 HELP", "HELP\r\n", "214:2.0.0"),
 ]  # fmt: skip
 

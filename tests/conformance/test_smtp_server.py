@@ -18,6 +18,7 @@ FROM = HELLO + "MAIL FROM:<a@example.com>\r\n"
 TO = FROM + "RCPT TO:<b@example.org>\r\n"
 TAKEN = "250 250:2.1.0 250:2.1.5"  # the replies to TO
 NOT_TAKEN = "250 250:2.1.0 501:5.5.4"
+BINARY = HELLO + "MAIL FROM:<a@example.com> BODY=BINARYMIME\r\nRCPT TO:<b@example.org>\r\n"
 UTF8 = HELLO + "MAIL FROM:<> SMTPUTF8\r\n"
 TLS: dict[str, Any] = {"starttls": True, "auth_mechanisms": ["PLAIN"]}
 AUTH: dict[str, Any] = {"auth_mechanisms": ["PLAIN", "LOGIN"], "auth_requires_tls": False}
@@ -147,6 +148,29 @@ TABLE: list[tuple[str, str, str, dict[str, Any]]] = [
     ("6533 §3 ORCPT in UTF-8", UTF8 + "RCPT TO:<a@b> ORCPT=utf-8;zoë@c\r\n", TAKEN, {}),
     ("6533 §3 without SMTPUTF8", FROM + "RCPT TO:<a@b> ORCPT=utf-8;zoë@c\r\n", NOT_TAKEN, {}),
     ("6533 §3 another type", UTF8 + "RCPT TO:<a@b> ORCPT=rfc822;zoë@c\r\n", NOT_TAKEN, {}),
+    ("3030 §3 BINARYMIME", BINARY + "BDAT 14 LAST\r\nA: b\r\n\r\nx\n\0\r.\n", TAKEN + " 250:2.0.0", {}),
+    ("3030 §3 in two chunks", BINARY + "BDAT 8\r\nA: b\r\n\r\nBDAT 1 LAST\r\n\n", TAKEN + " 250:2.0.0 250:2.0.0", {}),
+    ("3030 §3 no header", BINARY + "BDAT 4 LAST\r\n\r\n\n\n", TAKEN + " 250:2.0.0", {}),
+    ("3030 §3 long lines in the body", BINARY + "BDAT 3004 LAST\r\nA:\r\n\r\n" + "x" * 2998, TAKEN + " 250:2.0.0", {}),
+    ("3030 §3 no DATA", BINARY + "DATA\r\nBDAT 0 LAST\r\n", TAKEN + " 503:5.5.1 250:2.0.0", {}),
+    ("3030 §3 a header of lines", BINARY + "BDAT 9 LAST\r\nA: b\n\r\n\r\n", TAKEN + " 550:5.6.11", {}),
+    ("3030 §3 that ends once", BINARY + "BDAT 12 LAST\r\nA: b\n\nx\r\n\r\ny", TAKEN + " 550:5.6.11", {}),
+    ("3030 §3 also where they are converted", BINARY + "BDAT 3 LAST\r\nA:\n", TAKEN + " 550:5.6.11",
+        {"bare_newlines": "convert"}),
+    ("3030 §3 a long header line", BINARY + "BDAT 1003 LAST\r\n" + "x" * 999 + "\r\n\r\n", TAKEN + " 550:5.6.0", {}),
+    ("3030 §3 over the size", BINARY + f"BDAT 10001 LAST\r\n{'x' * 10001}", TAKEN + " 552:5.3.4", {}),
+    ("3030 §3 the next message is text", BINARY + "BDAT 0 LAST\r\n" + TO[len(HELLO):] + "BDAT 1 LAST\r\n\n",
+        TAKEN + " 250:2.0.0 250:2.1.0 250:2.1.5 550:5.6.11", {}),
+    ("3030 §3 not offered", HELLO + "MAIL FROM:<> BODY=BINARYMIME\r\n", "250 555:5.5.4", without("BINARYMIME")),
+    ("3030 §3 needs CHUNKING", HELLO + "MAIL FROM:<> BODY=BINARYMIME\r\n", "250 555:5.5.4", without("CHUNKING")),
+    ("3030 §3 without 8BITMIME", HELLO + "MAIL FROM:<> BODY=7bit\r\nMAIL FROM:<> BODY=8BITMIME\r\n",
+        "250 250:2.1.0 503:5.5.1", without("8BITMIME")),
+    ("VERP_README XVERP", HELLO + "MAIL FROM:<a@b> XVERP\r\nRSET\r\nMAIL FROM:<a@b> xverp==-\r\n",
+        "250 250:2.1.0 250:2.0.0 250:2.1.0", {}),
+    ("VERP_README two delimiters", HELLO + "MAIL FROM:<a@b> XVERP=+\r\n", "250 501:5.5.4", {}),
+    ("VERP_README of -=+", HELLO + "MAIL FROM:<a@b> XVERP=#=\r\n", "250 501:5.5.4", {}),
+    ("VERP_README null sender", HELLO + "MAIL FROM:<> XVERP\r\n", "250 503:5.5.4", {}),
+    ("VERP_README not offered", HELLO + "MAIL FROM:<a@b> XVERP=+=\r\n", "250 555:5.5.4", without("XVERP")),
     ("3207 §4 STARTTLS", HELLO + "STARTTLS\r\n", "250 220:2.0.0", TLS),
     ("3207 §4 with an argument", HELLO + "STARTTLS x\r\n", "250 501:5.5.4", TLS),
     ("3207 §4 not offered", HELLO + "STARTTLS\r\n", "250 502:5.5.1", {}),
@@ -193,7 +217,8 @@ def extensions(options: dict[str, Any]) -> list[str]:
     return [line[4:] for line in protocol.data_to_send().decode().split("\r\n")[2:-1]]
 
 
-BASE = ["PIPELINING", "SIZE 10000", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "CHUNKING", "DSN"]
+BASE = ["PIPELINING", "SIZE 10000", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
+BASE += ["CHUNKING", "BINARYMIME", "DSN", "XVERP"]
 
 
 @pytest.mark.parametrize(
@@ -217,6 +242,8 @@ USES = {
     "SMTPUTF8": "MAIL FROM:<ë@b> SMTPUTF8\r\n",
     "ENHANCEDSTATUSCODES": "NOOP\r\n",
     "CHUNKING": "MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nBDAT 0 LAST\r\n",
+    "BINARYMIME": "MAIL FROM:<> BODY=BINARYMIME\r\nRCPT TO:<a@b>\r\nBDAT 1 LAST\r\nx",
+    "XVERP": "MAIL FROM:<a@b> XVERP=-+\r\n",
     "DSN": "MAIL FROM:<> RET=FULL ENVID=x\r\nRCPT TO:<a@b> NOTIFY=NEVER ORCPT=rfc822;a@b\r\n",
     "STARTTLS": "STARTTLS\r\n",
     "AUTH": f"AUTH PLAIN {CREDENTIALS}\r\nMAIL FROM:<> AUTH=<>\r\n",

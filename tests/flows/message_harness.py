@@ -62,12 +62,14 @@ class NextHop:
         self.answers: dict[str, Reply] = {}
         self.taken: list[tuple[str, bytes]] = []
         self.asked: list[str] = []
+        self.envelopes: list[Envelope] = []
         self.port = 0
         self._listener: Listener | None = None
 
     async def receive(self, session: Session, envelope: Envelope, content: bytes) -> Reply:
         (recipient,) = envelope.recipients
         self.asked.append(recipient)
+        self.envelopes.append(envelope)
         reply = self.answers.get(recipient, OK)
         if reply.is_positive:
             self.taken.append((recipient, content))

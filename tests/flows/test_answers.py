@@ -166,3 +166,55 @@ async def test_the_received_field_says_lmtp(begin: Begin) -> None:
     await lmtp(harness, [ANN])
     ((_, content),) = harness.hop.taken
     assert b" with LMTP id " in content
+
+
+# --- what else of the envelope reaches the next hop
+
+
+async def test_with_verp_each_copy_has_a_sender_of_its_own(begin: Begin) -> None:
+    harness = await begin()
+    harness.hop.answers = {BOB: LATER, CY: NEVER}
+    envelope = Envelope("owner@sender.example", [ANN, BOB, CY], verp="+=")
+    answer = await harness.flow.receive(harness.session(), envelope, PLAIN)
+    assert answer.is_positive
+    harness.hop.answers = {}
+    await harness.retry_until_empty()
+    senders = {each.recipients[0]: each.sender for each in harness.hop.envelopes}
+    assert senders == {
+        ANN: "owner+ann=a.example@sender.example",
+        BOB: "owner+bob=b.example@sender.example",
+        CY: "owner+cy=c.example@sender.example",
+        "owner+cy=c.example@sender.example": "",  # the bounce
+    }
+    assert {event.msg_from for event in harness.events()} == {"owner@sender.example"}
+
+
+async def test_binary_content_is_relayed_as_it_is(begin: Begin) -> None:
+    harness = await begin(trace_header="false")
+    content = b"Content-Type: image/x\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+    content += bytes(range(256)) + b"\n.\n\r.\r\n.\r\n"
+    answer = await harness.flow.receive(harness.session(), Envelope("a@b.example", [ANN], body="BINARYMIME"), content)
+    assert answer.is_positive
+    assert harness.hop.taken == [(ANN, content)]
+    assert harness.hop.envelopes[0].body == "BINARYMIME"
+
+
+async def test_what_waits_in_the_spool_is_still_binary(begin: Begin) -> None:
+    harness = await begin(trace_header="false")
+    harness.hop.answers = {BOB: LATER}
+    content = b"Content-Transfer-Encoding: binary\r\n\r\n\0\n\r"
+    await harness.flow.receive(harness.session(), Envelope("a@b.example", [ANN, BOB], body="BINARYMIME"), content)
+    harness.hop.answers = {}
+    await harness.retry_until_empty()
+    assert sorted(harness.hop.taken) == [(ANN, content), (BOB, content)]
+    assert {each.body for each in harness.hop.envelopes} == {"BINARYMIME"}
+
+
+@pytest.mark.parametrize("lmtp_in", [False, True])
+async def test_a_message_taken_into_the_spool_is_answered_at_once(begin: Begin, lmtp_in: bool) -> None:
+    harness = await begin(**{"spool.acceptance": "spool"})
+    session = harness.session()
+    session.lmtp = lmtp_in
+    answer = await harness.flow.receive(session, Envelope("a@b.example", [ANN, BOB]), PLAIN)
+    assert isinstance(answer, Reply)  # in LMTP the protocol says it to each
+    assert str(answer).endswith(" (queued)")

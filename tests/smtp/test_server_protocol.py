@@ -108,7 +108,7 @@ def test_a_whole_session() -> None:
     assert session.writes == [
         b"220 mx.example ESMTP\r\n",
         b"250-mx.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"
-        b"250-ENHANCEDSTATUSCODES\r\n250-CHUNKING\r\n250 DSN\r\n",
+        b"250-ENHANCEDSTATUSCODES\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250-DSN\r\n250 XVERP\r\n",
         b"250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n",
         b"250 2.0.0 Ok\r\n",
         b"221 2.0.0 Bye\r\n",
@@ -534,7 +534,8 @@ def test_replies_beyond_ascii_are_for_smtputf8_only() -> None:
 
 SCRAPS = [
     b"EHLO x\r\n", b"HELO x\r\n", b"MAIL FROM:<a@b>\r\n", b"MAIL FROM:<> SIZE=9\r\n", b"RCPT TO:<a@b>\r\n", b"DATA\r\n",
-    b"MAIL FROM:<a@b> RET=HDRS ENVID=x\r\n", b"RCPT TO:<a@b> NOTIFY=DELAY\r\n",
+    b"MAIL FROM:<a@b> RET=HDRS ENVID=x\r\n", b"MAIL FROM:<a@b> BODY=BINARYMIME XVERP\r\n",
+    b"RCPT TO:<a@b> NOTIFY=DELAY\r\n",
     b"BDAT 3\r\n", b"BDAT 5 LAST\r\n", b"BDAT 99999\r\n", b"BDAT x\r\n", b"RSET\r\n", b"NOOP\r\n", b"VRFY a\r\n",
     b"HELP\r\n", b"QUIT\r\n", b"AUTH LOGIN\r\n", PLAIN, b"YW5u\r\n", b".\r\n", b"..\r\n", b"\r\n.\r\n", b"\n", b"\r",
     b"x" * 90, b"\xff", b"text\r\n", b"*\r\n", b"\0", TRANSACTION,

@@ -76,7 +76,18 @@ class ConnectionOptions(TrackingOptions):
         Setting(
             "Extensions that EHLO does not show to clients from here, and that do not work for them.",
             kinds.list_of(
-                kinds.choice("PIPELINING", "SIZE", "8BITMIME", "SMTPUTF8", "CHUNKING", "DSN", "STARTTLS", "AUTH")
+                kinds.choice(
+                    "PIPELINING",
+                    "SIZE",
+                    "8BITMIME",
+                    "SMTPUTF8",
+                    "CHUNKING",
+                    "BINARYMIME",
+                    "DSN",
+                    "XVERP",
+                    "STARTTLS",
+                    "AUTH",
+                )
             ),
             final=(),
         ),

@@ -110,7 +110,7 @@ class Preparation:
         """The copy for one recipient, with links of its own; the same every time it is made."""
         recipient = message.envelope.recipients[index]
         return Copy(
-            message.envelope.sender,
+            message.envelope.sender_for(recipient),
             recipient,
             self._pieces(message, index),
             smtputf8=message.envelope.smtputf8,

@@ -142,7 +142,7 @@ class Connection(asyncio.Protocol):
     def _answer(self, event: Event, reply: Answer) -> None:
         if isinstance(event, Hello) and self.conversation.session.by_certificate and reply.is_positive:
             self._protocol.log_in(self.conversation.session.account)
-        self._protocol.offer(self.conversation.session.extensions)  # XCLIENT and the like change who the client is
+        self._protocol.offer(self.conversation.session.usable)  # XCLIENT and the like change who the client is
         self._protocol.reply(reply)
         if self.conversation.session.disconnecting:
             self._protocol.hang_up()

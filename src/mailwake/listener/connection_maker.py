@@ -114,7 +114,7 @@ class ConnectionMaker:
             starttls=settings.tls_context is not None,
             auth_mechanisms=("PLAIN", "LOGIN") if self.accounts.have_passwords else (),
             auth_requires_tls=settings.auth_needs_tls(session.peer_address),
-            extensions=session.extensions,
+            extensions=session.usable,
             bare_newlines=settings.bare_newlines,
             trusted_verbs=trusted_verbs,
             tls=session.tls,

@@ -99,6 +99,11 @@ class Session:
         self.hello_domain = self.told.hello or domain
         self.extended = extended if self.told.extended is None else self.told.extended
 
+    @property
+    def usable(self) -> frozenset[Extension]:
+        """What the client may use: XVERP is for those that may relay."""
+        return self.extensions if self.trusted_network or self.account else self.extensions - {Extension.XVERP}
+
     def accept(self) -> Accept:
         """The client, as policy sees it."""
         return Accept(self.peer_address, self.peer_port, self.listener, self.hello_domain, self.account, self.tls)

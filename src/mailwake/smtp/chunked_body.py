@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailwake.smtp.data_body import ContentRules, check_content, too_big
+from mailwake.smtp.data_body import ContentRules, check_binary, check_content, too_big
 from mailwake.smtp.replies import Reply
 from mailwake.smtp.states import State
 
@@ -10,10 +10,13 @@ from mailwake.smtp.states import State
 class ChunkedBody:
     """Gathers the chunks of one message; what is over the size limit, or refused from the start, is swallowed."""
 
-    __slots__ = ("_content", "_missing", "_rules", "_size", "last", "octets", "refusal", "resume")
+    __slots__ = ("_binary", "_content", "_missing", "_rules", "_size", "last", "octets", "refusal", "resume")
 
-    def __init__(self, rules: ContentRules, refusal: Reply | None = None, resume: State = State.CHUNKS) -> None:
+    def __init__(
+        self, rules: ContentRules, refusal: Reply | None = None, resume: State = State.CHUNKS, *, binary: bool = False
+    ) -> None:
         self._rules = rules
+        self._binary = binary
         self._content = bytearray()
         self._size = 0
         self._missing = 0
@@ -53,4 +56,5 @@ class ChunkedBody:
 
     def content(self) -> bytes | Reply:
         """The whole message, or its refusal."""
-        return self.too_big or check_content(bytes(self._content), self._rules)
+        check = check_binary if self._binary else check_content
+        return self.too_big or check(bytes(self._content), self._rules)

@@ -13,6 +13,7 @@ from mailwake.smtp.extensions import EVERY_EXTENSION, Extension
 from mailwake.smtp.parameters import MAIL_PARAMETERS, RCPT_PARAMETERS, is_size, parse_parameters
 from mailwake.smtp.replies import Refusal, Reply
 from mailwake.smtp.states import Verb
+from mailwake.smtp.verp import DEFAULT_DELIMITERS
 from mailwake.smtp.xtext import normal_xtext
 
 _VERBS = {verb.value: verb for verb in Verb}
@@ -74,6 +75,8 @@ def parse_mail(argument: str, extensions: Collection[Extension] = EVERY_EXTENSIO
         envelope.sender = parse_sender(found[1], smtputf8=envelope.smtputf8)
     except AddressError as error:
         raise _bad_address(error, "5.1.7", "sender") from None
+    if envelope.verp and not envelope.sender:
+        raise Refusal(Reply(503, "5.5.4", "XVERP needs a sender"))  # as in Postfix
     return envelope
 
 
@@ -86,6 +89,7 @@ def _envelope(parameters: dict[str, str]) -> Envelope:
         parameters=parameters,
         returned=_RETURNED[parameters.get("RET", "").upper()],
         envelope_id=normal_xtext(parameters.get("ENVID", "")),
+        verp=(parameters["XVERP"] or DEFAULT_DELIMITERS) if "XVERP" in parameters else "",
     )
 
 

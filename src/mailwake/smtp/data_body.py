@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from mailwake.smtp.replies import Reply
@@ -42,6 +42,18 @@ def check_content(content: bytes, rules: ContentRules) -> bytes | Reply:
     if _has_longer_line(content, rules.text_line):
         return Reply(550, "5.6.0", f"The message contains a line longer than {rules.text_line} octets")
     return content
+
+
+def check_binary(content: bytes, rules: ContentRules) -> bytes | Reply:
+    """The same for what comes as BINARYMIME (RFC 3030 §3): nothing but its header consists of lines.
+
+    A bare CR or LF in the header is always refused: with it, readers would disagree about where the header ends.
+    """
+    if len(content) > rules.message_size:
+        return too_big(rules)
+    end = 0 if content.startswith(b"\r\n") else content.find(b"\r\n\r\n")
+    header = check_content(content if end < 0 else content[: end + 2], replace(rules, bare_newlines="reject"))
+    return header if isinstance(header, Reply) else content
 
 
 def too_big(rules: ContentRules) -> Reply:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from mailwake.smtp.dsn import NO_REQUEST, DsnRequest, Returned
+from mailwake.smtp.verp import verp_sender
 
 BodyType = Literal["7BIT", "8BITMIME", "BINARYMIME"]
 
@@ -40,6 +41,13 @@ class Envelope:
 
     A recipient named twice has what was asked first, for both copies.
     """
+
+    verp: str = ""
+    """XVERP of MAIL: the two delimiters of each copy's own sender address; "" where all have the same."""
+
+    def sender_for(self, recipient: str) -> str:
+        """The reverse-path of this recipient's copy."""
+        return verp_sender(self.sender, recipient, self.verp, smtputf8=self.smtputf8) if self.verp else self.sender
 
     def dsn_request(self, recipient: str) -> DsnRequest:
         """All that was asked of reports on this recipient's copy."""

@@ -27,8 +27,14 @@ class Extension(StrEnum):
     CHUNKING = "CHUNKING"
     """RFC 3030 §2: BDAT."""
 
+    BINARYMIME = "BINARYMIME"
+    """RFC 3030 §3: it needs CHUNKING, and goes with it."""
+
     DSN = "DSN"
     """RFC 3461."""
+
+    XVERP = "XVERP"
+    """Postfix's: a sender address of its own for each recipient."""
 
     STARTTLS = "STARTTLS"
     """RFC 3207."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from mailwake.smtp.dsn import is_envelope_id, is_notify, is_original_recipient
 from mailwake.smtp.extensions import Extension
 from mailwake.smtp.replies import Refusal, Reply
+from mailwake.smtp.verp import is_verp
 from mailwake.smtp.xtext import is_xtext
 
 _SYNTAX = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*+(?:=[!-<>-~]++)?")
@@ -27,11 +28,15 @@ def _one_of(*values: str) -> Callable[[str], bool]:
 
 MAIL_PARAMETERS: Mapping[str, Values] = {
     "SIZE": {Extension.SIZE: is_size},
-    "BODY": {Extension.EIGHT_BIT_MIME: _one_of("7BIT", "8BITMIME")},  # RFC 6152
+    "BODY": {
+        Extension.EIGHT_BIT_MIME: _one_of("7BIT", "8BITMIME"),  # RFC 6152
+        Extension.BINARYMIME: _one_of("7BIT", "BINARYMIME"),  # RFC 3030 §3
+    },
     "SMTPUTF8": {Extension.SMTPUTF8: _one_of("")},  # RFC 6531 §3.4
     "AUTH": {Extension.AUTH: lambda value: value != "" and is_xtext(value)},  # RFC 4954 §5: believed as little as "<>"
     "RET": {Extension.DSN: _one_of("FULL", "HDRS")},  # RFC 3461 §4.3
     "ENVID": {Extension.DSN: is_envelope_id},
+    "XVERP": {Extension.XVERP: is_verp},
 }
 RCPT_PARAMETERS: Mapping[str, Values] = {
     "NOTIFY": {Extension.DSN: is_notify},
@@ -53,14 +58,14 @@ def parse_parameters(
         values = known.get(keyword, {})
         good = [extension for extension, is_good in values.items() if is_good(value)]
         if not any(each in extensions for each in values) or (good and not any(each in extensions for each in good)):
-            raise _unknown(word)
+            raise _unknown(word, known=keyword in known)
         if keyword in parameters or bool(equals) != bool(value) or not good:
             raise Refusal(Reply(501, "5.5.4", f"Parameter {keyword} is repeated or has a bad value"))
         parameters[keyword] = value
     return parameters
 
 
-def _unknown(word: str) -> Refusal:
-    if _SYNTAX.fullmatch(word) is None:
+def _unknown(word: str, *, known: bool) -> Refusal:
+    if not known and _SYNTAX.fullmatch(word) is None:
         return Refusal(Reply(501, "5.5.4", "Syntax of parameters: KEYWORD or KEYWORD=value"))
     return Refusal(Reply(555, "5.5.4", f"Parameter {word.partition('=')[0].upper()} is not supported"))

@@ -87,13 +87,15 @@ def _rcpt(session: Session, argument: str) -> None:
 
 def _data(session: Session, argument: str) -> None:
     _want_no_argument(argument)
+    if session.is_binary:
+        raise Refusal(replies.NO_DATA)
     session.begin_data()
 
 
 def _bdat(session: Session, argument: str) -> None:
     if Extension.CHUNKING not in session.extensions:
         raise Refusal(replies.NO_BDAT)
-    _begin_chunk(session, argument, session.chunks or ChunkedBody(session.rules))
+    _begin_chunk(session, argument, session.chunks or ChunkedBody(session.rules, binary=session.is_binary))
 
 
 def _begin_chunk(session: Session, argument: str, chunks: ChunkedBody) -> None:

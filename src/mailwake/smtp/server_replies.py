@@ -50,6 +50,7 @@ TLS_ACTIVE = Reply(503, "5.5.1", "TLS is already active")
 INJECTION = Reply(554, "5.5.1", "Commands after STARTTLS were not encrypted, closing the connection")
 
 NO_AUTH = Reply(502, "5.5.1", "AUTH is not offered")
+NO_DATA = Reply(503, "5.5.1", "A message with BODY=BINARYMIME comes by BDAT")  # RFC 3030 §3
 NO_BDAT = Reply(502, "5.5.1", "BDAT is not offered")
 AUTHENTICATED = Reply(503, "5.5.1", "Already authenticated")  # RFC 4954 §4: once a session
 ENCRYPTION_NEEDED = Reply(538, "5.7.11", "AUTH needs TLS, use STARTTLS first")

@@ -66,6 +66,11 @@ class Session:
     exchange: Exchange | None = None
     exchange_name: str = ""
 
+    @property
+    def is_binary(self) -> bool:
+        """Whether the message is to come as BINARYMIME."""
+        return self.envelope is not None and self.envelope.body == "BINARYMIME"
+
     def say(self, reply: Reply) -> None:
         """Put a reply behind those that wait to be sent."""
         self.output.append(reply.encode(utf8=self.envelope is not None and self.envelope.smtputf8))
@@ -120,7 +125,11 @@ class Session:
         if extensions is self.on_offer:
             return
         self.on_offer = extensions
-        there = {Extension.STARTTLS: self.options.starttls, Extension.AUTH: bool(self.options.auth_mechanisms)}
+        there = {
+            Extension.STARTTLS: self.options.starttls,
+            Extension.AUTH: bool(self.options.auth_mechanisms),
+            Extension.BINARYMIME: Extension.CHUNKING in extensions,  # RFC 3030 §3
+        }
         needed = {Extension.PIPELINING} if self.options.lmtp else set()  # RFC 2033 §5
         self.extensions = frozenset(each for each in extensions if there.get(each, True)) | needed
 
