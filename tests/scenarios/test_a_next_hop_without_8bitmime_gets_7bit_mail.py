@@ -61,3 +61,38 @@ def test_signed_8bit_mail_is_refused_and_its_sender_told_why(
     assert refused.value.smtp_error == (
         b"5.6.3 Conversion required but not possible: the message is signed or encrypted"
     )
+
+
+def test_an_operator_who_knows_better_has_it_sent_as_it_is(
+    start_mailwake: Callable[..., Mailwake], start_sink: Callable[..., Sink]
+) -> None:
+    sink = start_sink("-8")
+    service = start_mailwake("--next-hop", sink.address, "--set", "relay.without_8bitmime=send")
+    service.send("a@sender.example", ["r@example.org"], SIGNED)
+    wait_until(sink.messages, "the copy is at the sink")
+    assert b"Gr\xc3\xbc\xc3\x9fe\n" in sink.messages()[0][1]
+
+
+def test_what_comes_as_binarymime_arrives_as_lines(
+    start_mailwake: Callable[..., Mailwake], start_sink: Callable[..., Sink]
+) -> None:
+    sink = start_sink()  # it offers 8BITMIME, and neither CHUNKING nor BINARYMIME
+    service = start_mailwake("--next-hop", sink.address, "--set", "tracking_domain=t.example")
+    html = NEWSLETTER.replace(b"8bit", b"binary").replace(b"<html><body>", b"<html>\n<body>\n")
+    image = b"\x89PNG\r\n\x1a\n\0\r\n.\n"
+    image_head = b"--b\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+    content = html.removesuffix(b"--b--\r\n") + image_head + image + b"\r\n--b--\r\n"
+    with service.client() as client:
+        client.ehlo()
+        assert client.has_extn("binarymime")
+        assert client.docmd("MAIL", "FROM:<shop@sender.example> BODY=BINARYMIME")[0] == 250
+        assert client.docmd("RCPT", "TO:<a@example.org>")[0] == 250
+        client.send(b"BDAT %d LAST\r\n%b" % (len(content), content))
+        assert client.getreply()[0] == 250
+    wait_until(sink.messages, "the copy is at the sink")
+    message = email.message_from_bytes(sink.messages()[0][1])
+    _, _, html_part, image_part = message.walk()
+    assert message["Content-Transfer-Encoding"] == "8bit"
+    assert image_part.get_payload(decode=True) == b"\x89PNG\r\n\x1a\n\0\r\n.\n"
+    assert b"http://t.example/f/" in bytes(html_part.get_payload(decode=True))
+    assert bytes(html_part.get_payload(decode=True)).startswith(b"<html>\n<body><img")
