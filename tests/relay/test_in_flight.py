@@ -151,14 +151,23 @@ async def test_an_old_connection_is_left_when_it_is_idle(hop: Hop, settings_for:
 async def test_a_connection_that_grew_old_at_work_takes_no_more(
     hop: Hop, settings_for: Settings, log: Logger, gate: asyncio.Event
 ) -> None:
-    async with _smart_host(settings_for(max_connections=1, max_in_flight=1, max_connection_age=3600), log) as host:
+    async with _smart_host(settings_for(max_connections=1, max_in_flight=1, max_connection_age=0.2), log) as host:
         tasks = _begin(host, range(2))
         await hop.until(lambda: any("BDAT" in line for line in hop.commands))
         (connection,) = host._pool._connections
-        connection.opened_at -= 7200
+        await asyncio.sleep(connection.opened_at + 0.25 - asyncio.get_running_loop().time())
         gate.set()
         assert await _statuses(tasks) == [Status.DELIVERED] * 2
     assert (hop.stages["GREETING"], hop.stages["QUIT"]) == (2, 2)
+
+
+async def test_a_long_line_of_copies_that_are_refused_here(hop: Hop, settings_for: Settings, log: Logger) -> None:
+    hop.extensions = ["PIPELINING", "CHUNKING", "SIZE 10"]
+    async with _smart_host(settings_for(max_connections=1), log) as host:
+        tasks = _begin(host, range(2000))
+        assert set(await _statuses(tasks)) == {Status.REFUSED}
+        assert {(await task).reply.enhanced for task in tasks} == {"5.3.4"}
+    assert hop.stages["MAIL"] == 0
 
 
 # When something goes wrong
@@ -232,7 +241,7 @@ async def test_a_connection_lost_at_work_leaves_those_in_flight_uncertain(
         assert await _statuses(tasks) == [Status.DELIVERED, *[Status.UNCERTAIN] * 3]
         assert {str((await task).reply)[:9] for task in tasks[1:]} == {"451 4.4.2"}
     assert _taken(hop)[0] == "r0"
-    assert metrics.counter("copies_total", "uncertain").value == 3
+    assert metrics.counter("relay_attempts_total", f"127.0.0.1:{hop.port}", "uncertain").value == 3
     assert metrics.counter("copies_resent_total", "silence").value == 0
 
 

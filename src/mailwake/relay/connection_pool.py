@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from mailwake.relay.connection import Connection, ConnectionOwner
+from mailwake.relay.open_connections import OpenConnections
 from mailwake.relay.opening import ConnectFailure, open_connection
 from mailwake.relay.tls import client_context
 
@@ -93,27 +93,26 @@ class ConnectionPool(ConnectionOwner):
     def __init__(self, settings: RelaySettings, judge: AttemptJudge, connections_open: Callable[[int], None]) -> None:
         self._settings = settings
         self._judge = judge
+        self._loop = asyncio.get_running_loop()
         self._count_open = connections_open
         self._tls_context = client_context(settings)
         self._connections: set[Connection] = set()
-        self._numbers: dict[Connection, int] = {}
-        self._levels: tuple[dict[Connection, None], ...] = tuple({} for _ in range(settings.max_in_flight))
-        self._level_of: dict[Connection, dict[Connection, None]] = {}
+        self._open = OpenConnections(settings)
         self._attempts: dict[Transaction, Attempt] = {}
         self._line: deque[Attempt] = deque()
         self._again: deque[Attempt] = deque()
         self._openers: dict[asyncio.Task[Connection], None] = {}
         self._slots = 0
-        self._opened = 0
         self._ceiling = settings.max_connections
         self._ceiling_until = 0.0
         self._sweep_timer: asyncio.TimerHandle | None = None
+        self._feeding = False
         self._closing = False
         self._all_gone = asyncio.Event()
 
     def __repr__(self) -> str:
         return (
-            f"connections={len(self._connections)} idle={len(self._levels[0])} slots={self._slots}/{self._ceiling}"
+            f"connections={len(self._connections)} idle={len(self._open.idle)} slots={self._slots}/{self._ceiling}"
             f" in_flight={len(self._attempts)} waiting={self.waiting}"
         )
 
@@ -136,7 +135,7 @@ class ConnectionPool(ConnectionOwner):
         if connection is not None:
             self._send(connection, attempt)
             return
-        attempt.give_up_at = asyncio.get_running_loop().time() + self._settings.wait_timeout
+        attempt.give_up_at = self._loop.time() + self._settings.wait_timeout
         self._line.append(attempt)
         self._open_more()
         self._keep_sweeping()
@@ -159,8 +158,8 @@ class ConnectionPool(ConnectionOwner):
         for opener in self._openers:
             opener.cancel()
         try:
-            while self._levels[0]:
-                self._retire(next(iter(self._levels[0])))
+            for connection in self._open.idle:
+                self._retire(connection)
             while self._connections:
                 self._all_gone.clear()
                 await self._all_gone.wait()
@@ -174,12 +173,10 @@ class ConnectionPool(ConnectionOwner):
 
     def _room(self) -> Connection | None:
         """A connection for one more transaction, or None if one should be opened, or there is no room at all."""
-        if self._levels[0]:
-            return next(reversed(self._levels[0]))
-        if self._slots < self._current_ceiling():
-            return None
-        in_flight = itertools.chain.from_iterable(self._levels)
-        return next((connection for connection in in_flight if not connection.congested), None)
+        connection = self._open.newest_idle()
+        if connection is not None:
+            return connection
+        return None if self._slots < self._current_ceiling() else self._open.least_loaded()
 
     def _send(self, connection: Connection, attempt: Attempt) -> None:
         protocol = connection.protocol
@@ -189,54 +186,28 @@ class ConnectionPool(ConnectionOwner):
         attempt.connection = connection
         self._attempts[attempt.transaction] = attempt
         connection.send(attempt.transaction)
-        self._place(connection)
+        self._open.moved(connection, self._loop.time())
 
     def _feed(self, connection: Connection) -> None:
         """Give the connection what waits, but for those who get a new connection of their own soon."""
-        while connection in self._level_of and not connection.congested:
-            waiting = len(self._line) + len(self._again)
-            if connection.load and waiting <= len(self._openers):
-                return
+        if self._feeding:  # a copy that was refused here and now: the loop below goes on
+            return
+        self._feeding = True
+        while self._open.has_room(connection) and not (connection.load and self.waiting <= len(self._openers)):
             attempt = self._next_for(connection)
             if attempt is None:
-                return
+                break
             self._send(connection, attempt)
+        self._feeding = False
 
     def _next_for(self, connection: Connection) -> Attempt | None:
-        while self._again and self._numbers[connection] > self._again[0].newer_than:
+        while self._again and self._open.is_newer(connection, self._again[0].newer_than):
             if not (attempt := self._again.popleft()).over:
                 return attempt
         while self._line:
             if not (attempt := self._line.popleft()).over:
                 return attempt
         return None
-
-    def _place(self, connection: Connection) -> None:
-        """Put the connection where `_room` finds it, or nowhere if it takes no more."""
-        level = self._level_for(connection)
-        old = self._level_of.get(connection)
-        if old is level:
-            return
-        if old is not None:
-            del old[connection]
-        if level is None:
-            self._level_of.pop(connection, None)
-        else:
-            level[connection] = None
-            self._level_of[connection] = level
-
-    def _level_for(self, connection: Connection) -> dict[Connection, None] | None:
-        load = connection.load
-        most = len(self._levels) if connection.protocol.takes_several else 1
-        if connection.closed or load >= most or connection not in self._numbers or self._is_spent(connection):
-            return None
-        return self._levels[load]
-
-    def _is_spent(self, connection: Connection) -> bool:
-        limit, age = self._settings.max_messages_per_connection, self._settings.max_connection_age
-        if limit and connection.transactions >= limit:
-            return True
-        return bool(age) and connection.opened_at + age < asyncio.get_running_loop().time()
 
     # ConnectionOwner
 
@@ -245,15 +216,15 @@ class ConnectionPool(ConnectionOwner):
         attempt = self._attempts.pop(event.transaction)
         if not attempt.over:
             self._end(attempt, self._judge.finished(attempt, connection, event))
-        self._place(connection)
+        now = self._loop.time()
+        self._open.moved(connection, now)
         if self._line or self._again:
             self._feed(connection)
-        if connection.load or connection.closed or connection not in self._numbers:
+        if connection.load or connection.closed or connection not in self._open:
             return
-        if self._closing or connection not in self._level_of:
+        connection.idle_since = now
+        if self._closing or not self._open.is_usable(connection):
             self._retire(connection)
-        else:
-            connection.idle_since = asyncio.get_running_loop().time()
 
     def lost(self, connection: Connection, event: Lost, *, may_be_taken: bool) -> None:
         """A transaction was lost with its connection."""
@@ -280,16 +251,15 @@ class ConnectionPool(ConnectionOwner):
             return
         attempt.transaction = attempt.transaction.renewed()
         attempt.connection = None
-        attempt.newer_than = self._opened
-        attempt.give_up_at = asyncio.get_running_loop().time() + self._settings.wait_timeout
+        attempt.newer_than = self._open.last_number
+        attempt.give_up_at = self._loop.time() + self._settings.wait_timeout
         self._again.append(attempt)
         self._open_more()
 
     def _leave(self, connection: Connection) -> bool:
         """Give up the connection's place; whether it had one."""
-        if self._numbers.pop(connection, None) is None:
+        if not self._open.remove(connection):
             return False
-        self._place(connection)
         self._slots -= 1
         return True
 
@@ -302,11 +272,11 @@ class ConnectionPool(ConnectionOwner):
 
     def _open_more(self) -> None:
         """Open connections for those who wait, as many as may be."""
-        waiting = 0 if self._closing else len(self._line) + len(self._again)
+        waiting = 0 if self._closing else self.waiting
         while len(self._openers) < waiting and self._slots < self._current_ceiling():
             self._slots += 1
             opening = open_connection(self._settings, self._tls_context, self)
-            opener = asyncio.get_running_loop().create_task(opening)
+            opener = self._loop.create_task(opening)
             self._openers[opener] = None
             opener.add_done_callback(self._opener_done)
 
@@ -325,12 +295,10 @@ class ConnectionPool(ConnectionOwner):
             self._not_opened(ConnectFailure(repr(failure) if failure else "closed as soon as it was open"))
 
     def _adopt(self, connection: Connection) -> None:
-        self._opened += 1
-        self._numbers[connection] = self._opened
         self._connections.add(connection)
         self._count_open(1)
         self._judge.reachable()
-        self._place(connection)
+        self._open.add(connection, self._loop.time())
         self._feed(connection)
         self._keep_sweeping()
 
@@ -344,14 +312,14 @@ class ConnectionPool(ConnectionOwner):
             return
         # Others are open, or being opened: this hop may only take fewer than we like.
         self._ceiling = self._slots
-        self._ceiling_until = asyncio.get_running_loop().time() + _CEILING_SECONDS
+        self._ceiling_until = self._loop.time() + _CEILING_SECONDS
         self._line.extendleft(reversed(self._again))  # there will be no new connection: any one will have to do
         self._again.clear()
-        for connection in tuple(self._level_of):
+        for connection in self._open.with_room():
             self._feed(connection)
 
     def _current_ceiling(self) -> int:
-        if not self._slots or asyncio.get_running_loop().time() >= self._ceiling_until:
+        if not self._slots or self._loop.time() >= self._ceiling_until:
             self._ceiling = self._settings.max_connections
         return self._ceiling
 
@@ -368,16 +336,16 @@ class ConnectionPool(ConnectionOwner):
                 settings.max_connection_age or settings.idle_seconds,
             )
             seconds = min(1.0, shortest / _SWEEPS_PER_TIMEOUT)
-            self._sweep_timer = asyncio.get_running_loop().call_later(seconds, self._sweep)
+            self._sweep_timer = self._loop.call_later(seconds, self._sweep)
 
     def _sweep(self) -> None:
         """One timer for all: end connections that did not answer, those nobody needed, and waits that are over."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         for connection in tuple(self._connections):
             if connection.deadline < now:
                 connection.expire()
-        for connection in tuple(self._levels[0]):
-            if connection.idle_since + self._settings.idle_seconds < now or self._is_spent(connection):
+        for connection in self._open.idle:
+            if connection.idle_since + self._settings.idle_seconds < now or self._open.is_old(connection, now):
                 self._retire(connection)
         if self._slots > len(self._openers):  # else those that open connections decide
             for line in (self._again, self._line):
