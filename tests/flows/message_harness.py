@@ -47,6 +47,7 @@ from mailwake.relay.settings import RelaySettings
 from mailwake.relay.status_report import StatusReports
 from mailwake.service.parts import preparation_settings
 from mailwake.smtp.envelope import Envelope
+from mailwake.smtp.extensions import EVERY_EXTENSION
 from mailwake.smtp.replies import Reply
 from mailwake.smtp.server_limits import ServerLimits
 from mailwake.spool.group_commit import GroupCommit
@@ -64,6 +65,7 @@ class NextHop:
         self.asked: list[str] = []
         self.envelopes: list[Envelope] = []
         self.port = 0
+        self.extensions = EVERY_EXTENSION
         self._listener: Listener | None = None
 
     async def receive(self, session: Session, envelope: Envelope, content: bytes) -> Reply:
@@ -95,6 +97,7 @@ class NextHop:
             auth_requires_tls="no",
             bare_newlines="reject",
             resolve=lambda peer, pathway: scopes.resolve("hop", peer, pathway),
+            extensions=lambda peer: self.extensions,
         )
         log = make_logger("json", "error")
         budget, clock = MemoryBudget(1 << 30), SystemClock()

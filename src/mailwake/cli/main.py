@@ -22,6 +22,7 @@ def make_app() -> typer.Typer:
         link_commands,
         policy_commands,
         serve_command,
+        spool_commands,
         tags_commands,
     )
 
@@ -46,6 +47,7 @@ def make_app() -> typer.Typer:
     app.add_typer(config_commands.app, name="config")
     app.add_typer(policy_commands.app, name="policy")
     app.add_typer(events_commands.app, name="events")
+    app.add_typer(spool_commands.app, name="spool")
     app.add_typer(link_commands.app, name="link")
     app.add_typer(keys_commands.app, name="keys")
     app.add_typer(tags_commands.app, name="tags")

@@ -75,7 +75,7 @@ class SpoolAcceptance:
             seen.update(map(id, entry.pieces))  # pieces that copies share are in memory once
             part.append(entry)
             if octets > STAGED_OCTETS:
-                staged += await self._front.run(partial(self._spool.stage, part))
+                staged += await self._front.run(partial(self._spool.stage, part), octets)
                 part, octets = [], 0
                 seen.clear()
         return part

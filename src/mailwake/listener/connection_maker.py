@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mailwake.listener.accounts import Accounts
     from mailwake.listener.address_limits import AddressLimits
     from mailwake.listener.conversation import OnRejected
+    from mailwake.listener.free_space import FreeSpace
     from mailwake.listener.memory_budget import MemoryBudget
     from mailwake.listener.peers import Peers
     from mailwake.listener.refusals import Refusals
@@ -38,6 +39,7 @@ class ConnectionMaker:
     accounts: Accounts
     policies: Policies
     budget: MemoryBudget
+    space: FreeSpace | None = None
     clock: Clock
     log: Logger
     metrics: Metrics
@@ -98,6 +100,7 @@ class ConnectionMaker:
             greeting=settings.greeting,
             transactions=settings.limits.transactions,
             budget=self.budget,
+            space=self.space,
             policies=self.policies,
             log=self.log,
             metrics=self.metrics,

@@ -34,6 +34,7 @@ from mailwake.smtp.server_events import (
 
 if TYPE_CHECKING:
     from mailwake.listener.accounts import Accounts
+    from mailwake.listener.free_space import FreeSpace
     from mailwake.listener.login_limits import LoginLimits
     from mailwake.listener.memory_budget import MemoryBudget
     from mailwake.listener.session import MessageReceiver, Session
@@ -54,6 +55,7 @@ _TOO_MANY_FAILURES = Reply(421, "4.7.0", "Too many failed authentication attempt
 _TOO_MANY_MESSAGES = Reply(421, "4.7.0", "Too many messages on one connection, open another")
 _TOO_MUCH_IN_HAND = Reply(452, "4.3.1", "Too much mail in hand, try again later")
 _CERTIFICATE_NEEDED = Reply(530, "5.7.0", "A client certificate is needed here: start TLS and present one")
+_NO_STORAGE = Reply(452, "4.3.1", "Insufficient system storage, try again later")
 _RELAY_DENIED = Reply(550, "5.7.1", "Relaying denied: authenticate, or send from a listed network")
 
 
@@ -73,6 +75,7 @@ class Conversation:
         greeting: str,  # begins with our host name
         transactions: int,
         budget: MemoryBudget,
+        space: FreeSpace | None = None,
         policies: Policies,
         log: Logger,
         metrics: Metrics,
@@ -91,6 +94,7 @@ class Conversation:
         self._login_limits = login_limits
         self._transactions = transactions
         self._budget = budget
+        self._space = space
         self._log = log
         self._metrics = metrics
 
@@ -208,6 +212,9 @@ class Conversation:
         if self._budget.full:
             self._metrics.counter("messages_total", "no memory").inc()
             return _TOO_MUCH_IN_HAND
+        if self._space is not None and self._space.lacks(_declared_size(event.envelope)):
+            self._metrics.counter("messages_total", "no space").inc()
+            return _NO_STORAGE
         self.session.message_context = Context()
         return self._asked(Phase.MAILFROM, _SENDER_OK, event.envelope.sender, event.envelope)
 
@@ -262,3 +269,9 @@ class Conversation:
 def _address_of(listener: str) -> str:
     """The IP address or name that it listens on, "" for a Unix socket."""
     return "" if listener.startswith("unix:") else listener.rpartition(":")[0]
+
+
+def _declared_size(envelope: Envelope) -> int:
+    """What SIZE of MAIL says (RFC 1870 §5); 0 when it says nothing."""
+    declared = envelope.parameters.get("SIZE", "")
+    return int(declared) if declared.isascii() and declared.isdigit() else 0

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mailwake.listener.accounts import Accounts
     from mailwake.listener.connection import Connection
     from mailwake.listener.conversation import OnRejected
+    from mailwake.listener.free_space import FreeSpace
     from mailwake.listener.memory_budget import MemoryBudget
     from mailwake.listener.session import MessageReceiver
     from mailwake.listener.settings import ListenerSettings
@@ -56,6 +57,7 @@ class Listener:
         *,
         policies: Policies,
         budget: MemoryBudget,
+        space: FreeSpace | None = None,
         clock: Clock,
         log: Logger,
         metrics: Metrics,
@@ -75,6 +77,7 @@ class Listener:
             accounts=accounts,
             policies=policies,
             budget=budget,
+            space=space,
             clock=clock,
             log=log,
             metrics=metrics,

@@ -35,6 +35,8 @@ class Reported(NamedTuple):
     action: Action
     outcome: Outcome
     retry_until: float = 0.0
+    by_operator: bool = False
+    """Whether nobody refused it: an operator of ours has removed it."""
 
 
 def report_content(about: NewEntry, reported: Reported, moment: Moment, *, reporting_mta: str, unique: str) -> bytes:
@@ -85,6 +87,11 @@ def _explanation(about: NewEntry, reported: Reported, reporting_mta: str, *, who
             f"{start}Your message has not been delivered yet to{recipient}"
             f"The next mail server ({outcome.next_hop}) did not take it.\r\n{reply}"
             f"You need not do anything: it is tried until {_date(reported.retry_until)}.\r\n\r\n{attached}"
+        )
+    if reported.by_operator:
+        return (
+            f"{start}Your message could not be delivered to{recipient}"
+            f"The administrator of this mail system has removed it from the queue.\r\n\r\n{attached}"
         )
     reason = "refused it" if outcome.status is Status.REFUSED else "did not take it in time; it was given up"
     return (

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 UPKEEP_SECONDS = 2.0
 """How often it is looked whether another worker has died with copies in hand, or events were left."""
 
+CLAIM_OCTETS = 4 << 20
+"""What one claim brings at most: the loop waits for it."""
+
 TROUBLE_SECONDS = 300.0
 """How long a copy waits after an attempt ended in a defect of ours."""
 
@@ -129,7 +132,7 @@ class RetryLoop:
                 lambda: self._spool.claim_due(
                     now,
                     room,
-                    max(1, DEFAULT_CLAIM_OCTETS - self._octets),
+                    max(1, min(CLAIM_OCTETS, DEFAULT_CLAIM_OCTETS - self._octets)),
                     except_routes=self._pauses.routes(),
                     queued_by=now - self._ends.expiry,
                 )

@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from mailwake.relay.delivery import Outcome, Status
 from mailwake.relay.report_content import Reported, report_content
 from mailwake.smtp.dsn import DsnRequest
+from mailwake.smtp.replies import Reply
 from mailwake.spool.contract import NewEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mailwake.relay.delivery import Outcome
     from mailwake.spool.steady_time import Moment
 
 _ASKS_FOR_NO_REPORT = DsnRequest("NEVER")
@@ -33,6 +34,14 @@ class StatusReports:
     def failed(self, entry: NewEntry, outcome: Outcome, moment: Moment) -> NewEntry | None:
         """The report that a copy will never arrive, due at once, for its sender; None if there is to be none."""
         return self._report(entry, Reported("failed", outcome), moment) if entry.dsn.on_failure else None
+
+    def removed(self, entry: NewEntry, moment: Moment) -> NewEntry | None:
+        """The report that an operator has removed a copy undelivered."""
+        reply = Reply(554, "5.3.0", "removed from the queue by the administrator")
+        outcome = Outcome(Status.REFUSED, reply, self._reporting_mta, "connect")
+        if not entry.dsn.on_failure:
+            return None
+        return self._report(entry, Reported("failed", outcome, by_operator=True), moment)
 
     def delayed(self, entry: NewEntry, outcome: Outcome, moment: Moment, retry_until: float) -> NewEntry | None:
         """The report that a copy is late, and tried until `retry_until` (time of the spool)."""

@@ -19,6 +19,7 @@ from mailwake.flows.spool_acceptance import SpoolAcceptance
 from mailwake.flows.spool_entry import EntryEvents
 from mailwake.links.token import TokenCodec
 from mailwake.listener.address_limits import AddressLimits
+from mailwake.listener.free_space import FreeSpace
 from mailwake.listener.memory_budget import MemoryBudget
 from mailwake.listener.server import Listener
 from mailwake.policy.precedence import EngagementLimits
@@ -114,6 +115,7 @@ async def run_smtp_worker(worker: Worker) -> None:
     scopes, accounts = ScopedOptions(worker.configuration), accounts_of(settings)
     budget = MemoryBudget(settings.esmtp_listener.max_memory)
     addresses = AddressLimits(address_limits(settings.esmtp_listener), clock)
+    space = FreeSpace(worker.data.path, settings.min_free_space, clock)
     listeners: dict[str, Listener] = {}
     for name in dict.fromkeys(name for name, _ in worker.sockets):
         made = listener_settings(name, settings.esmtp_listener, scopes)
@@ -123,6 +125,7 @@ async def run_smtp_worker(worker: Worker) -> None:
             accounts,
             policies=policies,
             budget=budget,
+            space=space,
             clock=clock,
             log=log,
             metrics=metrics,

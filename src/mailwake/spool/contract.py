@@ -154,6 +154,21 @@ class Spool(Protocol):
         """Make these calls of this spool with one disk sync; each is atomic by itself, and its error its result."""
         ...
 
+    def open_group(self, thread: int = 0) -> None:
+        """Begin what `together` does, in three steps, each of which may run in another thread; this one may wait.
+
+        Until the end, `thread` may look at the spool and write to it by way of the group alone.
+        """
+        ...
+
+    def call_in_group(self, calls: Sequence[Callable[[], T]]) -> list[T | SpoolError]:
+        """Make calls in an open group, in memory as yet; SpoolError when that has ended the group with nothing done."""
+        ...
+
+    def close_group(self) -> None:
+        """Make an open group durable; SpoolError when nothing was done."""
+        ...
+
     def put(
         self,
         entries: Sequence[NewEntry],

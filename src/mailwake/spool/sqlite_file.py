@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+CACHE_KIB = 16 << 10
+"""Pages that a transaction may change before they are written ahead of its end."""
+
 
 class SqliteFile:
     """An open spool file (WAL, `synchronous=FULL`: a commit is on disk before it returns)."""
@@ -29,8 +33,9 @@ class SqliteFile:
         self, path: Path, *, busy_seconds: float = 30.0, clock: Clock | None = None, boot_id: str | None = None
     ) -> None:
         self._path = path
-        self._lock = threading.RLock()
-        self._grouped = False
+        self._lock = threading.Lock()
+        self._group_of: tuple[int, ...] = ()
+        self._calling = 0
         try:
             self._database = self._open(busy_seconds, clock or SystemClock(), boot_id)
         except sqlite3.Error as error:
@@ -41,6 +46,7 @@ class SqliteFile:
         try:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=FULL")
+            database.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
             database.execute("BEGIN IMMEDIATE")  # workers start together: one creates, the others wait and see
             make_or_take_over(database, self._path)
             self._time = SteadyTime(database, clock, boot_id)
@@ -60,29 +66,70 @@ class SqliteFile:
         """Make these calls of this spool with one disk sync; each is atomic by itself, and its error its result."""
         if len(calls) > 1:
             try:
-                return self._in_one_transaction(calls)
+                self.open_group()
+                results = self.call_in_group(calls)
+                self.close_group()
             except SpoolError:
                 pass  # a full disk undoes all of them: those that need no room may still succeed alone
+            else:
+                return results
         return [_result(call) for call in calls]
 
-    def _in_one_transaction(self, calls: Sequence[Callable[[], T]]) -> list[T | SpoolError]:
-        with self._transaction():
-            self._grouped = True
-            try:
-                results: list[T | SpoolError] = []
-                for call in calls:
-                    results.append(_result(call))
-                    if not self._database.in_transaction:  # SQLite has undone everything
-                        raise SpoolError(f"spool {self._path}: {results[-1]}")
-                return results
-            finally:
-                self._grouped = False
+    def open_group(self, thread: int = 0) -> None:
+        """Begin a group of calls: nobody else writes until its end, and this may have to wait for others.
+
+        `thread` may look at the spool meanwhile; it is the one for which the group is made.
+        """
+        self._lock.acquire()
+        try:
+            with self._errors():
+                self._database.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            self._lock.release()
+            raise
+        self._group_of = (thread or threading.get_ident(), threading.get_ident())
+
+    def call_in_group(self, calls: Sequence[Callable[[], T]]) -> list[T | SpoolError]:
+        """Make these calls, in memory as yet; SpoolError when that has ended the group, and nothing was done."""
+        self._calling = threading.get_ident()
+        results: list[T | SpoolError] = []
+        try:
+            for call in calls:
+                results.append(_result(call))
+                if not self._database.in_transaction:  # SQLite has undone everything
+                    raise SpoolError(f"spool {self._path}: {results[-1]}")
+        except BaseException:
+            self._end_group()
+            raise
+        finally:
+            self._calling = 0
+        return results
+
+    def close_group(self) -> None:
+        """Make the group durable; SpoolError when that failed, and nothing was done."""
+        try:
+            with self._errors():
+                self._time.note(self._database)
+                self._database.execute("COMMIT")
+        finally:
+            self._end_group()
+
+    def _end_group(self) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
+        self._group_of = ()
+        self._lock.release()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """A write transaction: committed and synced at the end, undone by any exception; a part of one `together`."""
-        with self._lock, self._errors():
-            database, grouped = self._database, self._grouped
+        """A write transaction: committed and synced at the end, undone by any exception; in a group a part of that."""
+        grouped = self._calling == threading.get_ident()
+        if not grouped and threading.get_ident() in self._group_of:
+            raise RuntimeError(
+                "a group of this thread's is under way: write to the spool by way of it"
+            )  # or wait for ever
+        with self._reading() as database:
             # IMMEDIATE: a transaction that starts by reading could not wait for another writer's end.
             database.execute("SAVEPOINT one" if grouped else "BEGIN IMMEDIATE")
             try:
@@ -101,8 +148,12 @@ class SqliteFile:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, self._errors():
-            yield self._database
+        if threading.get_ident() in self._group_of:
+            with self._errors():
+                yield self._database
+        else:
+            with self._lock, self._errors():
+                yield self._database
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

@@ -34,7 +34,7 @@ FROM entries JOIN contents ON contents.id = content_id WHERE entries.id = ?
 
 LISTED = """
 SELECT id, sender, recipient, size, message_id, queued_at, next_attempt, attempts, last_reply, is_report,
-    state = 1, held, customer, route, first_reply
+    state = 1, held_since > 0, customer, route, first_reply
 FROM entries
 """
 

@@ -46,9 +46,9 @@ CREATE TABLE entries (
     own BLOB,
     state INTEGER NOT NULL DEFAULT 0,
     owner TEXT NOT NULL DEFAULT '',
-    held INTEGER NOT NULL DEFAULT 0
+    held_since REAL NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX entries_to_claim ON entries (next_attempt, id, queued_at, route, size) WHERE state = 0 AND held = 0;
+CREATE INDEX entries_to_claim ON entries (next_attempt, id, queued_at, route, size) WHERE state = 0 AND held_since = 0;
 CREATE INDEX entries_owned ON entries (owner) WHERE state <> 0;
 CREATE INDEX entries_by_content ON entries (content_id);
 CREATE TABLE IF NOT EXISTS contents (id INTEGER PRIMARY KEY, content BLOB NOT NULL) STRICT;

@@ -212,18 +212,17 @@ class SqliteSpool(SqliteFile, Spool):
 
     def close(self) -> None:
         """Let go of the file and of all that is in hand; the entries stay."""
-        with self._lock:
-            super().close()
-            if self._made_owner is not None:
-                self._made_owner.close()
-                self._made_owner = None
+        super().close()
+        if self._made_owner is not None:
+            self._made_owner.close()
+            self._made_owner = None
 
 
 def _due(
     now: float, except_routes: Collection[str], queued_by: float, only_route: str | None
 ) -> tuple[str, tuple[float | str, ...]]:
     """The query for the ids and sizes of what may be claimed, and its values but for the limit."""
-    query = "SELECT id, size FROM entries WHERE state = 0 AND held = 0 AND next_attempt <= ?"
+    query = "SELECT id, size FROM entries WHERE state = 0 AND held_since = 0 AND next_attempt <= ?"
     values: list[float | str] = [now]
     if except_routes:
         query += f" AND (route NOT IN ({','.join('?' * len(except_routes))}) OR queued_at <= ?)"

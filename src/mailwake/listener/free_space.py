@@ -1,0 +1,43 @@
+"""Whether the disk has room for more mail: asked before a message is begun, so that nothing is promised in vain."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mailwake.clock import Clock
+
+LOOK_SECONDS = 1.0
+"""How old an answer may be."""
+
+
+class FreeSpace:
+    """The room on the file system of `directory`; with less than `minimum` octets no message is begun."""
+
+    def __init__(self, directory: Path, minimum: int, clock: Clock) -> None:
+        self._directory = directory
+        self._minimum = minimum
+        self._clock = clock
+        self._looked = float("-inf")
+        self._free = 0
+
+    def lacks(self, octets: int) -> bool:
+        """Whether a message of so many octets should not be begun; 0 where the size is unknown."""
+        if not self._minimum:
+            return False
+        now = self._clock.monotonic()
+        if now - self._looked >= LOOK_SECONDS:
+            self._looked = now
+            self._free = self._look()
+        return self._free < self._minimum + octets
+
+    def _look(self) -> int:
+        try:
+            facts = os.statvfs(self._directory)
+        except OSError:  # whoever writes there will say more
+            return self._minimum
+        # Only root may use the last blocks of many file systems, and we are not root.
+        return facts.f_bavail * facts.f_frsize if facts.f_favail or not facts.f_files else 0
