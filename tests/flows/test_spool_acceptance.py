@@ -232,7 +232,9 @@ class TestReportsToTheSender:
         async def back_to_us(session: Session, envelope: Envelope, content: bytes) -> Reply:
             if envelope.recipients == [SENDER] and not came_back:
                 came_back.append(envelope.sender)
-                return await harness.flow.receive(harness.session(), replace(envelope), content)
+                reply = await harness.flow.receive(harness.session(), replace(envelope), content)
+                assert isinstance(reply, Reply)
+                return reply
             return await receive(session, envelope, content)
 
         monkeypatch.setattr(harness.hop, "receive", back_to_us)

@@ -1,4 +1,4 @@
-"""`acceptance = "spool"`: every worker is killed in mid-load; every 250 has its copy and its events, and nothing is left.
+"""`acceptance = "spool"`: every worker is killed in mid-load; every 250 has its copy and its events, nothing is left.
 
 The long form, with full disks, jumping clocks and a next hop that dies, is `benchmarks/chaos --acceptance spool`.
 """
