@@ -37,6 +37,28 @@ def test_each_setting_names_the_source_that_decided_it(tmp_path: Path) -> None:
     assert settings["open_tracking_scheme"] == {"value": "http", "source": "default"}
 
 
+def test_the_route_is_told_with_who_decided_it(tmp_path: Path) -> None:
+    configuration = tmp_path / "mailwake.toml"
+    configuration.write_text(
+        '[relays.bulk]\nnext_hop = "b:25"\n[pathway.news]\nrelay = "bulk"\n[customers.42]\nrelay = "bulk"'
+    )
+    cases = [
+        ([], "default", "default"),
+        (["mo_customer_id=42"], "bulk", "customer 42"),
+        (["pathway=news"], "bulk", f"pathway news, {configuration}:4"),
+        (["mailwake_relay=bulk"], "bulk", "context mailwake_relay, set by the command line"),
+    ]
+    for context, route, source in cases:
+        flags = [part for variable in context for part in ("--context", variable)]
+        _, said = _explain(str(EXAMPLE), "--json", "--config", str(configuration), *flags)
+        assert json.loads(said)["settings"]["relay"] == {"value": route, "source": source}
+    status, said = _explain(str(EXAMPLE), "--config", str(configuration), "--context", "mailwake_relay=x")
+    assert (status, said.splitlines()[1]) == (
+        1,
+        "because: context variable mailwake_relay is 'x': there is no such relay",
+    )
+
+
 def test_each_link_has_its_fate() -> None:
     _, said = _explain(str(EXAMPLE), "--json")
     links = json.loads(said)["links"]

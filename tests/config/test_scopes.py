@@ -78,6 +78,7 @@ def test_the_defaults() -> None:
         ("tracking_domain", "localhost:8080", "default"),
         ("tracking_link_expiry", 31_536_000, "default"),
         ("pathway", None, "default"),
+        ("relay", None, "default"),
     ]
 
 

@@ -40,8 +40,9 @@ from mailwake.metrics import Metrics
 from mailwake.policy.policies import ConfiguredPolicy, Policies
 from mailwake.policy.precedence import EngagementLimits
 from mailwake.relay.attempt_end import AttemptEnds
-from mailwake.relay.pool import SmartHost
 from mailwake.relay.retry import RetryLoop
+from mailwake.relay.route import Hop, Route
+from mailwake.relay.routes import Routes
 from mailwake.relay.schedule import RetrySchedule
 from mailwake.relay.settings import RelaySettings
 from mailwake.relay.status_report import StatusReports
@@ -119,26 +120,42 @@ class NextHop:
 
 
 class MessageHarness:
-    """Everything an SMTP worker has between its listener and its next hop; `overrides` are settings."""
+    """Everything an SMTP worker has between its listener and its next hop; `overrides` are settings.
 
-    def __init__(self, directory: Path, overrides: dict[str, str]) -> None:
+    `further_hops` are those of routes besides the default one, by name.
+    """
+
+    def __init__(self, directory: Path, overrides: dict[str, str], file: Path | None = None) -> None:
         self.directory = directory
         self.hop = NextHop()
+        self.further_hops: dict[str, NextHop] = {}
         self.policy_hosts: list[ConfiguredPolicy] = []
         self.metrics = Metrics()
-        self.configuration = load(None, overrides, host_name="mailwake.example")
+        self.configuration = load(file, overrides, host_name="mailwake.example")
         self.codec = TokenCodec(Keyring.new(os.urandom, 0))
 
     async def start(self) -> None:
         await self.hop.start()
+        for further in self.further_hops.values():
+            await further.start()
         clock, log = SystemClock(), make_logger("json", "error")
         marks = IdReservation(self.directory / "ids", 0)
         ids = UniqueIds(1, 0, clock.now, marks.reserve, used_up_to=marks.used_up_to)
         self.journal = JournalWriter(self.directory / "journal", "smtp-0")
         self.spool = SqliteSpool(self.directory / "spool.sqlite3")
         self.front = GroupCommit(self.spool)
-        self.delivery = SmartHost(
-            RelaySettings("127.0.0.1", self.hop.port, connect_timeout=5, idle_seconds=5), log=log, metrics=self.metrics
+        hops = {"": self.hop, **self.further_hops}
+        self.delivery = Routes(
+            {
+                name: Route(
+                    name or "default",
+                    [Hop(RelaySettings("127.0.0.1", hop.port, connect_timeout=5, idle_seconds=5))],
+                    log=log,
+                    metrics=self.metrics,
+                )
+                for name, hop in hops.items()
+            },
+            log=log,
         )
         preparation = Preparation(
             preparation_settings(self.configuration.settings),
@@ -191,7 +208,8 @@ class MessageHarness:
         await self.journal.close()
         await self.front.close()
         self.spool.close()
-        await self.hop.stop()
+        for hop in (self.hop, *self.further_hops.values()):
+            await hop.stop()
 
     def session(self) -> Session:
         scopes = ScopedOptions(self.configuration)

@@ -171,7 +171,7 @@ _Rows = list[tuple[str, Sourced[Any]]]
 
 
 def _rows(tracking: ResolvedOptions, connection: ResolvedConnection) -> _Rows:
-    rows = [row for row in tracking.items() if row[0] != "pathway" or row[1].value is not None]
+    rows = [row for row in tracking.items() if row[0] not in ("pathway", "relay") or row[1].value is not None]
     return rows + connection.items()
 
 

@@ -52,6 +52,18 @@ The tracking options may stand in several scopes. For each option by itself, the
 8. the default
 
 `mailwake config show --peer ADDRESS --listener ADDRESS` says which value applies, and where it stands.
+
+## Which route a copy takes
+
+`[relay]` is the default route, and each `[relays.NAME]` another one. The first of these that names one counts:
+
+1. the context variable `mailwake_relay`, which policy may set for a connection, a message or one recipient
+2. `[pathway.NAME]`, of the pathway in force
+3. `[pathway_group.NAME]`: the `group` of that pathway
+4. `[customers.NAME]`, of the customer in force (`mo_customer_id`)
+5. the default route, which the others may name as `"default"`
+
+`mailwake explain` says which one a message would take, and who decided it.
 """
 
 

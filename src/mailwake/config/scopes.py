@@ -27,6 +27,9 @@ class Sourced(NamedTuple, Generic[T]):
     source: str
 
 
+_UNSET: Sourced[str | None] = Sourced(None, DEFAULT)
+
+
 @dataclass(frozen=True, slots=True)
 class ResolvedOptions:
     """Every tracking option for one kind of connection, with its source; shared and never changed."""
@@ -40,6 +43,8 @@ class ResolvedOptions:
     tracking_link_expiry: Sourced[int]
     pathway: Sourced[str | None]
     """The pathway in force, configured or named by policy."""
+    relay: Sourced[str | None] = _UNSET
+    """The route that the pathway or its group names; None leaves it to the customer's."""
 
     def items(self) -> list[tuple[str, Sourced[Any]]]:
         """The options by name, in the order of the documentation."""
@@ -136,9 +141,10 @@ class ScopedOptions:
 
     def _resolve(self, scopes: list[_Scope], pathway: str | None) -> ResolvedOptions:
         named = self._pathway(scopes, pathway)
-        chain = [*scopes, *self._pathway_scopes(named.value), self._listener, self._global]
+        of_pathway = self._pathway_scopes(named.value)
+        chain = [*scopes, *of_pathway, self._listener, self._global]
         options = {name: self._choose(name, chain) for name in fields_of(TrackingOptions)}
-        return ResolvedOptions(**options, pathway=named)
+        return ResolvedOptions(**options, pathway=named, relay=self._relay(of_pathway))
 
     def _pathway(self, scopes: list[_Scope], pathway: str | None) -> Sourced[str | None]:
         if pathway is not None:
@@ -147,6 +153,13 @@ class ScopedOptions:
             if scope.pathway is not None:
                 return Sourced(scope.pathway, self._source(scope, "pathway"))
         return Sourced(None, DEFAULT)
+
+    def _relay(self, scopes: list[_Scope]) -> Sourced[str | None]:
+        for scope in scopes:
+            relay = getattr(scope.options, "relay", None)
+            if relay is not None:
+                return Sourced(relay, self._source(scope, "relay"))
+        return _UNSET
 
     def _pathway_scopes(self, name: str | None) -> list[_Scope]:
         settings = self._configuration.settings

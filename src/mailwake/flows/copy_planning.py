@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mailwake.flows.plan_cache import Planned
+    from mailwake.flows.routing import Routing
     from mailwake.listener.session import Session
     from mailwake.logs import Logger
     from mailwake.message.headers import Field
@@ -47,6 +48,7 @@ class PreparationSettings:
     """The field in which `options.ip_pool` leaves; "": it does not."""
     rewriting: RewriteSettings
     limits: EngagementLimits
+    routing: Routing
 
 
 class Common(NamedTuple):
@@ -87,6 +89,7 @@ class CopyPlanner:
         ours = find(header_fields, HEADER_NAME)
         header = read_msys_header([content[f.value_start : f.value_end] for f in ours])
         options = common.session.options_for(variables.get("pathway"))
+        route = self._settings.routing.route(variables, options)
         settings = resolve(variables, header, options, self._settings.limits, self._admit_tags)
         self._count(settings)
         gone = [*ours, *find(header_fields, b"Cc")] if cc_field else ours
@@ -101,7 +104,7 @@ class CopyPlanner:
         traced = b""
         if any(each.value(content) == b"1" for each in asked):
             contexts = (context, common.session.context)
-            traced = trace_field(settings, contexts, planned.plan if planned is not None else None)
+            traced = trace_field(settings, route, contexts, planned.plan if planned is not None else None)
         return CopyPlan(
             content=content,
             body_start=body_start(content, header_end),
@@ -109,6 +112,7 @@ class CopyPlanner:
             settings=settings,
             planned=planned,
             signed_by=signatures,
+            route=route,
             packed_facts=pack_facts(
                 self._facts(common, content, summary, settings, planned, options.pathway.value or "", header)
             ),

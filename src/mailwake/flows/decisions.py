@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from mailwake.config.scopes import Sourced
     from mailwake.policy.context import Context
     from mailwake.policy.precedence import EngagementSettings
     from mailwake.rewrite.plan import MessagePlan
@@ -26,8 +27,8 @@ class Decision(NamedTuple):
     source: str
 
 
-def decisions(settings: EngagementSettings, contexts: Sequence[Context]) -> list[Decision]:
-    """Every setting; `contexts` are the recipient's and the connection's, for the line that set a variable."""
+def decisions(settings: EngagementSettings, route: Sourced[str], contexts: Sequence[Context]) -> list[Decision]:
+    """Every setting and the route; `contexts` are the recipient's and the connection's, for the line that set one."""
     named = (
         ("open_tracking", settings.open_tracking),
         ("initial_open", settings.initial_open),
@@ -41,18 +42,21 @@ def decisions(settings: EngagementSettings, contexts: Sequence[Context]) -> list
         ("tags", settings.tags),
         ("customer_id", settings.customer_id),
         ("tracking_level", settings.tracking_level),
+        ("relay", route),
     )
     return [Decision(name, sourced.value, _with_setter(sourced.source, contexts)) for name, sourced in named]
 
 
-def trace_field(settings: EngagementSettings, contexts: Sequence[Context], plan: MessagePlan | None) -> bytes:
+def trace_field(
+    settings: EngagementSettings, route: Sourced[str], contexts: Sequence[Context], plan: MessagePlan | None
+) -> bytes:
     """The decisions as comments of a header field (RFC 5322 §3.2.2), one a line."""
-    lines = list(_lines(settings, contexts, plan))
+    lines = list(_lines(decisions(settings, route, contexts), settings, plan))
     return TRACE_FIELD + b": 1" + b"".join(b"\r\n\t(" + _comment(line) + b")" for line in lines) + b"\r\n"
 
 
-def _lines(settings: EngagementSettings, contexts: Sequence[Context], plan: MessagePlan | None) -> Iterator[str]:
-    for name, value, source in decisions(settings, contexts):
+def _lines(decided: Sequence[Decision], settings: EngagementSettings, plan: MessagePlan | None) -> Iterator[str]:
+    for name, value, source in decided:
         yield f"{name}: {value}; {source}"
     if plan is None:
         return

@@ -154,22 +154,24 @@ class MessageFlow:
     async def _deliver_several(self, message: PreparedMessage, recipients: int) -> list[Outcome]:
         outcomes: list[Outcome | None] = [None] * recipients
         deadline = self._clock.monotonic() + RELAY_SECONDS
-        stopped: list[Outcome] = []
+        stopped: dict[str, Outcome] = {}
 
         async def send(indices: Iterator[int]) -> None:
             for index in indices:
-                if stopped or self._clock.monotonic() > deadline:
+                if self._clock.monotonic() > deadline:
                     return
+                if message.route(index) in stopped:
+                    continue
                 # A copy is made only when its turn has come: a thousand of them at once would fill the memory.
                 outcome = await self._delivery.deliver(self._preparation.copy(message, index))
                 outcomes[index] = outcome
                 if outcome.status is Status.UNREACHABLE:
-                    stopped.append(outcome)  # the others would only wait for the same time-out
+                    stopped[message.route(index)] = outcome  # the others would only wait for the same time-out
 
         indices = iter(range(recipients))
         await asyncio.gather(*(send(indices) for _ in range(min(recipients, COPIES_AT_ONCE))))
-        untried = stopped[0] if stopped else Outcome(Status.DEFERRED, _NOT_IN_TIME, "", "connect")
-        return [outcome or untried for outcome in outcomes]
+        late = Outcome(Status.DEFERRED, _NOT_IN_TIME, "", "connect")
+        return [outcome or stopped.get(message.route(index), late) for index, outcome in enumerate(outcomes)]
 
     def _refused(
         self, session: Session, envelope: Envelope, content: bytes, reply: Reply, reason: str, result: str

@@ -116,6 +116,7 @@ class Preparation:
             smtputf8=message.envelope.smtputf8,
             body=message.envelope.body,
             dsn=message.envelope.dsn_request(recipient),
+            route=message.route(index),
         )
 
     def _pieces(self, message: PreparedMessage, index: int) -> Sequence[bytes]:

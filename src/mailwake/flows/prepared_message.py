@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mailwake.config.relay_settings import DEFAULT_ROUTE
 from mailwake.links.token import message_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mailwake.config.scopes import Sourced
     from mailwake.flows.message_policy import Recipient
     from mailwake.flows.plan_cache import Planned
     from mailwake.policy.precedence import EngagementSettings
@@ -32,6 +34,8 @@ class CopyPlan:
     signed_by: Sequence[str]
     """The signatures it arrived with, when it was to be tracked."""
     packed_facts: bytes
+    route: Sourced[str]
+    """The name of its route, "default" for `[relay]`, and who decided it."""
     added_fields: bytes = b""
     """Header fields that all its copies have: the Cc that the header adds to, the pool."""
 
@@ -58,6 +62,11 @@ class PreparedMessage:
     """One for each recipient of the envelope."""
     additions: Sequence[Recipient] | None = None
     """What sets recipients apart beyond that, one for each; None where the header adds nobody."""
+
+    def route(self, index: int) -> str:
+        """The name of the copy's route as the relay has it: "" for the default one."""
+        name = self.copy_plans[index].route.value
+        return "" if name == DEFAULT_ROUTE else name
 
     def message_id(self, index: int) -> str:
         """The id of the copy for the recipient with this index."""

@@ -186,8 +186,10 @@ then the configuration, most specific scope first (see [settings](settings.md)).
 campaign may come from a variable, the tags from the header, the domain from the configuration.
 
 A context variable is always text. [Policy](../policy.md) and XSETCONTEXT set them, and AUTH sets `mo_customer_id`;
-`mailwake explain --context NAME=VALUE` shows what each of them would do; `pathway` names the pathway. What mailwake
-chose where Momentum's documentation is silent is marked *(ours)*; all such choices are in [choices](../choices.md).
+`mailwake explain --context NAME=VALUE` shows what each of them would do. `pathway` names the pathway, `mailwake_relay`
+the [route](settings.md#which-route-a-copy-takes) *(ours)*; a message with one that is not configured gets 451 4.3.5.
+What mailwake chose where Momentum's documentation is silent is marked *(ours)*; all such choices are in
+[choices](../choices.md).
 
 ## Settings
 

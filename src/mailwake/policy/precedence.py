@@ -32,6 +32,7 @@ CONTEXT_VARIABLES = (
     "smtpapi_tracking_level",
     "mo_customer_id",
     "pathway",
+    "mailwake_relay",
 )
 """Every context variable that decides about a copy; recipients for whom these are the same are treated alike."""
 

@@ -41,7 +41,7 @@ def explain_message(configuration: Configuration, content: bytes, client: Client
     copy_plan = rehearsed.message.copy_plans[0]
     plan = copy_plan.plan
     return Explanation(
-        decisions(copy_plan.settings, _contexts(rehearsed)),
+        decisions(copy_plan.settings, copy_plan.route, _contexts(rehearsed)),
         _links(copy_plan),
         plan.skipped_parts if plan is not None else (),
         b"".join(rehearsed.preparation.copy(rehearsed.message, 0).pieces),

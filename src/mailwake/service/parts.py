@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mailwake.config.networks import network_set
 from mailwake.config.scope_settings import Listen
 from mailwake.flows.preparation import PreparationSettings
+from mailwake.flows.routing import Routing
 from mailwake.links.keyring import Key, Keyring
 from mailwake.links.keyring_file import KeyringFile
 from mailwake.listener.accounts import Account, Accounts
@@ -91,6 +92,7 @@ def preparation_settings(settings: Settings) -> PreparationSettings:
             on_signed=settings.on_signed,
         ),
         limits=EngagementLimits.of(settings),
+        routing=Routing.of(settings),
     )
 
 
