@@ -148,6 +148,7 @@ TABLE: list[tuple[str, str, str, dict[str, Any]]] = [
     ("6533 §3 ORCPT in UTF-8", UTF8 + "RCPT TO:<a@b> ORCPT=utf-8;zoë@c\r\n", TAKEN, {}),
     ("6533 §3 without SMTPUTF8", FROM + "RCPT TO:<a@b> ORCPT=utf-8;zoë@c\r\n", NOT_TAKEN, {}),
     ("6533 §3 another type", UTF8 + "RCPT TO:<a@b> ORCPT=rfc822;zoë@c\r\n", NOT_TAKEN, {}),
+    ("3030 §2 not offered, and too early", HELLO + "BDAT 0 LAST\r\n", "250 502:5.5.1", without("CHUNKING")),
     ("3030 §3 BINARYMIME", BINARY + "BDAT 14 LAST\r\nA: b\r\n\r\nx\n\0\r.\n", TAKEN + " 250:2.0.0", {}),
     ("3030 §3 in two chunks", BINARY + "BDAT 8\r\nA: b\r\n\r\nBDAT 1 LAST\r\n\n", TAKEN + " 250:2.0.0 250:2.0.0", {}),
     ("3030 §3 no header", BINARY + "BDAT 4 LAST\r\n\r\n\n\n", TAKEN + " 250:2.0.0", {}),

@@ -36,6 +36,8 @@ def obey(session: Session, line: bytes) -> None:
             raise Refusal(UNKNOWN_COMMAND)
         if verb in TRUSTED_VERBS and verb not in session.options.trusted_verbs:
             raise Refusal(replies.NOT_TRUSTED)
+        if verb in _OF_EXTENSIONS and _OF_EXTENSIONS[verb][0] not in session.extensions:
+            raise Refusal(_OF_EXTENSIONS[verb][1])
         next_state = TRANSITIONS[session.state].get(verb)
         if next_state is None:
             _out_of_sequence(session, verb, argument)
@@ -50,7 +52,7 @@ def _out_of_sequence(session: Session, verb: Verb, argument: str) -> None:
     refusal = out_of_sequence(session.state, verb, session.options.unknown_verbs)
     if verb is Verb.DATA and session.state is State.MAIL and session.recipients_tried:
         refusal = replies.NO_VALID_LMTP_RECIPIENTS if session.options.lmtp else replies.NO_VALID_RECIPIENTS
-    if verb is Verb.BDAT and Extension.CHUNKING in session.extensions:
+    if verb is Verb.BDAT:
         _begin_chunk(session, argument, ChunkedBody(session.rules, refusal, session.state))
     else:
         session.refuse(refusal)
@@ -93,8 +95,6 @@ def _data(session: Session, argument: str) -> None:
 
 
 def _bdat(session: Session, argument: str) -> None:
-    if Extension.CHUNKING not in session.extensions:
-        raise Refusal(replies.NO_BDAT)
     _begin_chunk(session, argument, session.chunks or ChunkedBody(session.rules, binary=session.is_binary))
 
 
@@ -134,8 +134,8 @@ def _quit(session: Session, argument: str) -> None:
 
 def _start_tls(session: Session, argument: str) -> None:
     _want_no_argument(argument)
-    if session.tls or Extension.STARTTLS not in session.extensions:
-        raise Refusal(replies.TLS_ACTIVE if session.tls else replies.NO_TLS)
+    if session.tls:
+        raise Refusal(replies.TLS_ACTIVE)
     if session.input.octets:  # RFC 3207 §6: what was sent in the clear must not be taken for encrypted
         session.close(replies.INJECTION)
     else:
@@ -143,8 +143,6 @@ def _start_tls(session: Session, argument: str) -> None:
 
 
 def _auth(session: Session, argument: str) -> None:
-    if Extension.AUTH not in session.extensions:
-        raise Refusal(replies.NO_AUTH)
     if session.authenticated is not None:
         raise Refusal(replies.AUTHENTICATED)
     if session.options.auth_requires_tls and not session.tls:
@@ -197,6 +195,13 @@ def _want_no_argument(argument: str) -> None:
     if argument:
         raise Refusal(replies.NO_ARGUMENT)
 
+
+_OF_EXTENSIONS: Mapping[Verb, tuple[Extension, Reply]] = {
+    Verb.BDAT: (Extension.CHUNKING, replies.NO_BDAT),
+    Verb.STARTTLS: (Extension.STARTTLS, replies.NO_TLS),
+    Verb.AUTH: (Extension.AUTH, replies.NO_AUTH),
+}
+"""Commands that there are only with an extension, and what is said without it, in any state."""
 
 _COMMANDS: Mapping[Verb, Callable[[Session, str], None]] = {
     Verb.EHLO: _ehlo,
