@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mailwake.flows.answers import LONGEST_QUOTE, OneReply, ReplyForEach
+from mailwake.flows.answers import DISCARDED, LONGEST_QUOTE, OneReply, ReplyForEach
+from mailwake.policy.policies import ConfiguredPolicy
+from mailwake.policy.python_host import PythonPolicy
 from mailwake.relay.delivery import Outcome, Status
 from mailwake.smtp.envelope import Envelope
 from mailwake.smtp.replies import Reply
@@ -103,13 +105,15 @@ async def test_the_next_hop_s_own_reply_reaches_the_sender(begin: Begin) -> None
         ([TAKEN, DEFERRED, REFUSED], [0, 1, 2], [250, 450, 550], {1, 2}),
         ([DEFERRED, REFUSED], [0, 1], [450, 550], {0, 1}),
         ([TAKEN, TAKEN], [0, 1], [250, 250], set()),
-        ([DEFERRED], [-1, 0], [250, 450], {0}),  # policy threw the first one's copy away
+        ([DEFERRED], [DISCARDED, 0], [250, 450], {0}),  # policy threw the first one's copy away
+        ([TAKEN], [NEVER, 0], [550, 250], set()),  # policy refused the first one's copy
         ([TAKEN, REFUSED], [0], [250], set()),  # the header adds one: its bounce is ours to send
         ([DEFERRED, TAKEN, REFUSED], [0], [450], {0, 2}),  # nobody named has one: the client has it all still
-        ([DEFERRED], [-1], [250], set()),  # nobody named is to have one
+        ([DEFERRED], [DISCARDED], [250], set()),  # nobody named is to have one
+        ([], [DISCARDED, NEVER], [250, 550], set()),
     ],
 )
-def test_replies_for_each(outcomes: list[Outcome], places: list[int], codes: list[int], told: set[int]) -> None:
+def test_replies_for_each(outcomes: list[Outcome], places: list[int | Reply], codes: list[int], told: set[int]) -> None:
     answering = ReplyForEach(places)
     answer = answering.answer(7, outcomes)
     assert isinstance(answer, MessageReplies)
@@ -149,6 +153,45 @@ async def test_added_recipients_are_retried_and_bounced_by_us(begin: Begin) -> N
     await harness.retry_until_empty()
     assert sorted(recipient for recipient, _ in harness.hop.taken) == [ANN, BOB, "news@sender.example"]
     assert kinds(harness)[(CY, "bounce")] == 1
+
+
+POLICY = (
+    "from mailwake.policy import CONT, refuse\n"
+    "def validate_data_spool_each_rcpt(message, accept, context):\n"
+    "    if message.rcptto.startswith('bob'):\n        return refuse(550, '5.7.1 not to Bob')\n"
+    "    if message.rcptto.startswith('cy'):\n        message.discard('no')\n"
+    "    return CONT\n"
+)
+
+
+@pytest.fixture
+async def with_policy(tmp_path: Path) -> AsyncIterator[MessageHarness]:
+    file = tmp_path / "policy.py"
+    file.write_text(POLICY)
+    harness = MessageHarness(tmp_path, {})
+    harness.policy_hosts = [ConfiguredPolicy(PythonPolicy(file))]
+    await harness.start()
+    yield harness
+    await harness.stop()
+
+
+async def test_policy_refuses_one_recipient_and_the_others_have_their_copies(with_policy: MessageHarness) -> None:
+    replies = await lmtp(with_policy, [CY, BOB, ANN])
+    assert replies == ["250 2.0.0 OK", "550 5.7.1 not to Bob", "250 2.0.0 OK # (next hop: 250 2.0.0 taken)"]
+    assert [recipient for recipient, _ in with_policy.hop.taken] == [ANN]
+    assert kinds(with_policy) == {(ANN, "injection"): 1, (ANN, "delivery"): 1, (BOB, "policy_rejection"): 1}
+
+
+async def test_policy_can_leave_nobody(with_policy: MessageHarness) -> None:
+    assert await lmtp(with_policy, [BOB, CY]) == ["550 5.7.1 not to Bob", "250 2.0.0 OK"]
+    assert kinds(with_policy) == {(BOB, "policy_rejection"): 1}
+    assert await lmtp(with_policy, [CY, CY]) == ["250 2.0.0 OK"] * 2
+
+
+async def test_in_smtp_a_refusal_for_one_is_for_all(with_policy: MessageHarness) -> None:
+    assert str(await with_policy.receive([BOB, ANN], PLAIN)) == "550 5.7.1 not to Bob"
+    assert str(await with_policy.receive([CY], PLAIN)) == "250 2.0.0 OK"
+    assert with_policy.hop.taken == []
 
 
 async def test_a_refused_message_is_refused_to_all(begin: Begin) -> None:

@@ -43,6 +43,8 @@ class OneReply:
 
     def answer(self, transmission_id: int, outcomes: Sequence[Outcome]) -> Answer:
         """250 if any copy was taken: what was not is ours then."""
+        if not outcomes:
+            return DISCARDED
         if any(outcome.status is Status.DELIVERED for outcome in outcomes):
             return _taken(transmission_id, outcomes)
         return reply_for_none_taken(outcomes)
@@ -54,9 +56,9 @@ class OneReply:
 
 
 class ReplyForEach:
-    """LMTP's way; `places` has the copy of each accepted RCPT, -1 where policy threw it away."""
+    """LMTP's way; `places` has the copy of each accepted RCPT, or what is said where policy wants none."""
 
-    def __init__(self, places: Sequence[int]) -> None:
+    def __init__(self, places: Sequence[int | Reply]) -> None:
         self._places = places
 
     def answer(self, transmission_id: int, outcomes: Sequence[Outcome]) -> Answer:
@@ -68,13 +70,13 @@ class ReplyForEach:
 
         For then the client has the whole message still, and adds them anew with it.
         """
-        named = [place for place in self._places if place >= 0]
+        named = [place for place in self._places if isinstance(place, int)]
         missing = _missing(outcomes, named)
         return _missing(outcomes, range(len(outcomes))) if missing and len(missing) == len(named) else missing
 
-    def _reply(self, transmission_id: int, outcomes: Sequence[Outcome], place: int) -> Reply:
-        if place < 0:
-            return DISCARDED
+    def _reply(self, transmission_id: int, outcomes: Sequence[Outcome], place: int | Reply) -> Reply:
+        if isinstance(place, Reply):
+            return place
         own = outcomes[place : place + 1]
         return _taken(transmission_id, own) if own[0].status is Status.DELIVERED else reply_for_none_taken(own)
 

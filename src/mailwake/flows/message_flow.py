@@ -8,6 +8,7 @@ docs/architecture.md has the table of the cases.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mailwake.events.unique_ids import UniqueIdError
@@ -93,10 +94,12 @@ class MessageFlow:
         try:
             transmission_id = self._preparation.new_id()
             judged = await self._policy.judge(session, envelope, content, transmission_id)
-            if judged is not None and judged.discarded:
-                self._discarded(session, envelope, judged)
+            answering = _answering(session, envelope, judged)
+            if judged is not None and (judged.discarded or judged.refused):
+                self._left_out(session, envelope, judged)
+                await self._rejected(session, envelope, content, transmission_id, judged)
                 if not judged.recipients:
-                    return DISCARDED
+                    return answering.answer(transmission_id, [])
             message = self._preparation.prepare(session, envelope, content, judged, transmission_id)
         except Refusal as refusal:
             self._refused(session, envelope, content, refusal.reply, refusal.log, "refused")
@@ -111,7 +114,7 @@ class MessageFlow:
             answer: Answer = await self._take(message, self._acceptance)
         else:
             outcomes = await self._deliver_all(message)
-            answer = await self._settle(message, outcomes, _answering(session, envelope, judged))
+            answer = await self._settle(message, outcomes, answering)
         self._count(answer)
         self._log_message(session, message, outcomes, answer, began)
         return answer
@@ -188,16 +191,21 @@ class MessageFlow:
             reason=reason,
         )
 
-    def _discarded(self, session: Session, envelope: Envelope, judged: Judged) -> None:
+    async def _rejected(
+        self, session: Session, envelope: Envelope, content: bytes, transmission_id: int, judged: Judged
+    ) -> None:
+        for index, reply in judged.refused.items():
+            alone = replace(envelope, recipients=[envelope.recipients[index]])
+            await self._rejections.of_message(session, alone, content, transmission_id, reply)
+
+    def _left_out(self, session: Session, envelope: Envelope, judged: Judged) -> None:
         self._metrics.counter("copies_discarded_total").inc(len(judged.discarded))
-        for address, reason in judged.discarded:
-            self._log.info(
-                "copy discarded by policy",
-                peer=session.peer_address,
-                sender=envelope.sender,
-                recipient=address,
-                reason=reason,
-            )
+        refused = [(envelope.recipients[index], str(reply)) for index, reply in judged.refused.items()]
+        for what, copies in (("copy discarded by policy", judged.discarded), ("copy refused by policy", refused)):
+            for address, reason in copies:
+                self._log.info(
+                    what, peer=session.peer_address, sender=envelope.sender, recipient=address, reason=reason
+                )
 
     def _log_message(
         self, session: Session, message: PreparedMessage, outcomes: list[Outcome], answer: Answer, began: float
@@ -234,4 +242,7 @@ def _in_a_word(outcomes: Sequence[Outcome]) -> str:
 def _answering(session: Session, envelope: Envelope, judged: Judged | None) -> Answering:
     if not session.lmtp:
         return OneReply()
-    return ReplyForEach(judged.places if judged is not None else range(len(envelope.recipients)))
+    if judged is None:
+        return ReplyForEach(range(len(envelope.recipients)))
+    wanted = enumerate(judged.places)
+    return ReplyForEach([judged.refused.get(i, DISCARDED) if place < 0 else place for i, place in wanted])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from mailwake.flows.added_recipients import Addressee, Addressees, addressees
@@ -10,7 +12,7 @@ from mailwake.policy.context import Context
 from mailwake.policy.message_view import Message
 from mailwake.policy.phases import Phase
 from mailwake.policy.validation import Question, ValidationContext
-from mailwake.smtp.replies import Refusal
+from mailwake.smtp.replies import Refusal, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from mailwake.metrics import Metrics
     from mailwake.policy.policies import Policies
     from mailwake.smtp.envelope import Envelope
-    from mailwake.smtp.replies import Reply
 
 
 class PolicyRefusal(Refusal):
@@ -49,7 +50,9 @@ class Judged(NamedTuple):
     cc_field: bytes = b""
     """The Cc field of every copy, where the header adds to it; empty: the message's own stays."""
     places: Sequence[int] = ()
-    """For each RCPT of the client the place of its copy among the recipients; -1: policy threw it away."""
+    """For each RCPT of the client the place of its copy among the recipients; -1: policy wants none."""
+    refused: Mapping[int, Reply] = MappingProxyType({})
+    """In LMTP: for which RCPT policy refused the message, and how."""
 
 
 class MessagePolicy:
@@ -64,14 +67,16 @@ class MessagePolicy:
     async def judge(self, session: Session, envelope: Envelope, content: bytes, transmission_id: int) -> Judged | None:
         """What policy and the header's lists made of the message; None when they had nothing to say. Raises Refusal.
 
-        A refusal for one recipient refuses the message: SMTP has one reply for all of them.
+        A refusal for one recipient refuses the message, since SMTP has one reply for all of them; in LMTP, which has a
+        reply for each that the client named, only this recipient's copy.
         """
         if self._once:
             message = self._view(session, envelope, content, transmission_id)
             for phase in self._once:
                 await self._ask(phase, session, session.message_context, message)
             if message.discarded:
-                return Judged((), [(address, message.discarded) for address in envelope.recipients])
+                discarded = [(address, message.discarded) for address in envelope.recipients]
+                return Judged((), discarded, places=[-1] * len(discarded))
             content = message.content
         found = addressees(envelope, content)
         if found is None:
@@ -85,6 +90,7 @@ class MessagePolicy:
     ) -> Judged:
         kept: list[Recipient] = []
         discarded: list[tuple[str, str]] = []
+        refused: dict[int, Reply] = {}
         places: list[int] = []  # of each addressee among those kept, -1 for one whose copy was thrown away
         for each in found.all:
             places.append(len(kept))
@@ -98,14 +104,21 @@ class MessagePolicy:
             if self._each:
                 context = session.message_context.copy()
                 message = self._view(session, envelope, content, transmission_id, each.address)
-                await self._ask(Phase.EACH_RCPT, session, context, message)
+                try:
+                    await self._ask(Phase.EACH_RCPT, session, context, message)
+                except PolicyRefusal as refusal:
+                    if not session.lmtp or each.rcpt_type:
+                        raise
+                    refused[len(places) - 1] = refusal.reply
+                    places[-1] = -1
+                    continue
                 if message.discarded:
                     places[-1] = -1
                     discarded.append((each.address, message.discarded))
                     continue
                 copy = message.content
             kept.append(Recipient(each.address, context, copy, each.rcpt_type, each.added_fields))
-        return Judged(kept, discarded, found.cc_field, places[: len(envelope.recipients)])
+        return Judged(kept, discarded, found.cc_field, places[: len(envelope.recipients)], refused)
 
     async def _ask(self, phase: Phase, session: Session, context: Context, message: Message) -> None:
         validation = ValidationContext(session.context, context, tracing=session.tracing)
