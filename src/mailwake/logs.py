@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -36,6 +37,11 @@ def make_logger(log_format: LogFormat = "auto", level: LogLevel = "info", **boun
         cache_logger_on_first_use=True,
     )
     return cast("FilteringBoundLogger", logger.bind(**bound))
+
+
+def informs(log: Logger) -> bool:
+    """Whether lines of level `info` are written; where they are not, nothing that only they say needs computing."""
+    return log.is_enabled_for(logging.INFO)
 
 
 def _json_line(logger: object, method: str, event: MutableMapping[str, Any]) -> str:

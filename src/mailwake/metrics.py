@@ -71,7 +71,8 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric(
         "messages_total",
-        "Messages received; result is accepted (250), refused (5xx), deferred (4xx), no memory or no space (452)",
+        "Messages received; result is accepted (250), refused (5xx), deferred (4xx), discarded (250, by policy), "
+        "no memory or no space (452)",
         ("result",),
     ),
     Metric(

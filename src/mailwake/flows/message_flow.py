@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from mailwake.events.unique_ids import UniqueIdError
 from mailwake.flows.answers import DISCARDED, OneReply, ReplyForEach, spooled
 from mailwake.flows.message_events import MessageEvents
+from mailwake.flows.message_log import MessageLog
 from mailwake.flows.message_policy import PolicyRefusal
 from mailwake.flows.remainder import Remainder
 from mailwake.relay.delivery import Outcome, Status
@@ -21,10 +22,11 @@ from mailwake.smtp.replies import Refusal, Reply
 from mailwake.spool.contract import SpoolError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from mailwake.clock import Clock
     from mailwake.flows.answers import Answering
+    from mailwake.flows.message_log import Progress
     from mailwake.flows.message_policy import Judged, MessagePolicy
     from mailwake.flows.policy_rejections import PolicyRejections
     from mailwake.flows.preparation import Preparation
@@ -81,42 +83,48 @@ class MessageFlow:
         self._log = log
         self._metrics = metrics
         self._seconds = metrics.histogram("message_seconds")
+        self._lines = MessageLog(log, clock)
 
     async def receive(self, session: Session, envelope: Envelope, content: bytes) -> Answer:
         """Relay the message and answer for it; a refusal relays nothing, and leaves an event only if it is policy's."""
-        began = self._clock.monotonic()
+        progress = self._lines.begin(session)
         try:
-            return await self._receive(session, envelope, content, began)
+            return await self._receive(session, envelope, content, progress)
         finally:
-            self._seconds.observe(self._clock.monotonic() - began)
+            self._seconds.observe(self._clock.monotonic() - progress.received)
 
-    async def _receive(self, session: Session, envelope: Envelope, content: bytes, began: float) -> Answer:
+    async def _receive(self, session: Session, envelope: Envelope, content: bytes, progress: Progress) -> Answer:
         try:
-            transmission_id = self._preparation.new_id()
+            transmission_id = progress.transmission_id = self._preparation.new_id()
             judged = await self._policy.judge(session, envelope, content, transmission_id)
             answering = _answering(session, envelope, judged)
             if judged is not None and (judged.discarded or judged.refused):
-                self._left_out(session, envelope, judged)
+                self._left_out(session, envelope, judged, progress)
                 await self._rejected(session, envelope, content, transmission_id, judged)
                 if not judged.recipients:
-                    return answering.answer(transmission_id, [])
+                    answer: Answer = answering.answer(transmission_id, [])
+                    self._nobody_left(session, envelope, content, answer, progress)
+                    return answer
             message = self._preparation.prepare(session, envelope, content, judged, transmission_id)
+            progress.decided = self._clock.monotonic()
         except Refusal as refusal:
-            self._refused(session, envelope, content, refusal.reply, refusal.log, "refused")
+            self._refused(session, envelope, content, refusal.reply, refusal.log, progress)
             if isinstance(refusal, PolicyRefusal):
                 await self._rejections.of_message(session, envelope, content, transmission_id, refusal.reply)
             return refusal.reply
         except UniqueIdError as error:
-            self._refused(session, envelope, content, NO_UNIQUE_ID, str(error), "deferred")
+            self._refused(session, envelope, content, NO_UNIQUE_ID, str(error), progress)
             return NO_UNIQUE_ID
         if self._acceptance is not None:
             outcomes: list[Outcome] = []
-            answer: Answer = await self._take(message, self._acceptance)
+            answer = await self._take(message, self._acceptance)
+            progress.relayed = self._clock.monotonic()
         else:
-            outcomes = await self._deliver_all(message)
+            outcomes = await self._deliver_all(message, progress)
+            progress.relayed = self._clock.monotonic()
             answer = await self._settle(message, outcomes, answering)
         self._count(answer)
-        self._log_message(session, message, outcomes, answer, began)
+        self._lines.relayed(session, message, content, outcomes, answer, progress)
         return answer
 
     async def _take(self, message: PreparedMessage, acceptance: SpoolAcceptance) -> Reply:
@@ -124,10 +132,10 @@ class MessageFlow:
         try:
             await acceptance.take(message)
         except SpoolError as error:
-            self._log.error("the spool cannot take a message", error=str(error))
+            self._log.error("the spool cannot take a message", transmission=message.transmission_id, error=str(error))
             return NO_STORAGE
         except UniqueIdError as error:
-            self._log.error("a message cannot have events", error=str(error))
+            self._log.error("a message cannot have events", transmission=message.transmission_id, error=str(error))
             return NO_UNIQUE_ID
         return spooled(message.transmission_id)
 
@@ -139,7 +147,10 @@ class MessageFlow:
                 await self._remainder.keep(message, outcomes, told)
             except SpoolError as error:
                 # The sender will repeat what was taken: a duplicate, where the alternative is a loss.
-                self._log.error("the spool cannot take the rest of a message", error=str(error))
+                transmission = message.transmission_id
+                self._log.error(
+                    "the spool cannot take the rest of a message", transmission=transmission, error=str(error)
+                )
                 return NO_STORAGE
             await self._events.record(message, outcomes, told)
         return answering.answer(message.transmission_id, outcomes)
@@ -148,13 +159,18 @@ class MessageFlow:
         result = "accepted" if answer.is_positive else "deferred" if answer.code < 500 else "refused"
         self._metrics.counter("messages_total", result).inc()
 
-    async def _deliver_all(self, message: PreparedMessage) -> list[Outcome]:
+    async def _deliver_all(self, message: PreparedMessage, progress: Progress) -> list[Outcome]:
         recipients = len(message.envelope.recipients)
         if recipients == 1:
-            return [await self._delivery.deliver(self._preparation.copy(message, 0))]
-        return await self._deliver_several(message, recipients)
+            return [await self._deliver(message, 0, progress)]
+        return await self._deliver_several(message, recipients, progress)
 
-    async def _deliver_several(self, message: PreparedMessage, recipients: int) -> list[Outcome]:
+    async def _deliver(self, message: PreparedMessage, index: int, progress: Progress) -> Outcome:
+        copy = self._preparation.copy(message, index)
+        self._lines.sending(progress, copy)
+        return await self._delivery.deliver(copy)
+
+    async def _deliver_several(self, message: PreparedMessage, recipients: int, progress: Progress) -> list[Outcome]:
         outcomes: list[Outcome | None] = [None] * recipients
         deadline = self._clock.monotonic() + RELAY_SECONDS
         stopped: dict[str, Outcome] = {}
@@ -166,7 +182,7 @@ class MessageFlow:
                 if message.route(index) in stopped:
                     continue
                 # A copy is made only when its turn has come: a thousand of them at once would fill the memory.
-                outcome = await self._delivery.deliver(self._preparation.copy(message, index))
+                outcome = await self._deliver(message, index, progress)
                 outcomes[index] = outcome
                 if outcome.status is Status.UNREACHABLE:
                     stopped[message.route(index)] = outcome  # the others would only wait for the same time-out
@@ -177,19 +193,10 @@ class MessageFlow:
         return [outcome or stopped.get(message.route(index), late) for index, outcome in enumerate(outcomes)]
 
     def _refused(
-        self, session: Session, envelope: Envelope, content: bytes, reply: Reply, reason: str, result: str
+        self, session: Session, envelope: Envelope, content: bytes, reply: Reply, reason: str, progress: Progress
     ) -> None:
-        self._metrics.counter("messages_total", result).inc()
-        self._log.warning(
-            "message refused",
-            peer=session.peer_address,
-            customer=session.context.get("mo_customer_id") or "",
-            sender=envelope.sender,
-            recipients=len(envelope.recipients),
-            size=len(content),
-            reply=str(reply),
-            reason=reason,
-        )
+        self._count(reply)
+        self._lines.refused(session, envelope, content, reply, reason, progress)
 
     async def _rejected(
         self, session: Session, envelope: Envelope, content: bytes, transmission_id: int, judged: Judged
@@ -198,45 +205,21 @@ class MessageFlow:
             alone = replace(envelope, recipients=[envelope.recipients[index]])
             await self._rejections.of_message(session, alone, content, transmission_id, reply)
 
-    def _left_out(self, session: Session, envelope: Envelope, judged: Judged) -> None:
+    def _left_out(self, session: Session, envelope: Envelope, judged: Judged, progress: Progress) -> None:
         self._metrics.counter("copies_discarded_total").inc(len(judged.discarded))
-        refused = [(envelope.recipients[index], str(reply)) for index, reply in judged.refused.items()]
-        for what, copies in (("copy discarded by policy", judged.discarded), ("copy refused by policy", refused)):
-            for address, reason in copies:
-                self._log.info(
-                    what, peer=session.peer_address, sender=envelope.sender, recipient=address, reason=reason
-                )
+        for address, reason in judged.discarded:
+            self._lines.left_out(session, envelope, address, reason, progress, refused=False)
+        for index, reply in judged.refused.items():
+            self._lines.left_out(session, envelope, envelope.recipients[index], str(reply), progress, refused=True)
 
-    def _log_message(
-        self, session: Session, message: PreparedMessage, outcomes: list[Outcome], answer: Answer, began: float
+    def _nobody_left(
+        self, session: Session, envelope: Envelope, content: bytes, answer: Answer, progress: Progress
     ) -> None:
-        plan = message.copy_plans[0]
-        first = outcomes[0] if outcomes else None
-        self._log.info(
-            "message",
-            transmission=message.transmission_id,
-            peer=session.peer_address,
-            customer=plan.settings.customer_id.value or "",
-            campaign=plan.settings.campaign_id.value or "",
-            sender=message.envelope.sender,
-            recipients=len(message.envelope.recipients),
-            size=len(plan.content),
-            links=plan.tracked_links,
-            signed=", ".join(plan.signed_by),
-            next_hop=first.next_hop if first else "",
-            outcome=_in_a_word(outcomes),
-            next_hop_reply=str(first.reply) if first else "",
-            reply=answer.code,
-            ms=round((self._clock.monotonic() - began) * 1000, 1),
-        )
-
-
-def _in_a_word(outcomes: Sequence[Outcome]) -> str:
-    """What became of the copies, for the log."""
-    statuses = {outcome.status for outcome in outcomes}
-    if not statuses:
-        return "spooled"
-    return statuses.pop().value if len(statuses) == 1 else "mixed"
+        if answer.is_positive:
+            self._metrics.counter("messages_total", "discarded").inc()
+        else:
+            self._count(answer)
+        self._lines.nobody_left(session, envelope, content, answer, progress)
 
 
 def _answering(session: Session, envelope: Envelope, judged: Judged | None) -> Answering:

@@ -90,7 +90,12 @@ class Remainder:
         if report is None:
             if not may_be_told(entry):
                 self._dropped.inc()
-            self._log.warning("refused, and no sender to tell", recipient=entry.recipient, reply=str(outcome.reply))
+            self._log.warning(
+                "refused, and no sender to tell",
+                transmission=message.transmission_id,
+                recipient=entry.recipient,
+                reply=str(outcome.reply),
+            )
         return report
 
     def _entry(self, message: PreparedMessage, index: int, outcome: Outcome, moment: Moment) -> NewEntry:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 from mailwake.listener.handshake import HandshakeError, start_tls
 from mailwake.listener.tls import client_fingerprint
 from mailwake.smtp.replies import Reply
-from mailwake.smtp.server_events import Hello, MessageData, StartTLS
+from mailwake.smtp.server_events import Hello, MailFrom, MessageData, StartTLS
 from mailwake.smtp.states import State
 
 if TYPE_CHECKING:
@@ -129,6 +129,8 @@ class Connection(asyncio.Protocol):
             if isinstance(event, MessageData):
                 self._in_hand = len(event.content)
                 self._count_memory()
+            elif isinstance(event, MailFrom):
+                self.conversation.session.message_began = self._clock.monotonic()
             decision = self.conversation.decide(event)
             if isinstance(decision, Reply):
                 self._answer(event, decision)

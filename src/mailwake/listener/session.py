@@ -79,6 +79,8 @@ class Session:
     """What XCLIENT has said and the client's own commands do not change."""
     extensions: frozenset[Extension] = EVERY_EXTENSION
     """What the client may use, as far as its address alone decides that."""
+    message_began: float = 0.0
+    """When the message in hand began with MAIL FROM, in the clock's steady seconds."""
     disconnecting: bool = False
     """Whether policy wants the connection closed after its refusal."""
 

@@ -246,11 +246,16 @@ class RetryLoop:
         log(
             "retried" if copy.attempts else "tried",
             result=result,
+            transmission=copy.transmission_id,
             message_id=copy.message_id,
+            customer=copy.customer,
+            sender=copy.sender,
             recipient=copy.recipient,
+            next_hop=outcome.next_hop,
             reply=str(outcome.reply),
             reason=outcome.reason,
             attempts=copy.attempts + 1,
+            waited=round(max(0.0, self._spool.now() - copy.queued_at), 1),
         )
         if end.settlement.events.payloads and (result != "gone" or end.settlement.fate == "taken"):
             await self._events.publish(end.settlement.events)
