@@ -22,6 +22,7 @@ from mailwake.flows.message_events import EVENT_OF
 from mailwake.flows.message_flow import NO_UNIQUE_ID
 from mailwake.flows.policy_rejections import POLICY_REJECTION
 from mailwake.library.describe import library_reference
+from mailwake.log_table import EVERY_LINE, FIELDS, LOG
 from mailwake.markdown import code, table
 from mailwake.metrics import METRICS
 from mailwake.policy.describe import header_reference
@@ -59,6 +60,21 @@ _ADMIN_ANSWERS = (
 )
 
 
+_LOG = """\
+# Log
+
+One line an event, on standard error: JSON objects, or text for people where that is a terminal (`log_format`).
+`log_level` is the least level that is written; at `warning`, nothing is written of mail that goes well, and
+nothing of such a line is computed. Find all lines of a message by its queue id, which the sender got with its 250:
+
+    journalctl -u mailwake -o cat | jq -c 'select(.transmission == 251739670761635968)'
+
+A line with a defect of mailwake also has `exception`, the traceback. Cautions about the configuration, at the start and
+at a reload, are sentences of their own.
+
+"""
+
+
 def recorded_events() -> set[EventType]:
     """The types of events that this release makes: those of a message's way, and those of a click's."""
     return {EventType.INJECTION, *EVENT_OF.values(), POLICY_REJECTION, *EVENT_TYPES.values()}
@@ -86,6 +102,19 @@ def metrics_page() -> str:
         "counts seconds. Counters go on through a reload, an upgrade and a worker's death, not through a restart.\n\n"
         + table(("name", "kind", "labels", "meaning"), rows)
     )
+
+
+def log_page() -> str:
+    """The events of the log, and the fields of its lines."""
+    parts = [_LOG, table(("field of every line", "meaning"), [(code(name), text) for name, text in EVERY_LINE.items()])]
+    for area in LOG:
+        rows = [
+            (code(event.name), event.level, ", ".join(map(code, event.fields)) or "–", event.meaning)
+            for event in area.events
+        ]
+        parts.append(f"\n## {area.title}\n\n" + table(("event", "level", "fields", "meaning"), rows))
+    fields = [(code(name), text) for name, text in FIELDS.items()]
+    return "".join((*parts, "\n## Fields\n\n", table(("field", "meaning"), fields)))
 
 
 def http_page() -> str:
@@ -204,6 +233,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "header-and-context.md": lambda: header_reference(NO_UNIQUE_ID),
     "events.md": lambda: events_reference(event_examples(), recorded_events()),
     "metrics.md": metrics_page,
+    "log.md": log_page,
     "command-line.md": cli_page,
     "http.md": http_page,
     "library.md": library_reference,

@@ -221,6 +221,12 @@ class Conversation:
     def _rcpt(self, event: RcptTo) -> Reply | Awaitable[Reply]:
         # Never an open relay: the place to say so is RCPT, where the relaying is asked for (RFC 5321 §3.6.2).
         if not (self.session.account or self.session.trusted_network):
+            self._log.info(
+                "relaying refused",
+                peer=self.session.peer_address,
+                sender=event.envelope.sender,
+                recipient=event.recipient,
+            )
             return _RELAY_DENIED
         answer = self._asked(Phase.RCPTTO, _RECIPIENT_OK, event.recipient, event.envelope, event.recipient)
         if answer is _RECIPIENT_OK or self._on_rejected is None:

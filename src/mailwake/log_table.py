@@ -1,0 +1,406 @@
+"""Every event of the log, from which docs/reference/log.md is generated; a test holds it against the code."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class LogEvent(NamedTuple):
+    """A line's event: its level, its fields beside those of every line, and what has happened or is to be done."""
+
+    name: str
+    level: str
+    fields: tuple[str, ...]
+    meaning: str
+
+
+class Area(NamedTuple):
+    """Events that belong together."""
+
+    title: str
+    events: tuple[LogEvent, ...]
+
+
+_WHO = ("transmission", "peer", "customer", "sender", "recipients", "to", "size", "reply")
+_TIMES = ("receive_ms", "policy_ms", "relay_ms", "total_ms")
+_ATTEMPT = (
+    *("result", "transmission", "message_id", "customer", "sender", "recipient", "next_hop", "reply"),
+    *("reason", "attempts", "waited"),
+)
+
+LOG: tuple[Area, ...] = (
+    Area(
+        "A message",
+        (
+            LogEvent(
+                "message",
+                "info",
+                (
+                    *_WHO,
+                    *(
+                        "campaign",
+                        "sent",
+                        "links",
+                        "signed",
+                        "result",
+                        "outcome",
+                        "next_hop",
+                        "next_hop_reply",
+                        "reason",
+                    ),
+                    *_TIMES,
+                ),
+                "A message that went to the next hop or into the spool; `result` is what its sender was told",
+            ),
+            LogEvent(
+                "message refused",
+                "warning",
+                (*_WHO, "result", "reason", *_TIMES),
+                "A message that was not handed on: the header is wrong, policy does not want it, or it can have no id",
+            ),
+            LogEvent(
+                "message discarded",
+                "info",
+                (*_WHO, "result", *_TIMES),
+                "Policy accepted a message and threw all its copies away",
+            ),
+            LogEvent(
+                "copy discarded by policy",
+                "info",
+                ("transmission", "peer", "sender", "recipient", "reason"),
+                "Policy threw this recipient's copy away",
+            ),
+            LogEvent(
+                "refused, and no sender to tell",
+                "warning",
+                ("transmission", "recipient", "reply"),
+                "The next hop refused this copy for good, others were taken, and nobody may get a report",
+            ),
+            LogEvent(
+                "the spool cannot take a message",
+                "error",
+                ("transmission", "error"),
+                "The sender gets 452 and tries again: look at the disk",
+            ),
+            LogEvent(
+                "the spool cannot take the rest of a message",
+                "error",
+                ("transmission", "error"),
+                "Some copies were taken; the sender gets 452 and repeats all: look at the disk",
+            ),
+            LogEvent(
+                "a message cannot have events",
+                "error",
+                ("transmission", "error"),
+                "No ids could be made; the sender gets 421 and tries again",
+            ),
+            LogEvent(
+                "too much mail in hand, a message was cut off",
+                "warning",
+                ("peer",),
+                "max_memory is used up; the sender gets 452 and tries again",
+            ),
+            LogEvent("a decision failed", "error", ("peer",), "A defect of mailwake; the client gets 451"),
+        ),
+    ),
+    Area(
+        "Later attempts, from the spool",
+        (
+            LogEvent(
+                "tried",
+                "info",
+                _ATTEMPT,
+                'The first attempt for a copy taken with `acceptance = "spool"`; warning if nobody can be told',
+            ),
+            LogEvent(
+                "retried",
+                "info",
+                _ATTEMPT,
+                "A later attempt; warning if nobody can be told of a failure",
+            ),
+            LogEvent("the next hop is back", "info", ("route", "next_hop"), "Copies of the route are tried again"),
+            LogEvent("retry failed", "error", ("message_id", "reason"), "A defect of mailwake; it is tried again"),
+            LogEvent("spool cannot be read", "error", ("reason",), "Look at the disk; it is tried again"),
+            LogEvent("spool cannot be looked after", "error", ("reason",), "Look at the disk; it is tried again"),
+            LogEvent(
+                "an attempt cannot be written to the spool",
+                "error",
+                ("result", "reason"),
+                "Look at the disk; it is written as soon as that works, and the copy is not sent twice meanwhile",
+            ),
+            LogEvent("a copy cannot be given back to the spool", "error", ("reason",), "It comes back by a restart"),
+            LogEvent("a copy cannot be put off in the spool", "error", ("reason",), "It comes back by a restart"),
+        ),
+    ),
+    Area(
+        "Tracking",
+        (
+            LogEvent(
+                "metadata trimmed to max_metadata_len", "info", ("kept",), "Metadata did not fit; `kept` names what did"
+            ),
+            LogEvent(
+                "tracked links whose text is a URL",
+                "warning",
+                ("links", "first"),
+                'tracked_link_text = "warn": filters may take such links for phishing',
+            ),
+            LogEvent("a copy leaves untracked", "warning", ("reason", "error"), "Mail goes on, tracking does not"),
+            LogEvent(
+                "planning failed, the message leaves untracked", "error", (), "A defect of mailwake; please report"
+            ),
+            LogEvent(
+                "rendering failed, the copy leaves untracked",
+                "error",
+                ("transmission",),
+                "A defect of mailwake; please report",
+            ),
+            LogEvent(
+                "known_tags_unavailable", "warning", ("path", "error"), "Messages have no new tags until it is mended"
+            ),
+        ),
+    ),
+    Area(
+        "Clients",
+        (
+            LogEvent(
+                "relaying refused",
+                "info",
+                ("peer", "sender", "recipient"),
+                "550: the client has not logged in and is not in relay_networks",
+            ),
+            LogEvent(
+                "client refused",
+                "warning",
+                ("listener", "reason", "peer", "detail"),
+                "A connection that was turned away: too many, too fast, or no good PROXY header",
+            ),
+            LogEvent(
+                "clients refused",
+                "warning",
+                ("listener", "reason", "count", "addresses", "most_from", "most"),
+                "Several of them, in one line",
+            ),
+            LogEvent("AUTH refused", "warning", ("peer", "account"), "A wrong name or password"),
+            LogEvent(
+                "client certificate of no account", "info", ("peer", "sha256"), "Its owner has to log in otherwise"
+            ),
+            LogEvent("TLS handshake failed", "info", ("peer", "error"), "The connection was closed"),
+            LogEvent("refused by policy", "info", ("phase", "peer", "reply"), "A connection or a command"),
+            LogEvent("XCLIENT", "info", ("peer", "client", "name", "account"), "A trusted peer says who its client is"),
+            LogEvent("XCLIENT refused", "warning", ("peer", "account"), "There is no such account"),
+            LogEvent("XREMOTEIP", "info", ("peer", "client"), "A trusted peer says what its client's address is"),
+        ),
+    ),
+    Area(
+        "Next hop",
+        (
+            LogEvent("next hop cannot be used", "warning", ("next_hop", "reason"), "Once, until it can be used again"),
+            LogEvent("next hop can be used again", "info", ("next_hop",), "Mail goes there again"),
+            LogEvent(
+                "copy may be delivered twice",
+                "warning",
+                ("next_hop", "reason"),
+                "The connection was lost between the content and its reply; the copy is sent again",
+            ),
+            LogEvent(
+                "copy converted for the next hop",
+                "info",
+                ("next_hop", "to", "encoded_parts", "broken_signatures", "eight_bit_header"),
+                "The hop does not offer 8BITMIME or BINARYMIME",
+            ),
+            LogEvent(
+                "copy refused, it cannot be converted", "info", ("next_hop", "reason"), "It goes back to its sender"
+            ),
+        ),
+    ),
+    Area(
+        "Policy",
+        (
+            LogEvent("policy says", "info", ("policy", "phase", "text"), "`print` in a Lua policy"),
+            LogEvent(
+                "policy failed",
+                "error",
+                ("policy", "phase", "where", "peer", "error", "then"),
+                "It raised, ran too long or answered nonsense; `then` says what was done instead",
+            ),
+        ),
+    ),
+    Area(
+        "Events and ids",
+        (
+            LogEvent(
+                "events lost: the journal cannot be written, look at the disk",
+                "error",
+                ("events", "error"),
+                "Mail goes on",
+            ),
+            LogEvent(
+                "events lost, people were redirected all the same", "error", ("events", "error"), "Look at the disk"
+            ),
+            LogEvent(
+                "events wait in the spool: the journal cannot be written",
+                "error",
+                ("error",),
+                "None is lost; look at the disk",
+            ),
+            LogEvent(
+                "events wait in the spool until this worker ends", "error", ("error",), "None is lost; look at the disk"
+            ),
+            LogEvent(
+                "the mark of used ids cannot be written, look at the disk",
+                "error",
+                ("error",),
+                "In 15 seconds no ids can be made, and senders get 421",
+            ),
+        ),
+    ),
+    Area(
+        "Tracker",
+        (
+            LogEvent("tracker request failed", "error", ("path",), "A defect of mailwake; the request got 500"),
+            LogEvent("keyring cannot be read; the one in use stays", "error", ("error",), "New keys are not learnt"),
+        ),
+    ),
+    Area(
+        "The service",
+        (
+            LogEvent(
+                "configuration reloaded",
+                "info",
+                ("changed", "smtp", "tracker"),
+                "SIGHUP: new connections get the new settings",
+            ),
+            LogEvent(
+                "configuration not reloaded, the running one stays in force",
+                "error",
+                ("error",),
+                "SIGHUP: nothing has changed",
+            ),
+            LogEvent("upgrading", "info", ("version",), "SIGUSR2: the new version is being tried"),
+            LogEvent(
+                "upgraded",
+                "info",
+                ("version", "former", "smtp", "tracker"),
+                "New connections are served by the new version",
+            ),
+            LogEvent(
+                "not upgraded, the running version stays in force", "error", ("error",), "SIGUSR2: nothing has changed"
+            ),
+            LogEvent(
+                "upgraded in part: workers of the former version stay in force until a reload or an upgrade succeeds",
+                "error",
+                ("error",),
+                "SIGUSR2: the new workers did not get ready after all",
+            ),
+            LogEvent(
+                "workers of a former configuration have ended",
+                "info",
+                ("workers",),
+                "The last of their clients has left",
+            ),
+            LogEvent(
+                "worker died and is started again",
+                "error",
+                ("worker", "cause", "failures_in_a_row"),
+                "Connections wait meanwhile",
+            ),
+            LogEvent("worker died while it drained", "error", ("worker", "cause"), "Its clients were disconnected"),
+            LogEvent(
+                "worker of the former version died",
+                "error",
+                ("worker", "cause"),
+                "Between the halves of an upgrade; new workers are started in its stead",
+            ),
+            LogEvent("worker cannot serve", "error", ("worker", "error"), "Why it ended"),
+            LogEvent(
+                "worker did not stop in time and was killed",
+                "warning",
+                ("worker", "seconds"),
+                "At the end, or of a drain",
+            ),
+            LogEvent("stopping", "info", ("workers",), "SIGTERM: messages in hand are finished"),
+            LogEvent(
+                "the usual health and metrics port is taken, using another",
+                "warning",
+                ("reason", "instead"),
+                "admin_listen",
+            ),
+            LogEvent("systemd cannot be notified", "warning", ("notify_socket", "error"), "It is not tried again"),
+            LogEvent("systemd does not read its notifications", "warning", ("lost",), "The service goes on"),
+        ),
+    ),
+)
+"""All of them but cautions about the configuration, which are sentences of their own."""
+
+EVERY_LINE = {
+    "timestamp": "ISO 8601, in UTC",
+    "level": "debug, info, warning or error",
+    "event": "what has happened, always in these words",
+    "worker": "which worker says it (`smtp-0`, `tracker-1`); absent on lines of the supervisor",
+}
+
+FIELDS = {
+    "transmission": "the queue id: the number that the sender got with its 250, the `transmission_id` of all events",
+    "message_id": "the copy's own id, the `message_id` of its events",
+    "peer": "the client's IP address, or what a trusted peer said it is; empty for a Unix socket",
+    "customer": "the customer id (from AUTH, the scope or policy), or empty",
+    "campaign": "the campaign id, or empty",
+    "sender": "the envelope sender; empty is the null sender",
+    "recipient": "the envelope recipient of one copy",
+    "recipients": "how many recipients the message has, those that its header adds among them",
+    "to": "of `message`: the first ten of them. Of a conversion: what the copy has become",
+    "size": "octets received",
+    "sent": "octets handed to the next hop, all copies together; 0 if they went to the spool",
+    "links": "tracked links in one copy",
+    "signed": "the signatures that the message arrived with, if it was to be tracked",
+    "result": "`accepted` (250), `deferred` (4xx), `refused` (5xx), `discarded`; of an attempt from the spool: as "
+    "in `mailwake_spool_retries_total`",
+    "reply": "what the sender was told; of an attempt from the spool: what the next hop said",
+    "outcome": "what became of the copies, as in `mailwake_copies_total`; `mixed`, or `spooled`",
+    "next_hop": "where the (first) copy went or should have gone",
+    "next_hop_reply": "its reply to the first copy",
+    "reason": "what really happened, where the reply says less",
+    "receive_ms": "milliseconds from MAIL FROM to the last octet",
+    "policy_ms": "from there until policy had judged and the copies were planned",
+    "relay_ms": "from there until the next hop had answered for all copies, or the spool had them",
+    "total_ms": "from MAIL FROM to the reply; what is left is writing events",
+    "attempts": "how often it was tried by now",
+    "waited": "seconds since it was queued",
+    "route": "the next hops that it belongs to",
+    "error": "what went wrong, with what to do where there is something",
+    "kept": "which keys",
+    "first": "the first of them",
+    "path": "a file, or the path of a request",
+    "listener": "the listener's address",
+    "detail": "more about it",
+    "count": "how many",
+    "addresses": "from how many addresses",
+    "most_from": "the address that most of them came from",
+    "most": "how many came from there",
+    "account": "the name of an account",
+    "sha256": "the certificate's fingerprint",
+    "phase": "the phase of policy",
+    "client": "the address of its client",
+    "name": "the client's host name",
+    "encoded_parts": "parts that were encoded",
+    "broken_signatures": "signatures that hold no longer",
+    "eight_bit_header": "whether the header has octets that no 7-bit hop should get",
+    "policy": "the policy's file",
+    "text": "what it says",
+    "where": "the line in it",
+    "then": "what was done instead",
+    "events": "how many",
+    "changed": "the settings that differ, by name only; absent in the first reload after an upgrade",
+    "smtp": "the addresses of SMTP",
+    "tracker": "the addresses of HTTP",
+    "version": "a version of mailwake",
+    "former": "the one before it",
+    "workers": "which workers, or how many",
+    "cause": "the signal or exit status that it ended with",
+    "failures_in_a_row": "how often it has died before it could serve; at ten the service ends",
+    "seconds": "how long was waited",
+    "instead": "the address that is used",
+    "notify_socket": "the socket of systemd",
+    "lost": "what was not told",
+}
+"""What each field means; the words are the same wherever it stands."""
