@@ -22,7 +22,8 @@ from mailwake.flows.message_events import EVENT_OF
 from mailwake.flows.message_flow import NO_UNIQUE_ID
 from mailwake.flows.policy_rejections import POLICY_REJECTION
 from mailwake.library.describe import library_reference
-from mailwake.log_table import EVERY_LINE, FIELDS, LOG
+from mailwake.log_fields import EVERY_LINE, FIELDS
+from mailwake.log_table import LOG
 from mailwake.markdown import code, table
 from mailwake.metrics import METRICS
 from mailwake.policy.describe import header_reference

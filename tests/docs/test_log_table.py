@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import pytest
 
-from mailwake.log_table import EVERY_LINE, FIELDS, LOG
+from mailwake.log_fields import EVERY_LINE, FIELDS
+from mailwake.log_table import LOG
 from mailwake.service.supervisor import OUTCOMES
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "mailwake"

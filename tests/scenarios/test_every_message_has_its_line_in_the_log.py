@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from mailwake.log_table import EVERY_LINE, LOG
+from mailwake.log_fields import EVERY_LINE
+from mailwake.log_table import LOG
 
 from .conftest import Mailwake, Sink, wait_until
 
