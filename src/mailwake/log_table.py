@@ -62,13 +62,19 @@ LOG: tuple[Area, ...] = (
                 "message discarded",
                 "info",
                 (*_WHO, "result", *_TIMES),
-                "Policy accepted a message and threw all its copies away",
+                "Policy left no copy: it threw them away, or refused them, which LMTP tells of each",
             ),
             LogEvent(
                 "copy discarded by policy",
                 "info",
                 ("transmission", "peer", "sender", "recipient", "reason"),
                 "Policy threw this recipient's copy away",
+            ),
+            LogEvent(
+                "copy refused by policy",
+                "info",
+                ("transmission", "peer", "sender", "recipient", "reason"),
+                "Policy refused this recipient's copy; LMTP tells of each",
             ),
             LogEvent(
                 "refused, and no sender to tell",
