@@ -71,9 +71,11 @@ class SpoolAcceptance:
         seen: set[int] = set()
         for index in range(len(message.envelope.recipients)):
             entry = spool_entry(self._preparation, message, index, now=now, next_attempt=now)
+            part.append(entry)
+            if len(message.envelope.recipients) == 1:
+                break  # the usual case, and there is nothing to divide
             octets += sum(len(piece) for piece in entry.pieces if id(piece) not in seen)
             seen.update(map(id, entry.pieces))  # pieces that copies share are in memory once
-            part.append(entry)
             if octets > STAGED_OCTETS:
                 staged += await self._front.run(partial(self._spool.stage, part), octets)
                 part, octets = [], 0
@@ -81,7 +83,7 @@ class SpoolAcceptance:
         return part
 
     async def _put(self, entries: Sequence[NewEntry], events: KeptEvents, staged: list[int]) -> None:
-        octets = sum(len(piece) for entry in entries for piece in entry.pieces)
+        octets = sum(sum(map(len, entry.pieces)) for entry in entries)
         in_hand = self._retries.reserve([entry.route for entry in entries], octets)
         try:
             ids = await self._front.run(lambda: self._spool.put(entries, events=events, staged=staged, in_hand=in_hand))

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_ASK_AGAIN = 0.01
+"""Seconds."""
+
 CACHE_KIB = 16 << 10
 """Pages that a transaction may change before they are written ahead of its end."""
 
@@ -81,13 +84,13 @@ class SqliteFile:
         `thread` may look at the spool meanwhile; it is the one for which the group is made.
         """
         self._lock.acquire()
+        self._group_of = (thread or threading.get_ident(), threading.get_ident())
         try:
             with self._errors():
                 self._database.execute("BEGIN IMMEDIATE")
         except BaseException:
-            self._lock.release()
+            self._end_group()
             raise
-        self._group_of = (thread or threading.get_ident(), threading.get_ident())
 
     def call_in_group(self, calls: Sequence[Callable[[], T]]) -> list[T | SpoolError]:
         """Make these calls, in memory as yet; SpoolError when that has ended the group, and nothing was done."""
@@ -125,11 +128,10 @@ class SqliteFile:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         """A write transaction: committed and synced at the end, undone by any exception; in a group a part of that."""
         grouped = self._calling == threading.get_ident()
-        if not grouped and threading.get_ident() in self._group_of:
-            raise RuntimeError(
-                "a group of this thread's is under way: write to the spool by way of it"
-            )  # or wait for ever
         with self._reading() as database:
+            if not grouped and threading.get_ident() in self._group_of:
+                # Else it would become a part of the group that nobody asked for, or wait for itself.
+                raise RuntimeError("a group of this thread's is under way: write to the spool by way of it")
             # IMMEDIATE: a transaction that starts by reading could not wait for another writer's end.
             database.execute("SAVEPOINT one" if grouped else "BEGIN IMMEDIATE")
             try:
@@ -148,12 +150,15 @@ class SqliteFile:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        if threading.get_ident() in self._group_of:
+        # Asked again and again: a group of this thread's may be opened just while it waits for the lock.
+        while not (ours := threading.get_ident() in self._group_of) and not self._lock.acquire(timeout=_ASK_AGAIN):
+            pass
+        try:
             with self._errors():
                 yield self._database
-        else:
-            with self._lock, self._errors():
-                yield self._database
+        finally:
+            if not ours:
+                self._lock.release()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
