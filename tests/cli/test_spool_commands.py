@@ -141,6 +141,14 @@ def test_retry_makes_due(service: Running) -> None:
     assert service.due() == [2]
 
 
+def test_retry_asks_once_on_a_route_that_is_down(service: Running) -> None:
+    service.put({"route": "a"}, {"route": "a"}, {"route": "b"}, {"route": "b", "next_attempt": 1.0})
+    service.call("retry", "2", "3", "4")
+    assert {entry["next_attempt"][:4] for entry in service.json("list")} != {"1970"}
+    found = service.spool.claim_due(service.spool.now(), 100, except_routes=["a", "b"])
+    assert [copy.id for copy in found] == [2, 3]
+
+
 def test_what_is_held_is_neither_due_nor_older(service: Running) -> None:
     service.put({"next_attempt": 1.0})
     assert service.call("hold", "--domain", "b.example").stderr == "1 held\n"

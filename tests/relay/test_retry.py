@@ -21,7 +21,7 @@ from mailwake.relay.schedule import DAY, HOUR, RetrySchedule
 from mailwake.relay.status_report import StatusReports
 from mailwake.smtp.dsn import DsnRequest
 from mailwake.smtp.replies import Reply
-from mailwake.spool.contract import NO_EVENTS, KeptEvents, NewEntry, Settlement, SpooledCopy, SpoolError
+from mailwake.spool.contract import AT_ONCE, NO_EVENTS, KeptEvents, NewEntry, Settlement, SpooledCopy, SpoolError
 from mailwake.spool.group_commit import GroupCommit
 from mailwake.spool.sqlite_spool import SqliteSpool
 
@@ -204,9 +204,9 @@ async def test_running_it_works_through_everything_and_stops(bench: Bench) -> No
     while len(bench.told) < 10:
         bench.told_something.clear()
         await bench.told_something.wait()
-    bench.put()
-    bench.loop.wake()
     bench.told_something.clear()
+    await bench.fronts[0].run(bench.put)
+    bench.loop.wake()
     await bench.told_something.wait()
     await bench.loop.stop()
     assert bench.spool.count() == 0
@@ -371,6 +371,16 @@ class TestARouteThatIsDown:
         while await bench.step():
             pass
         assert bench.spool.count() == 0
+
+    async def test_an_operator_may_have_it_asked_at_once(self, bench: Bench) -> None:
+        bench.put()
+        bench.delivery.script = [DOWN]
+        await bench.step()
+        bench.put(3)
+        assert await bench.step() == 0
+        bench.put(next_attempt=AT_ONCE)
+        await bench.step()  # the next hop is back: the others follow
+        assert await bench.step() == 3
 
     async def test_other_routes_go_on(self, bench: Bench) -> None:
         bench.put(1, route="dead")

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mailwake.clock import iso_time
+from mailwake.spool.contract import AT_ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,7 @@ def console() -> Console:
 
 def entry_facts(entry: ListedEntry, moment: Moment) -> dict[str, Any]:
     """An entry for programs; times as they are on the wall."""
+    due_at_once = entry.next_attempt == AT_ONCE
     return {
         "id": entry.id,
         "sender": entry.sender,
@@ -38,7 +40,7 @@ def entry_facts(entry: ListedEntry, moment: Moment) -> dict[str, Any]:
         "customer": entry.customer,
         "route": entry.route,
         "queued_at": iso_time(moment.on_the_wall(entry.queued_at)),
-        "next_attempt": iso_time(moment.on_the_wall(entry.next_attempt)),
+        "next_attempt": iso_time(moment.wall if due_at_once else moment.on_the_wall(entry.next_attempt)),
         "attempts": entry.attempts,
         "first_reply": entry.first_reply,
         "last_reply": entry.last_reply or entry.first_reply,

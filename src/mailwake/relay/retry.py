@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mailwake.metrics import Metrics
 from mailwake.relay.delivery import Copy, Delivery
 from mailwake.relay.route_pauses import RoutePauses
-from mailwake.spool.contract import DEFAULT_CLAIM_OCTETS, Settlement, SpoolError
+from mailwake.spool.contract import AT_ONCE, DEFAULT_CLAIM_OCTETS, Settlement, SpoolError
 from mailwake.spool.steady_time import Moment
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ class RetryLoop:
     async def _attempt(self, copy: SpooledCopy) -> Outcome | None:
         """How it ended; None when it has to wait, because its route is down."""
         known = self._pauses.outcome(copy.route)
-        if known is not None and copy.id not in self._asking:
+        if known is not None and copy.id not in self._asking and copy.next_attempt != AT_ONCE:
             # One that has expired waits no longer: what is known of its route is what an attempt would bring.
             return known if self._spool.now() >= copy.queued_at + self._ends.expiry else None
         outcome = await self._delivery.deliver(

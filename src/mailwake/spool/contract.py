@@ -18,6 +18,10 @@ DEFAULT_CLAIM_OCTETS = 32 << 20
 """What one claim brings into memory at most, unless its first copy alone is larger."""
 
 
+AT_ONCE = 0.0
+"""The `next_attempt` of what an operator wants tried now, even on a route that is taken to be down."""
+
+
 class SpoolError(MailwakeError):
     """The spool could not be read or written (disk full, damaged file, locked for too long)."""
 
@@ -203,7 +207,7 @@ class Spool(Protocol):
     ) -> list[SpooledCopy]:
         """Take up to `limit` entries that are due in hand, for this instance alone.
 
-        Those of `except_routes` are left, unless they were queued by `queued_by`.
+        Those of `except_routes` are left, unless they were queued by `queued_by`, or are to be tried AT_ONCE.
         """
         ...
 

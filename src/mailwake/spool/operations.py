@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from mailwake.spool.contract import ListedEntry, NewEntry, SpooledCopy, SpoolError
+from mailwake.spool.contract import AT_ONCE, ListedEntry, NewEntry, SpooledCopy, SpoolError
 from mailwake.spool.sqlite_file import SqliteFile
 from mailwake.spool.sqlite_rows import LISTED, EntryWriter, delete, listed_entry, read_copy
 from mailwake.spool.sqlite_schema import IN_HAND, WAITING
@@ -123,8 +123,16 @@ class SpoolOperations(SqliteFile):
             return read_copy(database, entry_id)
 
     def retry(self, selection: Selection) -> Changed:
-        """Make entries due; the running service tries them within a second or so. Held ones stay held."""
-        return self._change(selection, "next_attempt = min(next_attempt, NOW)", only="held_since = 0")
+        """Make entries due; the running service tries them within a second or so. Held ones stay held.
+
+        One of each route is tried even if the route is taken to be down; the others follow if it is not.
+        """
+        changed = self._change(selection, "next_attempt = min(next_attempt, NOW)", only="held_since = 0")
+        where, values = selection.where()
+        first = f"SELECT min(id) FROM entries WHERE {where} AND held_since = 0 AND state = 0 GROUP BY route"  # noqa: S608
+        with self._transaction() as database:
+            database.execute(f"UPDATE entries SET next_attempt = {AT_ONCE} WHERE id IN ({first})", values)  # noqa: S608
+        return changed
 
     def hold(self, selection: Selection) -> Changed:
         """Have entries wait until they are released; an attempt under way ends, and if it fails they wait then."""

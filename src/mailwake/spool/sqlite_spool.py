@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mailwake.spool.contract import (
+    AT_ONCE,
     DEFAULT_CLAIM_OCTETS,
     NO_EVENTS,
     KeptEvents,
@@ -225,7 +226,9 @@ def _due(
     query = "SELECT id, size FROM entries WHERE state = 0 AND held_since = 0 AND next_attempt <= ?"
     values: list[float | str] = [now]
     if except_routes:
-        query += f" AND (route NOT IN ({','.join('?' * len(except_routes))}) OR queued_at <= ?)"
+        query += (
+            f" AND (route NOT IN ({','.join('?' * len(except_routes))}) OR queued_at <= ? OR next_attempt = {AT_ONCE})"
+        )
         values += [*except_routes, queued_by]
     if only_route is not None:
         query += " AND route = ?"
