@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +19,14 @@ pytest.register_assert_rewrite("tests.scenarios.recipes.newsletters")
 
 from .newsletters import subject_of  # noqa: E402  its assertions are to explain themselves
 from .root import loopback_address, unpacked  # noqa: E402
+
+# As systemd does it: the socket is descriptor 3, and the variables say so.
+_HAND_OVER = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
 
 
 class WiredMailwake(Mailwake):
@@ -75,14 +85,22 @@ def address() -> str:
 
 @pytest.fixture(scope="module")
 def wire(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., WiredMailwake]]:
-    """Starts mailwake with the configuration of a page; `trusted` is a certificate in the place of the system's."""
+    """Starts mailwake with the configuration of a page; `trusted` is a certificate in the place of the system's.
+
+    `given` is a socket that systemd hands over.
+    """
     started: list[WiredMailwake] = []
 
-    def start(configuration: str, *arguments: str, trusted: Path | None = None) -> WiredMailwake:
+    def start(
+        configuration: str, *arguments: str, trusted: Path | None = None, given: socket.socket | None = None
+    ) -> WiredMailwake:
         directory = tmp_path_factory.mktemp("mailwake")
         started.append(WiredMailwake.configured(directory, configuration, *arguments))
         if trusted:
             started[-1].environment["SSL_CERT_FILE"] = str(trusted)
+        if given:
+            started[-1].prefix = [sys.executable, "-c", _HAND_OVER, str(given.fileno())]
+            started[-1].pass_fds = (given.fileno(),)
         started[-1].start()
         return started[-1]
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.scenario
 
 def test_a_loop_of_postfix_and_mailwake_ends(address: str, wire: Callable[..., WiredMailwake], world: World) -> None:
     page = Recipe("postfix-smart-host.md", "mailwake before Postfix", {"127.0.0.1": address})
-    service = wire(page.file("/etc/mailwake.toml"), "--smtp", "127.0.0.1:0")
+    service = wire(page.file("/etc/mailwake/mailwake.toml"), "--smtp", "127.0.0.1:0")
     server = Postfix(address, world.address)
     server.main = re.sub(r"^default_transport.*\n", "", server.main, flags=re.MULTILINE)
     server.add_to_main(f"relayhost = [127.0.0.1]:{service.smtp[1]}\n")

@@ -54,7 +54,7 @@ def exim(address: str, world: World, plain: Recipe, secured: Recipe) -> Iterator
 
 @pytest.fixture(scope="module")
 def mailwake(wire: Callable[..., WiredMailwake], exim: Exim, plain: Recipe) -> WiredMailwake:
-    return wire(plain.file("/etc/mailwake.toml"), "--smtp", "127.0.0.1:0")
+    return wire(plain.file("/etc/mailwake/mailwake.toml"), "--smtp", "127.0.0.1:0")
 
 
 def test_each_recipient_gets_a_tracked_copy_through_exim(mailwake: WiredMailwake, exim: Exim, world: World) -> None:
@@ -104,8 +104,8 @@ def test_auth_over_a_verified_connection(
     wire: Callable[..., WiredMailwake], exim: Exim, secured: Recipe, world: World, tmp_path: Path
 ) -> None:
     password = tmp_path / "password"
-    password.write_text(secured.file("/etc/mailwake.password"))
-    configuration = secured.file("/etc/mailwake.toml").replace("/etc/mailwake.password", str(password))
+    password.write_text(secured.file("/etc/mailwake/relay-password"))
+    configuration = secured.file("/etc/mailwake/mailwake.toml").replace("/etc/mailwake/relay-password", str(password))
     assert secured.all_used()
     service = wire(configuration, "--smtp", "127.0.0.1:0", trusted=exim.certificate)
     sent = newsletter("exim-auth")
@@ -120,7 +120,7 @@ def test_a_wrong_password_is_a_failure_for_now(
 ) -> None:
     password = tmp_path / "password"
     password.write_text("wrong\n")
-    configuration = secured.file("/etc/mailwake.toml").replace("/etc/mailwake.password", str(password))
+    configuration = secured.file("/etc/mailwake/mailwake.toml").replace("/etc/mailwake/relay-password", str(password))
     service = wire(configuration, "--smtp", "127.0.0.1:0", trusted=exim.certificate)
     with pytest.raises(smtplib.SMTPDataError) as refusal:
         service.send("news@example.com", ["ann@example.org"], newsletter("exim-wrong"))
@@ -130,7 +130,7 @@ def test_a_wrong_password_is_a_failure_for_now(
 
 def test_mailwake_as_the_smart_host(wire: Callable[..., WiredMailwake], address: str, world: World) -> None:
     page = Recipe(PAGE, "mailwake as the smart host", {"smtp.relay.example:25": world.address})
-    service = wire(page.file("/etc/mailwake.toml"), "--smtp", "127.0.0.1:0")
+    service = wire(page.file("/etc/mailwake/mailwake.toml"), "--smtp", "127.0.0.1:0")
     # mailwake stays on 127.0.0.1, so that Exim may see that its smart host is its own machine.
     page.substitutions.update({"127.0.0.1::2525": f"127.0.0.1::{service.smtp[1]}", "='127.0.0.1'": f"='{address}'"})
     server = Exim(address, world.address, domains=())

@@ -76,9 +76,9 @@ def mailwake(
 ) -> WiredMailwake:
     password: Path = tmp_path_factory.mktemp("password") / "password"
     password.write_text(PASSWORD + "\n")
-    changes = {"smtp.relay.example": address, "/etc/mailwake.password": str(password)}
+    changes = {"smtp.relay.example": address, "/etc/mailwake/relay-password": str(password)}
     page = Recipe(PAGE, "mailwake as the smart host", changes)
-    return wire(page.file("/etc/mailwake.toml"), "--smtp", "127.0.0.1:0", trusted=provider.certificate)
+    return wire(page.file("/etc/mailwake/mailwake.toml"), "--smtp", "127.0.0.1:0", trusted=provider.certificate)
 
 
 @pytest.fixture(scope="module")

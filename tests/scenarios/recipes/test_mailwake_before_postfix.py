@@ -41,7 +41,7 @@ def postfix(address: str, world: World, recipe: Recipe) -> Iterator[Postfix]:
 def mailwake(
     address: str, wire: Callable[..., WiredMailwake], postfix: Postfix, recipe: Recipe
 ) -> Iterator[WiredMailwake]:
-    service = wire(recipe.file("/etc/mailwake.toml"), "--smtp", f"{address}:2525")
+    service = wire(recipe.file("/etc/mailwake/mailwake.toml"), "--smtp", f"{address}:2525")
     assert recipe.all_used()
     yield service
     service.stop()
@@ -146,7 +146,12 @@ def test_must_and_verify_with_postfix_certificate(
 ) -> None:
     for tls, trusted in (("must", None), ("verify", postfix.certificate)):
         service = wire(
-            recipe.file("/etc/mailwake.toml"), "--smtp", f"{address}:0", "--set", f"relay.tls={tls}", trusted=trusted
+            recipe.file("/etc/mailwake/mailwake.toml"),
+            "--smtp",
+            f"{address}:0",
+            "--set",
+            f"relay.tls={tls}",
+            trusted=trusted,
         )
         sent = newsletter(f"tls-{tls}")
         assert service.send("news@example.com", ["ann@example.org"], sent) == {}
@@ -159,7 +164,7 @@ def test_must_and_verify_with_postfix_certificate(
 def test_verify_refuses_a_certificate_that_nobody_vouches_for(
     address: str, recipe: Recipe, wire: Callable[..., WiredMailwake], postfix: Postfix
 ) -> None:
-    service = wire(recipe.file("/etc/mailwake.toml"), "--smtp", f"{address}:0", "--set", "relay.tls=verify")
+    service = wire(recipe.file("/etc/mailwake/mailwake.toml"), "--smtp", f"{address}:0", "--set", "relay.tls=verify")
     with pytest.raises(smtplib.SMTPDataError) as refusal:
         service.send("news@example.com", ["ann@example.org"], newsletter("not-verified"))
     assert refusal.value.smtp_code == 451

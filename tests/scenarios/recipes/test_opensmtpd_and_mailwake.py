@@ -52,7 +52,7 @@ def mailwake(
     address: str, next_hop: Recipe, wire: Callable[..., WiredMailwake], servers: Callable[..., OpenSmtpd]
 ) -> WiredMailwake:
     servers(address, next_hop.file(CONFIGURATION))
-    service = wire(next_hop.file("/etc/mailwake.toml"), "--smtp", "127.0.0.1:0")
+    service = wire(next_hop.file("/etc/mailwake/mailwake.toml"), "--smtp", "127.0.0.1:0")
     assert next_hop.all_used()
     return service
 
@@ -101,7 +101,7 @@ def test_mailwake_as_the_smart_host(
 ) -> None:
     here = loopback_address()
     page = Recipe(PAGE, "mailwake as the smart host", {"smtp.relay.example:25": world.address})
-    service = wire(page.file("/etc/mailwake.toml"), "--smtp", "127.0.0.1:0")
+    service = wire(page.file("/etc/mailwake/mailwake.toml"), "--smtp", "127.0.0.1:0")
     page.substitutions.update(
         {"127.0.0.1:2525": f"127.0.0.1:{service.smtp[1]}", "listen on 127.0.0.1": f"listen on {here}"}
     )
@@ -118,7 +118,7 @@ def test_there_and_back(
 ) -> None:
     here = loopback_address()
     page = Recipe(PAGE, "There and back", {"127.0.0.1:10026": f"{here}:10026", **outbound})
-    service = wire(page.file("/etc/mailwake.toml"), "--smtp", "127.0.0.1:0")
+    service = wire(page.file("/etc/mailwake/mailwake.toml"), "--smtp", "127.0.0.1:0")
     page.substitutions.update(
         {"127.0.0.1:2525": f"127.0.0.1:{service.smtp[1]}", "listen on 127.0.0.1": f"listen on {here}"}
     )

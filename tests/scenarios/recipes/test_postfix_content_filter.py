@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import configparser
 import contextlib
+import os
+import re
 import smtplib
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -29,7 +33,7 @@ pytestmark = pytest.mark.scenario
 
 PAGE = "postfix-content-filter.md"
 RECIPIENTS = ["ann@example.org", "bob@example.org", "cid@example.net"]
-MAIN, MASTER, TOML = "/etc/postfix/main.cf", "/etc/postfix/master.cf", "/etc/mailwake.toml"
+MAIN, MASTER, TOML = "/etc/postfix/main.cf", "/etc/postfix/master.cf", "/etc/mailwake/mailwake.toml"
 
 
 @dataclass
@@ -60,7 +64,9 @@ class Wiring:
 
 @pytest.fixture(scope="module")
 def milter() -> Iterator[SigningMilter]:
-    server = SigningMilter("127.0.0.1")
+    server = SigningMilter(
+        "127.0.0.1", {"gone@example.org": "550 5.7.1 No news for him", "full@example.org": "451 4.3.0 Not now"}
+    )
     yield server
     server.close()
 
@@ -92,6 +98,46 @@ def wired(wire: Callable[..., WiredMailwake], world: World, milter: SigningMilte
 def after_queue(wired: Callable[..., Wiring]) -> Wiring:
     section = "After the queue, by SMTP"
     return wired(section, 25, toml=section)
+
+
+def socket_of_systemd(postfix: Postfix, unit: str) -> socket.socket:
+    """The socket that systemd would make; Postfix's group is known in its root directory only."""
+    settings = configparser.ConfigParser()
+    settings.read_string(unit)
+    file = postfix / settings["Socket"]["ListenStream"]
+    file.parent.mkdir()
+    made = socket.socket(socket.AF_UNIX)
+    made.bind(str(file))
+    os.chown(file, 0, postfix.ids[settings["Socket"]["SocketGroup"]])
+    file.chmod(int(settings["Socket"]["SocketMode"], 8))
+    made.listen()
+    return made
+
+
+@pytest.fixture(scope="module")
+def by_lmtp(wire: Callable[..., WiredMailwake], world: World, milter: SigningMilter) -> Iterator[Wiring]:
+    address = loopback_address()
+    postfix = Postfix(address, world.address)
+    try:
+        # mailwake is outside of Postfix's root directory, its socket inside.
+        page = Recipe(
+            PAGE,
+            "After the queue, by LMTP",
+            {
+                "127.0.0.1:10026": f"{address}:10026",
+                'listen."unix:': f'listen."unix:{postfix.path}',
+            },
+        )
+        given = socket_of_systemd(postfix, page.file("/etc/systemd/system/mailwake.socket.d/lmtp.conf"))
+        mailwake = wire(page.file(TOML), "--set", "esmtp_listener.hostname=mail.example.com", given=given)
+        given.close()
+        postfix.add_to_main(f"smtpd_milters = inet:127.0.0.1:{milter.port}\n" + page.file(MAIN))
+        postfix.add_to_master(page.file(MASTER))
+        assert page.all_used()
+        postfix.begin(25, 10026)
+        yield Wiring(mailwake, postfix, world)
+    finally:
+        postfix.remove()
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +181,33 @@ def test_after_the_queue_a_recipient_that_is_refused_comes_back(after_queue: Wir
     )
     assert b"Final-Recipient: rfc822; ann@example.org" in report
     assert b"X-MSYS-API" in report
+
+
+def test_by_lmtp(by_lmtp: Wiring) -> None:
+    sent = by_lmtp.send("by-lmtp", "news@example.com", RECIPIENTS)
+    by_lmtp.assert_each_has_a_tracked_copy("by-lmtp", sent)
+    copy = by_lmtp.world.copies("by-lmtp", 3)["ann@example.org"]
+    assert copy.count(b"\nDKIM-Signature:") == 1
+    assert b"with LMTP" in copy
+
+
+def test_by_lmtp_a_long_field_of_the_header_survives(by_lmtp: Wiring) -> None:
+    sent = by_lmtp.send("by-lmtp-field", "news@example.com", ["ann@example.org"], field=LONG_FIELD)
+    assert_tracked(by_lmtp.world.copies("by-lmtp-field")["ann@example.org"], sent)
+    assert by_lmtp.mailwake.events_of("by-lmtp-field")[0]["rcpt_meta"] == {"k": "v" * 150}
+
+
+def test_by_lmtp_each_recipient_has_its_own_reply(by_lmtp: Wiring) -> None:
+    recipients = ["gone@example.org", "ann@example.org", "full@example.org"]
+    by_lmtp.send("by-lmtp-replies", "author@example.net", recipients)
+    assert list(by_lmtp.world.copies("by-lmtp-replies")) == ["ann@example.org"]
+    report = wait_until(lambda: dict(by_lmtp.world.messages()).get("author@example.net"), "the sender gets a bounce")
+    assert b"Diagnostic-Code: smtp; 550 5.7.1 No news for him" in report
+    assert b"Reporting-MTA: dns; mail.example.com" in report
+    assert b"Final-Recipient: rfc822; full@example.org" not in report
+    deferred = r"to=<full@example\.org>.* dsn=4\.3\.0, status=deferred \(host \S*lmtp\.sock.* said: 451 4\.3\.0 Not now"
+    wait_until(lambda: re.search(deferred, by_lmtp.postfix.log), "Postfix keeps the copy that was deferred")
+    assert len(by_lmtp.postfix.queue()) == 1
 
 
 def test_a_server_that_also_receives_mail(also_receives: Wiring) -> None:
