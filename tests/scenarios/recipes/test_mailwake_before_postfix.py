@@ -6,6 +6,7 @@ import re
 import smtplib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from email import message_from_bytes
 
 import pytest
 from tests.scenarios.conftest import wait_until
@@ -125,6 +126,25 @@ def test_reports_that_the_sender_asked_for_come_from_postfix(mailwake: WiredMail
     assert b"RET=HDRS" in to_the_world
     assert b"NOTIFY=SUCCESS,FAILURE" in to_the_world
     assert b"ORCPT=rfc822;Ann+2BBob@example.org" in to_the_world
+
+
+def test_binary_mail_is_made_fit_for_postfix(mailwake: WiredMailwake, world: World) -> None:
+    """Postfix offers CHUNKING but not BINARYMIME."""
+    picture = bytes(range(256)) * 8 + b"\n\r\0\r\n.\r\n"
+    head = b"Content-Type: image/png\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+    text = newsletter("binary")
+    end = b"\r\n--=_newsletter--"
+    sent = text.replace(end, b"\r\n--=_newsletter\r\n" + head + picture + end)
+    with mailwake.client() as client:
+        client.ehlo()
+        assert client.mail("news@example.com", ["BODY=BINARYMIME"])[0] == 250
+        assert client.rcpt("ann@example.org")[0] == 250
+        client.send(b"BDAT %d LAST\r\n" % len(sent) + sent)
+        assert client.getreply()[0] == 250
+    copy = world.copies("binary")["ann@example.org"]
+    part = next(part for part in message_from_bytes(copy).walk() if part.get_content_type() == "image/png")
+    assert part.get_payload(decode=True) == picture
+    assert len(tracked_links(copy)) == 10
 
 
 def test_many_messages_at_once(mailwake: WiredMailwake, world: World) -> None:
