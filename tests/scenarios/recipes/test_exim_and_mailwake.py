@@ -39,6 +39,7 @@ def exim(address: str, world: World, plain: Recipe, secured: Recipe) -> Iterator
     try:
         for recipe, path in (
             (plain, "/etc/exim4/update-exim4.conf.conf"),
+            (plain, "/etc/exim4/conf.d/main/00_local_mailwake"),
             (secured, "/etc/exim4/conf.d/main/00_local_tls"),
             (secured, "/etc/exim4/conf.d/auth/40_local_mailwake"),
             (secured, "/etc/exim4/passwd"),
@@ -54,7 +55,9 @@ def exim(address: str, world: World, plain: Recipe, secured: Recipe) -> Iterator
 
 @pytest.fixture(scope="module")
 def mailwake(wire: Callable[..., WiredMailwake], exim: Exim, plain: Recipe) -> WiredMailwake:
-    return wire(plain.file("/etc/mailwake/mailwake.toml"), "--smtp", "127.0.0.1:0")
+    service = wire(plain.file("/etc/mailwake/mailwake.toml"), "--smtp", "127.0.0.1:0")
+    assert plain.all_used()
+    return service
 
 
 def test_each_recipient_gets_a_tracked_copy_through_exim(mailwake: WiredMailwake, exim: Exim, world: World) -> None:
@@ -90,6 +93,19 @@ def test_exim_returns_what_it_took_and_cannot_deliver(mailwake: WiredMailwake, w
     assert b"Remote-MTA" not in report, "it is Exim's own"
     assert b"stranger@mail.example.com" in report
     assert [event["type"] for event in mailwake.events_of("exim-stranger")] == ["injection", "delivery"]
+
+
+def test_exim_delivers_more_than_ten_messages_of_a_connection(
+    mailwake: WiredMailwake, exim: Exim, world: World
+) -> None:
+    """It would leave those after the tenth to its next queue run."""
+    with mailwake.client() as client:
+        for number in range(25):
+            sent = newsletter(f"exim-series-{number}")
+            assert client.sendmail("news@example.com", ["ann@example.org"], sent) == {}
+    for number in range(25):
+        assert list(world.copies(f"exim-series-{number}")) == ["ann@example.org"]
+    assert "no immediate delivery" not in exim.log
 
 
 def test_a_line_that_tracking_makes_too_long_for_exim(mailwake: WiredMailwake, world: World) -> None:

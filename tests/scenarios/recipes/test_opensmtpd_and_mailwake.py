@@ -87,6 +87,16 @@ def test_a_refused_recipient_is_refused_in_opensmtpd_own_words(mailwake: WiredMa
     assert b"Invalid recipient" in report
 
 
+def test_more_messages_than_opensmtpd_takes_of_a_session(mailwake: WiredMailwake, world: World) -> None:
+    """It takes a hundred; mailwake goes on with another connection."""
+    with mailwake.client() as client:
+        for number in range(110):
+            sent = newsletter(f"opensmtpd-series-{number}")
+            assert client.sendmail("news@example.com", ["ann@example.org"], sent) == {}
+    for number in range(110):
+        assert list(world.copies(f"opensmtpd-series-{number}")) == ["ann@example.org"]
+
+
 def test_addresses_in_utf8_are_returned(mailwake: WiredMailwake) -> None:
     with mailwake.client() as client:
         client.ehlo()

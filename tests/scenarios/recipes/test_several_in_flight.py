@@ -35,7 +35,8 @@ def server(request: pytest.FixtureRequest, address: str, world: World) -> Iterat
     else:
         page = Recipe("exim-next-hop.md", "mailwake before Exim", {"127.0.0.1": address})
         started = Exim(address, world.address)
-        started.write("/etc/exim4/update-exim4.conf.conf", page.file("/etc/exim4/update-exim4.conf.conf"))
+        for path in ("/etc/exim4/update-exim4.conf.conf", "/etc/exim4/conf.d/main/00_local_mailwake"):
+            started.write(path, page.file(path))
     try:
         started.begin(25)
         yield started
