@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 run: $(VENV)/.runtime  ## start mailwake with embedded defaults: mail in on 2525, delivered into a local maildir
 	$(BIN)/mailwake serve --demo
 
-test: $(VENV)/.development  ## run all tests
-	$(BIN)/pytest
+test: $(VENV)/.development  ## run all tests, as many files at once as there are CPUs
+	$(BIN)/pytest -n auto --dist loadfile
 
 check: $(VENV)/.development  ## everything CI checks besides the tests
 	$(BIN)/ruff check .

@@ -35,9 +35,15 @@ def _take_command(session: Session) -> bool:
 
 def _line_limit(session: Session) -> int:
     """RFC 4954 §4: AUTH with its initial response may be longer than other commands; so may be XSETCONTEXT's values."""
-    options, head = session.options, session.input.octets[:12].upper()
+    options, octets = session.options, session.input.octets
+    if bytes(octets[:1]) not in _MAY_BE_LONG:
+        return options.limits.command_line
+    head = octets[:12].upper()
     is_long = head.startswith(b"AUTH ") or (head == b"XSETCONTEXT " and Verb.XSETCONTEXT in options.trusted_verbs)
     return options.limits.auth_line if is_long else options.limits.command_line
+
+
+_MAY_BE_LONG = frozenset((b"A", b"a", b"X", b"x"))
 
 
 def _take_response(session: Session) -> bool:
