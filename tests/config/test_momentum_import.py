@@ -120,7 +120,7 @@ GROUPS = "Pathway_Group a { Pathway p {} }\nPathway_Group b { Pathway p { open_t
         ),
         ("sieve { }", "1: sieve: policy is Python or Lua here", "`mailwake policy new`"),
         ("auth_ds { }", "1: auth_ds: senders who authenticate are [accounts.NAME] here", "`mailwake account hash`"),
-        ("Gateway = 10.0.0.1", '1: Gateway = "10.0.0.1": mailwake hands all mail to one server', "set relay.next_hop"),
+        ("Gateway = 10.0.0.1", '1: Gateway = "10.0.0.1": mailwake has next hops for all mail', "set relay.next_hop"),
         (
             "Binding b { Domain d { tracking_domain = x } }",
             '1: tracking_domain = "x" in Domain "d": ',

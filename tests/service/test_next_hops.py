@@ -105,7 +105,7 @@ async def test_the_start_names_every_hop_and_says_which_do_not_answer(read: Read
         )
         thread.join(30)
     assert lines[0] == f"next hop {up}, priority 10, weight 1"
-    assert lines[1].startswith(f"next hop {down}, priority 10, weight 3 does not answer yet (")
+    assert lines[1].startswith(f"next hop {down}, priority 10, weight 3 does not answer yet (cannot connect: ")
     assert "451" not in lines[1]
     assert lines[2] == f"next hop {up} of relay bulk"
     assert lines[3].startswith(f"next hop {down} of relay gone does not answer yet (")

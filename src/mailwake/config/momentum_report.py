@@ -26,7 +26,7 @@ _BUILT_IN = "msys."
 
 _OPTION_ADVICE = {
     "banner_hostname": "set esmtp_listener.hostname if the greeting shall have this name",
-    "gateway": "mailwake hands all mail to one server: set relay.next_hop to HOST:PORT if this is the one",
+    "gateway": "mailwake has next hops for all mail, a pathway or a customer: set relay.next_hop, or write [relays]",
     "idle_time": "set esmtp_listener.idle_timeout if clients need another time than 5 minutes",
 }
 """What to do about options that have a counterpart of another meaning or form."""

@@ -89,6 +89,7 @@ def _line(route: str, hop: Hop, trouble: str | None, *, alone: bool) -> str:
         told += f", priority {hop.priority}, weight {hop.weight}"
     if trouble is None:
         return told
+    trouble = trouble.removeprefix(f"next hop {hop.settings.address}: ")
     return f"{told} does not answer yet ({trouble})" + ("; senders get 451 until it does" if alone else "")
 
 
