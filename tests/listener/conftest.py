@@ -160,6 +160,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         unix: Path | None = None,
         accounts: Sequence[Account] = (Account("acme", PASSWORD_HASH, "customer-42"),),
         certificate_required: bool = False,
+        send_buffer: int = 0,
         addresses: AddressLimitSettings = NO_LIMITS,
     ) -> Running:
         file = tmp_path / "mailwake.toml"
@@ -213,6 +214,8 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         )
         listening = socket.socket(socket.AF_INET if unix is None else socket.AF_UNIX)
         listening.bind(("127.0.0.1", 0) if unix is None else str(unix))
+        if send_buffer:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         listening.setblocking(False)
         listening.listen()
         await listener.start(listening)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from mailwake.smtp.envelope import Envelope
 from mailwake.smtp.replies import Reply
 from mailwake.smtp.server_protocol import (
+    UNSENT_OCTETS,
     Authenticate,
     Connected,
     Event,
@@ -62,6 +63,8 @@ class Talk:
         self.output += written
         if written:
             self.writes.append(written)
+        if len(written) >= UNSENT_OCTETS:  # it stopped for want of room
+            self.pump()
 
     @property
     def codes(self) -> list[str]:
@@ -278,6 +281,22 @@ def test_reading_pauses_while_too_much_waits_behind_a_decision() -> None:
         seen.append(protocol.wants_data)
     protocol.accept()
     assert [*seen, protocol.wants_data] == [True, False, True]
+
+
+def test_replies_that_nobody_takes_are_bounded_and_none_is_lost() -> None:
+    protocol = ServerProtocol("mx.example", LIMITS)
+    protocol.receive_data(b"HELP\r\n" * 100_000)
+    replies, most = [], 0
+    while True:
+        while protocol.next_event() is not None:
+            protocol.accept()
+        if not protocol.overfull:
+            break
+        replies.append(protocol.data_to_send())
+        most = max(most, len(replies[-1]))
+    replies.append(protocol.data_to_send())
+    assert most < UNSENT_OCTETS + 1000
+    assert b"".join(replies).count(b"214 2.0.0 ") == 100_000
 
 
 def test_idle_is_between_messages_only() -> None:

@@ -62,7 +62,7 @@ class Connection(asyncio.Protocol):
         self._handshake_since: float | None = None
         self._pending: asyncio.Task[None] | None = None
         self._early: list[bytes] | None = None
-        self._stopping = self._lost = False
+        self._stopping = self._lost = self._choked = False
         self._last_heard = clock.monotonic()
         self._began: tuple[str, float] | None = None
 
@@ -108,10 +108,24 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Keep the sending side open while a reply is owed: a client may half-close after its last command."""
         self._protocol.receive_eof()
-        if self._pending is not None:
+        if self._pending is not None or self._choked:
             return True
         self._advance()
         return False
+
+    def pause_writing(self) -> None:
+        """The client does not take its replies: look at no more of its commands until it has."""
+        self._choked = True
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It has taken enough of them."""
+        self._choked = False
+        if self._pending is None:
+            if self._transport is not None:
+                self._transport.resume_reading()
+            self._advance()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave a message in hand to itself: its relaying goes on, only nobody hears the reply."""
@@ -125,21 +139,30 @@ class Connection(asyncio.Protocol):
     # --- the conversation
 
     def _advance(self) -> None:
-        while self._pending is None and (event := self._protocol.next_event()) is not None:
-            if isinstance(event, MessageData):
-                self._in_hand = len(event.content)
-                self._count_memory()
-            elif isinstance(event, MailFrom):
-                self.conversation.session.message_began = self._clock.monotonic()
-            decision = self.conversation.decide(event)
-            if isinstance(decision, Reply):
-                self._answer(event, decision)
+        while self._pending is None and not self._choked:
+            event = self._protocol.next_event()
+            if event is not None:
+                self._decide(event)
+            elif self._protocol.overfull:
+                self._flush()
             else:
-                self._pending = asyncio.get_running_loop().create_task(self._decide_later(event, decision))
+                break
         if self._pending is None:
             self._count_memory()
         self._watch_progress()
         self._flush()
+
+    def _decide(self, event: Event) -> None:
+        if isinstance(event, MessageData):
+            self._in_hand = len(event.content)
+            self._count_memory()
+        elif isinstance(event, MailFrom):
+            self.conversation.session.message_began = self._clock.monotonic()
+        decision = self.conversation.decide(event)
+        if isinstance(decision, Reply):
+            self._answer(event, decision)
+        else:
+            self._pending = asyncio.get_running_loop().create_task(self._decide_later(event, decision))
 
     def _answer(self, event: Event, reply: Answer) -> None:
         if isinstance(event, Hello) and self.conversation.session.by_certificate and reply.is_positive:
@@ -169,7 +192,7 @@ class Connection(asyncio.Protocol):
         if self._stopping and isinstance(event, MessageData):
             self._say_goodbye(_SHUTTING_DOWN)
             return
-        if self._transport is not None:
+        if self._transport is not None and not self._choked:
             self._transport.resume_reading()
         self._advance()
 
@@ -233,7 +256,11 @@ class Connection(asyncio.Protocol):
         if self._pending is not None:
             return
         if now - self._last_heard > self._limits.idle_timeout:
-            self._say_goodbye(_TIMED_OUT)
+            if self._choked or self._protocol.closing:
+                self.abort()  # whoever does not take replies does not take this one either
+            else:
+                self._last_heard = now
+                self._say_goodbye(_TIMED_OUT)
         elif self._began is not None:
             what, since = self._began
             allowed = self._limits.data_timeout if what == "message" else self._limits.command_timeout

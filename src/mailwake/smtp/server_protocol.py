@@ -6,6 +6,8 @@ The transport's part is one loop, and one write for all replies of a pipelined g
     while (event := protocol.next_event()) is not None:
         protocol.reply(await decide(event))
     transport.write(protocol.data_to_send())
+
+While it is `overfull` there is more to do once the replies were taken.
 """
 
 from __future__ import annotations
@@ -63,6 +65,10 @@ __all__ = [
 ]
 
 
+UNSENT_OCTETS = 65_536
+"""Replies may be many times as long as their commands: of those that nobody takes, no more are made than this."""
+
+
 class ServerProtocol:
     """One session (RFC 5321); what is illegal it answers itself, what is legal it asks about, one event at a time."""
 
@@ -116,13 +122,16 @@ class ServerProtocol:
         self._eof = True
 
     def next_event(self) -> Event | None:
-        """The next thing to decide; None while one is pending, when more input is needed, and at the end."""
+        """The next thing to decide; None while one is pending, when more input is needed, and at the end.
+
+        It is also None while the protocol is `overfull`: then take its replies, and ask again once they were sent.
+        """
         session = self._session
         if session.pending is not None:
             return None
-        while session.pending is None and STEPS[session.state](session):
+        while session.pending is None and session.unsent < UNSENT_OCTETS and STEPS[session.state](session):
             pass
-        if session.pending is None and self._eof:
+        if session.pending is None and self._eof and not self.overfull:
             session.finish()
         return session.pending
 
@@ -170,6 +179,7 @@ class ServerProtocol:
         output = self._session.output
         octets = output[0] if len(output) == 1 else b"".join(output)
         output.clear()
+        self._session.unsent = 0
         return octets
 
     def tls_established(self) -> None:
@@ -225,6 +235,11 @@ class ServerProtocol:
         """Octets in memory: those that were not consumed, and the chunks (BDAT) of a message that is not whole."""
         chunks = self._session.chunks
         return len(self._session.input.octets) + (chunks.held if chunks is not None else 0)
+
+    @property
+    def overfull(self) -> bool:
+        """Whether so many replies wait to be sent that no more commands are looked at."""
+        return not self.closing and self._session.unsent >= UNSENT_OCTETS
 
     @property
     def wants_data(self) -> bool:

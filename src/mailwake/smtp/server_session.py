@@ -57,6 +57,8 @@ class Session:
     pending: Event | None = None
     input: LineBuffer = field(default_factory=LineBuffer)
     output: list[bytes] = field(default_factory=list)
+    unsent: int = 0
+    """Octets of `output`."""
     errors: int = 0
     envelope: Envelope | None = None
     recipients_tried: bool = False
@@ -73,7 +75,9 @@ class Session:
 
     def say(self, reply: Reply) -> None:
         """Put a reply behind those that wait to be sent."""
-        self.output.append(reply.encode(utf8=self.envelope is not None and self.envelope.smtputf8))
+        encoded = reply.encode(utf8=self.envelope is not None and self.envelope.smtputf8)
+        self.output.append(encoded)
+        self.unsent += len(encoded)
 
     def answer_message(self, answer: Answer) -> None:
         """Say what became of the message, once or to each recipient, and be ready for the next one."""
