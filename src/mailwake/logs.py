@@ -28,6 +28,7 @@ def make_logger(log_format: LogFormat = "auto", level: LogLevel = "info", **boun
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        *([_without_controls] if human else []),
     ]
     renderer: Processor = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if human else _json_line
     logger = structlog.wrap_logger(
@@ -47,3 +48,11 @@ def informs(log: Logger) -> bool:
 def _json_line(logger: object, method: str, event: MutableMapping[str, Any]) -> str:
     first = {"timestamp": event.pop("timestamp"), "level": event.pop("level"), "event": event.pop("event")}
     return msgspec.json.encode({**first, **event}, enc_hook=str).decode()
+
+
+def _without_controls(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Escape what would move a terminal's cursor or colour it: values come from clients. JSON does so by itself."""
+    for name, value in event.items():
+        if isinstance(value, str) and name != "exception" and not value.isprintable():
+            event[name] = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
+    return event

@@ -83,6 +83,8 @@ def test_nothing_but_crlf_dot_crlf_ends_the_text(false_end: bytes, bare_newlines
         assert left == b""
         if re.search(rb"\r(?!\n)|(?<!\r)\n", false_end + b"M"):
             assert content == BARE if bare_newlines == "reject" else b"smuggled" in content  # type: ignore[operator]
+        elif b"\0." in false_end:  # some servers drop the NUL
+            assert content == "550 5.6.0"
         else:
             assert isinstance(content, bytes)
             assert b"smuggled" in content

@@ -14,6 +14,8 @@ BareNewlines = Literal["reject", "convert"]
 _END = b"\r\n.\r\n"
 _DOT = b"\r\n."
 _MANY_LINES = 1 << 20
+# Some servers drop NULs before they look for the end: what is no end here, and no dot to be stuffed, may be one there.
+_HIDDEN_END = re.compile(rb"(?:\A|\n)\0+\.\0*\r\n")
 _ANY_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
@@ -39,6 +41,8 @@ def check_content(content: bytes, rules: ContentRules) -> bytes | Reply:
         if rules.bare_newlines == "reject":
             return Reply(550, "5.6.11", "The message contains a CR or LF that is not part of a CRLF")
         content = _ANY_LINE_END.sub(b"\r\n", content)
+    if b"\0" in content and _HIDDEN_END.search(content):
+        return Reply(550, "5.6.0", "The message contains a line of NULs and a dot, which ends it at some servers")
     if _has_longer_line(content, rules.text_line):
         return Reply(550, "5.6.0", f"The message contains a line longer than {rules.text_line} octets")
     return content
