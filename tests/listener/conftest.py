@@ -86,7 +86,7 @@ class Client:
 
 async def until(condition: Callable[[], object]) -> None:
     """Return when the condition holds; fail when it never does."""
-    for _ in range(1000):
+    for _ in range(3000):
         if condition():
             return
         await asyncio.sleep(0.01)
