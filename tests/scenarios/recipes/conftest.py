@@ -30,11 +30,11 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 
 class WiredMailwake(Mailwake):
-    """A mailwake whose configuration, from a page, says where it takes mail."""
+    """A mailwake whose configuration, from a page, says where it takes mail; nobody clicks, so there is no tracker."""
 
     def __init__(self, directory: Path, *arguments: str) -> None:
         super().__init__(directory, *arguments)
-        self.addresses = ["--tracker", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+        self.addresses = ["--role", "smtp", "--admin", "127.0.0.1:0"]
 
     @classmethod
     def configured(cls, directory: Path, configuration: str, *arguments: str) -> WiredMailwake:
