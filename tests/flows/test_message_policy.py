@@ -3,44 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from mailwake.events.model import EventType
 from mailwake.links.tracked_url import parse_url
-from mailwake.policy.policies import ConfiguredPolicy
-from mailwake.policy.python_host import PythonPolicy
 
+from .conftest import BeginWithPolicy
 from .message_harness import MessageHarness
 
 ANN, BOB = "ann@a.example", "bob@b.example"
-HEAD = "from mailwake.policy import CONT, DONE, refuse\n"
 MESSAGE = (
     b"From: shop@sender.example\r\nX-Stream: news\r\nX-Stream: more\r\n"
     b'X-MSYS-API: {"campaign_id": "header", "tags": ["header"], "options": {"click_tracking": true}}\r\n'
     b'Content-Type: text/html\r\n\r\n<a href="https://www.example.org/">x</a>\r\n'
 )
-Begin = Callable[..., Awaitable[MessageHarness]]
-
-
-@pytest.fixture
-async def begin(tmp_path: Path) -> AsyncIterator[Begin]:
-    started: list[MessageHarness] = []
-
-    async def start(source: str, **overrides: str) -> MessageHarness:
-        harness = MessageHarness(tmp_path, {"trace_header": "false", **overrides})
-        path = tmp_path / "policy.py"
-        path.write_text(HEAD + source)
-        harness.policy_hosts.append(ConfiguredPolicy(PythonPolicy(path)))
-        await harness.start()
-        started.append(harness)
-        return harness
-
-    yield start
-    for harness in started:
-        await harness.stop()
 
 
 def context_of(harness: MessageHarness, content: bytes) -> object:
@@ -60,8 +38,8 @@ def validate_data_spool_each_rcpt(message, accept, context):
 """
 
 
-async def test_one_recipients_variables_never_reach_another(begin: Begin) -> None:
-    harness = await begin(EACH)
+async def test_one_recipients_variables_never_reach_another(begin_with_policy: BeginWithPolicy) -> None:
+    harness = await begin_with_policy(EACH)
     assert (await harness.receive([ANN, BOB], MESSAGE)).code == 250
     copies = dict(harness.hop.taken)
     context = context_of(harness, copies[ANN])
@@ -71,8 +49,8 @@ async def test_one_recipients_variables_never_reach_another(begin: Begin) -> Non
     assert campaigns == {ANN: "for a.example", BOB: "for b.example"}
 
 
-async def test_recipients_treated_alike_share_one_plan(begin: Begin) -> None:
-    harness = await begin(
+async def test_recipients_treated_alike_share_one_plan(begin_with_policy: BeginWithPolicy) -> None:
+    harness = await begin_with_policy(
         "def validate_data_spool_each_rcpt(message, accept, context):\n    context.set('x', message.rcptto)\n"
     )
     recipients = [f"r{number}@a.example" for number in range(20)]
@@ -81,8 +59,10 @@ async def test_recipients_treated_alike_share_one_plan(begin: Begin) -> None:
     assert len(harness.hop.taken) == 20
 
 
-async def test_a_message_variable_holds_for_all_its_recipients_and_for_no_other_message(begin: Begin) -> None:
-    harness = await begin(
+async def test_a_message_variable_holds_for_all_its_recipients_and_for_no_other_message(
+    begin_with_policy: BeginWithPolicy,
+) -> None:
+    harness = await begin_with_policy(
         "def validate_data_spool(message, accept, context):\n"
         "    if message.header('X-Stream') == ['news', 'more']:\n        context.set('smtpapi_campaign_id', 'once')\n"
     )
@@ -91,8 +71,8 @@ async def test_a_message_variable_holds_for_all_its_recipients_and_for_no_other_
     assert {event.campaign_id for event in harness.events()} == {"once"}
 
 
-async def test_connection_variables_hold_for_the_connection(begin: Begin) -> None:
-    harness = await begin(
+async def test_connection_variables_hold_for_the_connection(begin_with_policy: BeginWithPolicy) -> None:
+    harness = await begin_with_policy(
         "def validate_data_spool(message, accept, context):\n    context.connection.set('mo_customer_id', '7')\n"
     )
     session = harness.session()
@@ -101,8 +81,8 @@ async def test_connection_variables_hold_for_the_connection(begin: Begin) -> Non
     assert {event.customer_id for event in harness.events()} == {"7"}
 
 
-async def test_a_changed_header_is_the_one_that_counts_and_leaves(begin: Begin) -> None:
-    harness = await begin(
+async def test_a_changed_header_is_the_one_that_counts_and_leaves(begin_with_policy: BeginWithPolicy) -> None:
+    harness = await begin_with_policy(
         "def validate_data_spool(message, accept, context):\n"
         "    message.set_header('X-MSYS-API', '{\"campaign_id\": \"policy\"}')\n"
         "    message.set_header('X-Stream', mode='delete')\n"
@@ -121,8 +101,10 @@ async def test_a_changed_header_is_the_one_that_counts_and_leaves(begin: Begin) 
 
 
 @pytest.mark.parametrize("phase", ["validate_data", "validate_data_spool", "validate_data_spool_each_rcpt"])
-async def test_a_refusal_reaches_the_client_and_nobody_else(begin: Begin, phase: str) -> None:
-    harness = await begin(f"def {phase}(message, accept, context):\n    return refuse(550, '5.7.1 no campaign')\n")
+async def test_a_refusal_reaches_the_client_and_nobody_else(begin_with_policy: BeginWithPolicy, phase: str) -> None:
+    harness = await begin_with_policy(
+        f"def {phase}(message, accept, context):\n    return refuse(550, '5.7.1 no campaign')\n"
+    )
     reply = await harness.receive([ANN, BOB], MESSAGE)
     assert str(reply) == "550 5.7.1 no campaign"
     assert harness.hop.taken == []
@@ -130,16 +112,16 @@ async def test_a_refusal_reaches_the_client_and_nobody_else(begin: Begin, phase:
     assert harness.metrics.counter("policy_refusals_total", phase).value == 1
 
 
-async def test_a_policy_that_fails_loses_nothing(begin: Begin) -> None:
-    harness = await begin(
+async def test_a_policy_that_fails_loses_nothing(begin_with_policy: BeginWithPolicy) -> None:
+    harness = await begin_with_policy(
         "def validate_data_spool_each_rcpt(message, accept, context):\n    raise KeyError(message.rcptto)\n"
     )
     assert str(await harness.receive([ANN], MESSAGE)) == "451 4.3.0 Policy failed, try again later"
     assert (harness.hop.taken, harness.events()) == ([], [])
 
 
-async def test_a_variable_that_cannot_be_read_refuses_with_its_name(begin: Begin) -> None:
-    harness = await begin(
+async def test_a_variable_that_cannot_be_read_refuses_with_its_name(begin_with_policy: BeginWithPolicy) -> None:
+    harness = await begin_with_policy(
         "def validate_data_spool_each_rcpt(message, accept, context):\n    context.set('smtpapi_metadata', '{broken')\n"
     )
     reply = await harness.receive([ANN], MESSAGE)
@@ -147,8 +129,8 @@ async def test_a_variable_that_cannot_be_read_refuses_with_its_name(begin: Begin
     assert harness.hop.taken == []
 
 
-async def test_discarding(begin: Begin) -> None:
-    harness = await begin(
+async def test_discarding(begin_with_policy: BeginWithPolicy) -> None:
+    harness = await begin_with_policy(
         "def validate_data_spool_each_rcpt(message, accept, context):\n"
         "    if message.rcptto.startswith('bob'):\n        message.discard('no bobs')\n"
     )
@@ -160,8 +142,8 @@ async def test_discarding(begin: Begin) -> None:
     assert {event.raw_rcpt_to for event in harness.events()} == {ANN}
 
 
-async def test_policy_names_the_pathway(begin: Begin, tmp_path: Path) -> None:
-    harness = await begin(
+async def test_policy_names_the_pathway(begin_with_policy: BeginWithPolicy, tmp_path: Path) -> None:
+    harness = await begin_with_policy(
         "def validate_data_spool_each_rcpt(message, accept, context):\n"
         "    if message.rcptto.startswith('ann'):\n        context.set('pathway', 'news')\n",
         **{"pathway.news.tracking_domain": "news.example"},
@@ -173,8 +155,8 @@ async def test_policy_names_the_pathway(begin: Begin, tmp_path: Path) -> None:
     assert {event.raw_rcpt_to: event.pathway for event in harness.events()} == {ANN: "news", BOB: ""}
 
 
-async def test_a_trusted_peer_is_told_the_decisions_in_the_copys_header(begin: Begin) -> None:
-    harness = await begin(
+async def test_a_trusted_peer_is_told_the_decisions_in_the_copys_header(begin_with_policy: BeginWithPolicy) -> None:
+    harness = await begin_with_policy(
         "def validate_data_spool_each_rcpt(message, accept, context):\n"
         "    context.set('smtpapi_campaign_id', 'for (' + message.rcptto + ')')\n"
     )
@@ -193,8 +175,8 @@ async def test_a_trusted_peer_is_told_the_decisions_in_the_copys_header(begin: B
         assert max(map(len, header.split("\r\n"))) < 998
 
 
-async def test_others_are_told_nothing_and_their_field_stays(begin: Begin) -> None:
-    harness = await begin("def validate_data(message, accept, context):\n    pass\n")
+async def test_others_are_told_nothing_and_their_field_stays(begin_with_policy: BeginWithPolicy) -> None:
+    harness = await begin_with_policy("def validate_data(message, accept, context):\n    pass\n")
     await harness.receive([ANN], b"X-Mailwake-Trace: 1\r\n" + MESSAGE)
     ((_, content),) = harness.hop.taken
     assert content.startswith(b"X-Mailwake-Trace: 1\r\nFrom:")

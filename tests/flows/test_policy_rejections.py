@@ -2,46 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
-
 import pytest
 
 from mailwake.events.model import Event, EventType
-from mailwake.policy.policies import ConfiguredPolicy
-from mailwake.policy.python_host import PythonPolicy
 from mailwake.smtp.envelope import Envelope
 from mailwake.smtp.replies import Reply
 
+from .conftest import BeginWithPolicy
 from .message_harness import MessageHarness
 
 ANN, BOB = "Ann@A.example", "bob@b.example"
-HEAD = "from mailwake.policy import CONT, DONE, refuse\n"
 MESSAGE = (
     b"From: Shop <shop@sender.example>\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n"
     b'X-MSYS-API: {"campaign_id": "spring", "tags": ["a"], "metadata": {"k": 1}, '
     b'"options": {"click_tracking": true}}\r\n'
     b"\r\nhello\r\n"
 )
-Begin = Callable[..., Awaitable[MessageHarness]]
-
-
-@pytest.fixture
-async def begin(tmp_path: Path) -> AsyncIterator[Begin]:
-    started: list[MessageHarness] = []
-
-    async def start(source: str) -> MessageHarness:
-        harness = MessageHarness(tmp_path, {"pathway.news.open_tracking_enabled": "true"})
-        path = tmp_path / "policy.py"
-        path.write_text(HEAD + source)
-        harness.policy_hosts.append(ConfiguredPolicy(PythonPolicy(path)))
-        await harness.start()
-        started.append(harness)
-        return harness
-
-    yield start
-    for each in started:
-        await each.stop()
 
 
 def rejections(harness: MessageHarness) -> list[Event]:
@@ -51,11 +27,14 @@ def rejections(harness: MessageHarness) -> list[Event]:
 
 
 @pytest.mark.parametrize("phase", ["validate_data", "validate_data_spool", "validate_data_spool_each_rcpt"])
-async def test_a_refused_message_has_an_event_for_each_recipient(begin: Begin, phase: str) -> None:
-    harness = await begin(
+async def test_a_refused_message_has_an_event_for_each_recipient(
+    begin_with_policy: BeginWithPolicy, phase: str
+) -> None:
+    harness = await begin_with_policy(
         f"def {phase}(message, accept, context):\n"
         "    context.set('pathway', 'news')\n"
-        "    return refuse(554, '5.7.1 not\\nthis')\n"
+        "    return refuse(554, '5.7.1 not\\nthis')\n",
+        **{"pathway.news.open_tracking_enabled": "true"},
     )
     session = harness.session()
     session.context.set("mo_customer_id", "42")
@@ -87,28 +66,34 @@ async def test_a_refused_message_has_an_event_for_each_recipient(begin: Begin, p
         assert (event.ip_address, event.delv_method, event.num_retries, event.queue_time) == ("", "", None, None)
 
 
-async def test_a_header_that_cannot_be_read_leaves_out_what_it_would_have_said(begin: Begin) -> None:
-    harness = await begin("def validate_data(message, accept, context):\n    return refuse(550, '5.7.1 no')\n")
+async def test_a_header_that_cannot_be_read_leaves_out_what_it_would_have_said(
+    begin_with_policy: BeginWithPolicy,
+) -> None:
+    harness = await begin_with_policy(
+        "def validate_data(message, accept, context):\n    return refuse(550, '5.7.1 no')\n"
+    )
     await harness.receive([ANN], b"X-MSYS-API: [1]\r\nSubject: s\r\n\r\n")
     (event,) = rejections(harness)
     assert (event.subject, event.campaign_id, event.click_tracking) == ("s", "", False)
 
 
-async def test_what_is_refused_for_now_leaves_none(begin: Begin) -> None:
-    harness = await begin("def validate_data(message, accept, context):\n    return refuse(451, '4.7.1 later')\n")
+async def test_what_is_refused_for_now_leaves_none(begin_with_policy: BeginWithPolicy) -> None:
+    harness = await begin_with_policy(
+        "def validate_data(message, accept, context):\n    return refuse(451, '4.7.1 later')\n"
+    )
     assert (await harness.receive([ANN], MESSAGE)).code == 451
     await harness.rejections.of_recipient(harness.session(), Envelope("a@b"), ANN, Reply(450, "4.7.1", "later"))
     assert rejections(harness) == []
 
 
-async def test_what_our_own_rules_refuse_leaves_none(begin: Begin) -> None:
-    harness = await begin("def validate_data(message, accept, context):\n    return CONT\n")
+async def test_what_our_own_rules_refuse_leaves_none(begin_with_policy: BeginWithPolicy) -> None:
+    harness = await begin_with_policy("def validate_data(message, accept, context):\n    return CONT\n")
     assert (await harness.receive([ANN], b"X-MSYS-API: [1]\r\n\r\n")).code == 550
     assert rejections(harness) == []
 
 
-async def test_a_recipient_refused_at_rcpt(begin: Begin) -> None:
-    harness = await begin("def validate_data(message, accept, context):\n    return CONT\n")
+async def test_a_recipient_refused_at_rcpt(begin_with_policy: BeginWithPolicy) -> None:
+    harness = await begin_with_policy("def validate_data(message, accept, context):\n    return CONT\n")
     session = harness.session()
     for recipient in (ANN, BOB):
         reply = Reply(550, "5.7.1", "not him")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import smtplib
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.small_disk import fill, mounted
 
 from .conftest import Mailwake, Sink, wait_until
 
@@ -20,18 +19,8 @@ SENDER, RECIPIENT = "news@sender.example", "ann@a.example"
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 24 MB, where `Mailwake` has its data."""
-    place = tmp_path / "data"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        reason = done.stderr.strip() if done.returncode else ""
-    except FileNotFoundError:
-        reason = "there is no mount command"
-    if reason:
-        pytest.skip(f"A REALLY FULL DISK IS NOT TESTED: no tmpfs can be mounted here ({reason})")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
+    with mounted(tmp_path / "data", 24) as disk:
+        yield disk
 
 
 def _mail(service: Mailwake, options: str = "") -> tuple[int, bytes]:
@@ -51,10 +40,7 @@ def test_452_while_it_is_full_and_250_afterwards(
     )
     service.send(SENDER, [RECIPIENT], b"Subject: before\r\n\r\nx\r\n")
     assert _mail(service, f"SIZE={23 << 20}")[0] == 452
-    filler = small_disk / "filler"
-    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(b"x" * 4096)
+    filler = fill(small_disk)
     wait_until(
         lambda: _mail(service) == (452, b"4.3.1 Insufficient system storage, try again later"),
         "MAIL is refused for now",

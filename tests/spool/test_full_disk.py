@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.small_disk import fill, mounted
 
 from mailwake.clock import ManualClock
 from mailwake.listener.free_space import LOOK_SECONDS, FreeSpace
@@ -26,32 +27,14 @@ ENTRY = NewEntry("s@a.example", "r@b.example", b"x" * 100_000, False, "7BIT", 1,
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(place)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        reason = done.stderr.strip() if done.returncode else ""
-    except FileNotFoundError:
-        reason = "there is no mount command"
-    if reason:
-        pytest.skip(f"A REALLY FULL DISK IS NOT TESTED: no tmpfs can be mounted here ({reason})")
-    yield place
-    subprocess.run(["umount", "--lazy", str(place)], check=True)
-
-
-def _fill(disk: Path) -> Path:
-    filler = disk / "filler"
-    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
-        while True:
-            file.write(b"x" * 4096)
-    return filler
+    with mounted(tmp_path / "disk", 4) as disk:
+        yield disk
 
 
 def test_what_does_not_fit_is_refused_whole_and_fits_later(small_disk: Path) -> None:
     spool = SqliteSpool(small_disk / "spool.sqlite3")
     kept = [spool.put([ENTRY], events=KeptEvents(str(n), [b"e"]))[0] for n in range(3)]
-    filler = _fill(small_disk)
+    filler = fill(small_disk)
     for _ in range(3):
         with pytest.raises(SpoolError, match=r"full|disk I/O"):
             spool.put([ENTRY, ENTRY], events=KeptEvents("new", [b"e"]))
@@ -71,7 +54,7 @@ def test_calls_that_need_no_room_succeed_beside_those_that_do(small_disk: Path) 
     (copy,) = spool.claim_due(2.0, 1)
     room = small_disk / "room"
     room.write_bytes(b"x" * 200_000)  # for the few pages of a deletion
-    _fill(small_disk)
+    fill(small_disk)
     room.unlink()
     results = spool.together(
         [
@@ -89,7 +72,7 @@ def test_free_space_is_what_the_disk_says(small_disk: Path) -> None:
     space = FreeSpace(small_disk, MEGABYTE, clock)
     assert not space.lacks(0)
     assert space.lacks(4 * MEGABYTE)
-    filler = _fill(small_disk)
+    filler = fill(small_disk)
     assert not space.lacks(0)  # asked once a second at most
     clock.advance(LOOK_SECONDS)
     assert space.lacks(0)

@@ -1,0 +1,35 @@
+"""A message flow with a policy, for the tests of what policy does to messages."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from mailwake.policy.policies import ConfiguredPolicy
+from mailwake.policy.python_host import PythonPolicy
+
+from .message_harness import MessageHarness
+
+BeginWithPolicy = Callable[..., Awaitable[MessageHarness]]
+HEAD = "from mailwake.policy import CONT, DONE, refuse\n"
+
+
+@pytest.fixture
+async def begin_with_policy(tmp_path: Path) -> AsyncIterator[BeginWithPolicy]:
+    """Start a harness whose policy is this source behind HEAD; further arguments are settings."""
+    started: list[MessageHarness] = []
+
+    async def start(source: str, **overrides: str) -> MessageHarness:
+        harness = MessageHarness(tmp_path, {"trace_header": "false", **overrides})
+        path = tmp_path / "policy.py"
+        path.write_text(HEAD + source)
+        harness.policy_hosts.append(ConfiguredPolicy(PythonPolicy(path)))
+        await harness.start()
+        started.append(harness)
+        return harness
+
+    yield start
+    for each in started:
+        await each.stop()
