@@ -107,14 +107,32 @@ async def test_the_next_hop_s_own_reply_reaches_the_sender(begin: Begin) -> None
         ([TAKEN, TAKEN], [0, 1], [250, 250], set()),
         ([DEFERRED], [DISCARDED, 0], [250, 450], {0}),  # policy threw the first one's copy away
         ([TAKEN], [NEVER, 0], [550, 250], set()),  # policy refused the first one's copy
-        ([TAKEN, REFUSED], [0], [250], set()),  # the header adds one: its bounce is ours to send
-        ([DEFERRED, TAKEN, REFUSED], [0], [450], {0, 2}),  # nobody named has one: the client has it all still
-        ([DEFERRED], [DISCARDED], [250], set()),  # nobody named is to have one
         ([], [DISCARDED, NEVER], [250, 550], set()),
     ],
 )
 def test_replies_for_each(outcomes: list[Outcome], places: list[int | Reply], codes: list[int], told: set[int]) -> None:
-    answering = ReplyForEach(places)
+    _check(ReplyForEach(places), outcomes, codes, told)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "places", "codes", "told"),
+    [
+        ([TAKEN, REFUSED], [0], [250], set()),  # its bounce is ours to send
+        ([TAKEN, DEFERRED, TAKEN], [0, 1], [250, 250], set()),  # else the third would have it twice
+        ([DEFERRED, TAKEN, REFUSED], [0], [250], set()),
+        ([DEFERRED, REFUSED, TAKEN], [0, 1], [250, 550], {1}),
+        ([DEFERRED, REFUSED, LOST], [0, 1], [450, 550], {0, 1, 2}),  # the client has it all still
+        ([DEFERRED], [DISCARDED], [250], set()),  # nobody named is to have one
+        ([DEFERRED, TAKEN], [NEVER, 0], [550, 250], set()),
+    ],
+)
+def test_replies_for_each_where_the_header_adds_recipients(
+    outcomes: list[Outcome], places: list[int | Reply], codes: list[int], told: set[int]
+) -> None:
+    _check(ReplyForEach(places, adds=True), outcomes, codes, told)
+
+
+def _check(answering: ReplyForEach, outcomes: list[Outcome], codes: list[int], told: set[int]) -> None:
     answer = answering.answer(7, outcomes)
     assert isinstance(answer, MessageReplies)
     assert [reply.code for reply in answer.each] == codes
@@ -153,6 +171,18 @@ async def test_added_recipients_are_retried_and_bounced_by_us(begin: Begin) -> N
     await harness.retry_until_empty()
     assert sorted(recipient for recipient, _ in harness.hop.taken) == [ANN, BOB, "news@sender.example"]
     assert kinds(harness)[(CY, "bounce")] == 1
+
+
+async def test_who_is_added_has_one_copy_though_a_named_recipient_s_is_deferred(begin: Begin) -> None:
+    harness = await begin()
+    harness.hop.answers = {BOB: LATER}
+    content = b'X-MSYS-API: {"bcc" : ["cy@c.example"]}\r\n' + PLAIN
+    replies = await lmtp(harness, [ANN, BOB], content)
+    assert replies == ["250 2.0.0 OK # (next hop: 250 2.0.0 taken)", "250 2.0.0 OK # (queued)"]
+    harness.hop.answers = {}
+    await harness.retry_until_empty()
+    assert sorted(recipient for recipient, _ in harness.hop.taken) == [ANN, BOB, CY]
+    assert kinds(harness)[(BOB, "delivery")] == 1
 
 
 POLICY = (
@@ -261,3 +291,21 @@ async def test_a_message_taken_into_the_spool_is_answered_at_once(begin: Begin, 
     answer = await harness.flow.receive(session, Envelope("a@b.example", [ANN, BOB]), PLAIN)
     assert isinstance(answer, Reply)  # in LMTP the protocol says it to each
     assert str(answer).endswith(" (queued)")
+
+
+@pytest.mark.parametrize("full", [False, True])
+async def test_who_is_refused_by_policy_is_told_so_also_where_mail_is_taken_into_the_spool(
+    tmp_path: Path, full: bool
+) -> None:
+    file = tmp_path / "policy.py"
+    file.write_text(POLICY)
+    harness = MessageHarness(tmp_path, {"spool.acceptance": "spool"})
+    harness.policy_hosts = [ConfiguredPolicy(PythonPolicy(file))]
+    await harness.start()
+    if full:
+        harness.spool._database.execute("PRAGMA query_only=1")
+    replies = await lmtp(harness, [CY, BOB, ANN])
+    ours = "452 4.3.1 Insufficient system storage, try again later" if full else "250 2.0.0 OK # (queued)"
+    assert replies == ["250 2.0.0 OK", "550 5.7.1 not to Bob", ours]
+    harness.spool._database.execute("PRAGMA query_only=0")
+    await harness.stop()

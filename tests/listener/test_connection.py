@@ -257,6 +257,21 @@ async def test_a_message_that_trickles_for_ever_is_dropped_and_never_received(st
     assert running.receiver.messages == []
 
 
+async def test_a_client_with_several_messages_in_flight_may_go_on_for_ever(start: Start) -> None:
+    running = await start()
+    client = await running.ready()
+    message = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nBDAT 100 LAST\r\n" + b"x" * 98 + b"\r\n"
+    client.writer.write(message[:-50])
+    for number in range(1, 20):
+        client.writer.write(message[-50:] + message[:-50])  # the end of one, and most of the next
+        for _ in range(3):
+            assert (await client.reply()).startswith("250"), number
+        running.clock.advance(100)
+        for connection in running.listener._connections:
+            connection.sweep(running.clock.monotonic())
+    assert len(running.receiver.messages) == 19
+
+
 @pytest.mark.parametrize("spoken", [0, 1, 2, 3, 4])
 async def test_a_client_that_vanishes_at_any_step_leaves_nothing(start: Start, spoken: int) -> None:
     running = await start()

@@ -67,3 +67,10 @@ def test_who_only_looks_leaves_nothing(tmp_path: Path) -> None:
         spool.list()
         spool.claim_due(2.0, 10)
     assert not (tmp_path / "spool.sqlite3.owners").exists()
+
+
+def test_the_file_of_an_owner_that_is_just_coming_to_life_is_left(tmp_path: Path) -> None:
+    fresh = tmp_path / ("." + "a" * 24)  # opened, and not locked yet
+    fresh.touch()
+    forget_dead(tmp_path)
+    assert fresh.exists()

@@ -33,6 +33,10 @@ class Answering(Protocol):
         """What the sender is told."""
         ...
 
+    def for_all(self, reply: Reply) -> Answer:
+        """The same for all, but for those about whom policy has decided."""
+        ...
+
     def told(self, outcomes: Sequence[Outcome]) -> frozenset[int]:
         """The copies that were not taken and of which the answer says so: nobody else has to do anything about them."""
         ...
@@ -49,6 +53,10 @@ class OneReply:
             return _taken(transmission_id, outcomes)
         return reply_for_none_taken(outcomes)
 
+    def for_all(self, reply: Reply) -> Answer:
+        """There is but one reply."""
+        return reply
+
     def told(self, outcomes: Sequence[Outcome]) -> frozenset[int]:
         """All of them, or none."""
         missing = _missing(outcomes, range(len(outcomes)))
@@ -56,33 +64,49 @@ class OneReply:
 
 
 class ReplyForEach:
-    """LMTP's way; `places` has the copy of each accepted RCPT, or what is said where policy wants none."""
+    """LMTP's way; `places` has the copy of each accepted RCPT, or what is said where policy wants none.
 
-    def __init__(self, places: Sequence[int | Reply]) -> None:
+    Where the header adds recipients (`adds`), a message that anybody has got is not the client's to repeat: it would
+    add them once more. What the next hop did not take for now is then ours, as in SMTP.
+    """
+
+    def __init__(self, places: Sequence[int | Reply], *, adds: bool = False) -> None:
         self._places = places
+        self._adds = adds
 
     def answer(self, transmission_id: int, outcomes: Sequence[Outcome]) -> Answer:
         """To each recipient what became of its own copy."""
-        return MessageReplies([self._reply(transmission_id, outcomes, place) for place in self._places])
+        told = self.told(outcomes)
+
+        def reply(place: int | Reply) -> Reply:
+            if isinstance(place, Reply):
+                return place
+            own = outcomes[place : place + 1]
+            if place in told:
+                return reply_for_none_taken(own)
+            return _taken(transmission_id, own) if own[0].status is Status.DELIVERED else spooled(transmission_id)
+
+        return MessageReplies([reply(place) for place in self._places])
+
+    def for_all(self, reply: Reply) -> Answer:
+        """Whom policy has refused is told so; a single reply is said to each by the protocol."""
+        if not any(isinstance(place, Reply) for place in self._places):
+            return reply
+        return MessageReplies([place if isinstance(place, Reply) else reply for place in self._places])
 
     def told(self, outcomes: Sequence[Outcome]) -> frozenset[int]:
-        """Those of named recipients; and those that the header adds, when nobody named has got a copy.
-
-        For then the client has the whole message still, and adds them anew with it.
-        """
-        named = [place for place in self._places if isinstance(place, int)]
-        missing = _missing(outcomes, named)
-        return _missing(outcomes, range(len(outcomes))) if missing and len(missing) == len(named) else missing
-
-    def _reply(self, transmission_id: int, outcomes: Sequence[Outcome], place: int | Reply) -> Reply:
-        if isinstance(place, Reply):
-            return place
-        own = outcomes[place : place + 1]
-        return _taken(transmission_id, own) if own[0].status is Status.DELIVERED else reply_for_none_taken(own)
+        """Those of named recipients; of a message that adds others, those refused for good, or all if nobody has it."""
+        missing = _missing(outcomes, [place for place in self._places if isinstance(place, int)])
+        if not (self._adds and missing):
+            return missing
+        everybody = _missing(outcomes, range(len(outcomes)))
+        if len(everybody) == len(outcomes):  # the client has the whole message still, and adds them anew with it
+            return everybody
+        return frozenset(place for place in missing if outcomes[place].status is Status.REFUSED)
 
 
 def spooled(transmission_id: int) -> Reply:
-    """For a message that is taken before any next hop has been asked."""
+    """For what is ours from now on, and no next hop has taken yet."""
     return Reply(250, "2.0.0", f"OK {transmission_id} (queued)")
 
 

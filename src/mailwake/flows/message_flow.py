@@ -117,7 +117,7 @@ class MessageFlow:
             return NO_UNIQUE_ID
         if self._acceptance is not None:
             outcomes: list[Outcome] = []
-            answer = await self._take(message, self._acceptance)
+            answer = answering.for_all(await self._take(message, self._acceptance))
             progress.relayed = self._clock.monotonic()
         else:
             outcomes = await self._deliver_all(message, progress)
@@ -151,7 +151,7 @@ class MessageFlow:
                 self._log.error(
                     "the spool cannot take the rest of a message", transmission=transmission, error=str(error)
                 )
-                return NO_STORAGE
+                return answering.for_all(NO_STORAGE)
             await self._events.record(message, outcomes, told)
         return answering.answer(message.transmission_id, outcomes)
 
@@ -228,4 +228,5 @@ def _answering(session: Session, envelope: Envelope, judged: Judged | None) -> A
     if judged is None:
         return ReplyForEach(range(len(envelope.recipients)))
     wanted = enumerate(judged.places)
-    return ReplyForEach([judged.refused.get(i, DISCARDED) if place < 0 else place for i, place in wanted])
+    places = [judged.refused.get(i, DISCARDED) if place < 0 else place for i, place in wanted]
+    return ReplyForEach(places, adds=any(each.rcpt_type for each in judged.recipients))

@@ -96,7 +96,9 @@ class MessagePolicy:
             places.append(len(kept))
             if each.links_of >= 0:  # an archive copy is the original's in all but the address
                 original = places[each.links_of]
-                if original >= 0:
+                if original < 0:
+                    places[-1] = -1
+                else:
                     of_original = kept[original]
                     kept.append(of_original._replace(address=each.address, rcpt_type="archive", links_of=original))
                 continue

@@ -54,6 +54,7 @@ def is_alive(directory: Path, name: str) -> bool:
 
 def forget_dead(directory: Path) -> None:
     """Remove the files that dead owners have left."""
-    for path in directory.glob("*"):  # not those that begin with a dot: they are about to be locked
-        if not is_alive(directory, path.name):
+    for path in directory.iterdir():
+        # Those that begin with a dot are about to be locked: without its file their owner could not come to life.
+        if not (path.name.startswith(".") or is_alive(directory, path.name)):
             path.unlink(missing_ok=True)
