@@ -134,18 +134,20 @@ async def test_a_self_signed_certificate_is_its_own_authority(begin: Begin) -> N
 async def test_where_one_is_required_nothing_goes_without(begin: Begin, presented: Made | None) -> None:
     setup = await begin(networks="127.0.0.0/8", certificate_required=True)
     client = await setup.connect(presented)
-    await client.say("EHLO c.example")
+    assert ("AUTH" in await client.say("EHLO c.example")) == bool(presented)
     reply = await _send(client)
     assert reply.startswith("250" if presented else "530 5.7.0 A client certificate is needed")
     await client.say("RSET")
-    assert (await client.say(PLAIN)).startswith("235" if presented else "530 5.7.0")
+    assert (await client.say(PLAIN)).startswith("235" if presented else "502 5.5.1 AUTH is not offered")
     client.writer.close()
 
 
 async def test_where_one_is_required_the_clear_is_not_enough(start: Start, certificate: tuple[Path, Path]) -> None:
     running = await start(tls=server_context(*certificate), auth_requires_tls="no", certificate_required=True)
-    client = await running.ready()
-    assert (await client.say(PLAIN)).startswith("530 5.7.0")
+    client = await running.connect()
+    await client.reply()
+    assert "AUTH" not in await client.say("EHLO c.example")
+    assert (await client.say(PLAIN)).startswith("502 5.5.1")
     assert (await client.say("MAIL FROM:<a@b.example>")).startswith("530 5.7.0")
 
 

@@ -153,6 +153,7 @@ class Connection(asyncio.Protocol):
         self._flush()
 
     def _decide(self, event: Event) -> None:
+        self._began = None  # with several messages in flight, input is never all used up between two of them
         if isinstance(event, MessageData):
             self._in_hand = len(event.content)
             self._count_memory()

@@ -57,6 +57,7 @@ class ConnectionMaker:
         trusted_verbs = self.settings.smtp_extensions(address)
         session = self._session(address, port, tls=tls, tracing="XDUMPCONTEXT" in trusted_verbs)
         session.certificate = certificate
+        session.certificate_missing = self.settings.certificate_required and not certificate
         return Connection(
             self._protocol(session, trusted_verbs),
             self._conversation(session),
@@ -105,7 +106,6 @@ class ConnectionMaker:
             log=self.log,
             metrics=self.metrics,
             on_rejected=self.on_rejected,
-            certificate_required=settings.certificate_required,
             login_limits=LoginLimits(self.addresses, self.refusals, self.clock, settings.limits.auth_failures),
         )
 

@@ -80,11 +80,9 @@ class Conversation:
         log: Logger,
         metrics: Metrics,
         on_rejected: OnRejected | None = None,
-        certificate_required: bool = False,
         login_limits: LoginLimits,
     ) -> None:
         self.session = session
-        self._certificate_missing = certificate_required and not session.certificate
         self._on_rejected = on_rejected
         self._policies = policies
         self._receiver = receiver
@@ -199,13 +197,13 @@ class Conversation:
         """Forget what was said in clear (RFC 3207 §4.2); the client has proved to have this certificate."""
         session = self.session
         session.tls, session.certificate = True, certificate
-        self._certificate_missing = self._certificate_missing and not certificate
+        session.certificate_missing = session.certificate_missing and not certificate
         session.hello_domain, session.extended, session.account = "", False, ""
         session.told = Told()
         forget_what_was_said(session.context)
 
     def _mail(self, event: MailFrom) -> Reply | Awaitable[Reply]:
-        if self._certificate_missing:
+        if self.session.certificate_missing:
             return _CERTIFICATE_NEEDED
         if self._transactions and self.session.message_count >= self._transactions:
             return _TOO_MANY_MESSAGES
@@ -240,8 +238,6 @@ class Conversation:
         return reply
 
     async def _authenticate(self, event: Authenticate) -> Reply:
-        if self._certificate_missing:
-            return _CERTIFICATE_NEEDED
         self.session.by_certificate = False
         limits = self._login_limits
         if not limits.may_try(self.session):

@@ -60,6 +60,8 @@ class Session:
     account: str = ""
     certificate: str = ""
     """The fingerprint of the certificate that this client has proved to have."""
+    certificate_missing: bool = False
+    """Whether it has to present one before it may do anything: then AUTH would be refused."""
     by_certificate: bool = False
     """Whether the certificate, not AUTH, says that it is `account`."""
     message_count: int = 0
@@ -103,8 +105,9 @@ class Session:
 
     @property
     def usable(self) -> frozenset[Extension]:
-        """What the client may use: XVERP is for those that may relay."""
-        return self.extensions if self.trusted_network or self.account else self.extensions - {Extension.XVERP}
+        """What the client may use: XVERP is for those that may relay, AUTH for those that need not do more first."""
+        usable = self.extensions if self.trusted_network or self.account else self.extensions - {Extension.XVERP}
+        return usable - {Extension.AUTH} if self.certificate_missing else usable
 
     def accept(self) -> Accept:
         """The client, as policy sees it."""
