@@ -190,9 +190,28 @@ def validate_data_spool_each_rcpt(message, accept, context):
 """
 
 
+PASSWORD = 'password = "$scrypt$ln=4,r=8,p=1$c2FsdHNhbHQ$tHT7GLqp0uYbiB009MeIHnMuEMZ86kx0jgBpq5vxo84"\n'
+
+
+def test_an_account_has_its_own_customer_and_that_customers_route(tmp_path: Path) -> None:
+    (tmp_path / "mailwake.toml").write_text(
+        f'[accounts.shop]\ncustomer_id = "42"\n{PASSWORD}'
+        '[relays.fast]\nnext_hop = "127.0.0.1:26"\n[customers."42"]\nrelay = "fast"\n'
+    )
+    configured = ("--json", "--config", str(tmp_path / "mailwake.toml"))
+    status, said = _explain(str(EXAMPLE), *configured, "--account", "shop")
+    assert status == 0
+    settings = json.loads(said)["settings"]
+    assert settings["customer_id"]["value"] == "42"
+    assert settings["relay"] == {"value": "fast", "source": "customer 42"}
+    done = CliRunner().invoke(make_app(), ["explain", str(EXAMPLE), *configured, "--rcpt", "b@b", "--account", "shpo"])
+    assert done.exit_code == 1
+    assert str(done.exception) == "--account: there is no [accounts.shpo] in the configuration; it has: shop"
+
+
 def test_policies_are_really_asked_and_named(tmp_path: Path) -> None:
     (tmp_path / "policy.py").write_text(POLICY)
-    (tmp_path / "mailwake.toml").write_text(f'[[policy]]\nfile = "{tmp_path}/policy.py"\n')
+    (tmp_path / "mailwake.toml").write_text(f'[[policy]]\nfile = "{tmp_path}/policy.py"\n[accounts.acme]\n{PASSWORD}')
     configured = ("--config", str(tmp_path / "mailwake.toml"))
     status, said = _explain(str(EXAMPLE), "--json", *configured, "--account", "acme")
     assert status == 0

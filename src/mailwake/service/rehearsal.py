@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mailwake.clock import SystemClock
 from mailwake.config.scopes import ScopedOptions
+from mailwake.errors import SettingError
 from mailwake.events.unique_ids import UniqueIds
 from mailwake.flows.message_policy import MessagePolicy
 from mailwake.flows.preparation import Preparation
@@ -24,7 +25,7 @@ from mailwake.listener.session import Session
 from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
 from mailwake.policy.phases import Phase
-from mailwake.service.parts import preparation_settings
+from mailwake.service.parts import accounts_of, preparation_settings
 from mailwake.service.policy_files import load_policies
 from mailwake.smtp.envelope import Envelope
 from mailwake.smtp.replies import Refusal, Reply
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mailwake.config.load import Configuration
+    from mailwake.config.schema import Settings
     from mailwake.flows.message_policy import Judged
     from mailwake.flows.prepared_message import PreparedMessage
+    from mailwake.listener.accounts import Account
     from mailwake.smtp.server_events import Event
 
 
@@ -68,6 +71,7 @@ async def rehearse(configuration: Configuration, content: bytes, client: Client)
     would throw the copy away.
     """
     settings, clock, metrics, log = configuration.settings, SystemClock(), Metrics(), make_logger("auto", "error")
+    account = _account(settings, client.account)
     policies = load_policies(settings, log=log, metrics=metrics)
     session = _session(configuration, client)
     conversation = Conversation(
@@ -83,7 +87,7 @@ async def rehearse(configuration: Configuration, content: bytes, client: Client)
         metrics=metrics,
     )
     envelope = Envelope(client.sender, [client.recipient])
-    await _phases(conversation, client, envelope)
+    await _phases(conversation, client, account, envelope)
     ids = UniqueIds(0, 0, clock.now, lambda mark: None)
     judged = await MessagePolicy(policies, metrics=metrics).judge(session, envelope, content, ids.next())
     if judged is not None and judged.discarded:
@@ -100,6 +104,16 @@ async def rehearse(configuration: Configuration, content: bytes, client: Client)
         metrics=metrics,
     )
     return Rehearsed(session, preparation.prepare(session, envelope, content, judged), judged, preparation)
+
+
+def _account(settings: Settings, name: str) -> Account | None:
+    if not name:
+        return None
+    found = accounts_of(settings).find(name)
+    if found is None:
+        known = ", ".join(sorted(settings.accounts)) or "none"
+        raise SettingError(f"--account: there is no [accounts.{name}] in the configuration; it has: {known}")
+    return found
 
 
 def _session(configuration: Configuration, client: Client) -> Session:
@@ -119,12 +133,12 @@ def _session(configuration: Configuration, client: Client) -> Session:
     return session
 
 
-async def _phases(conversation: Conversation, client: Client, envelope: Envelope) -> None:
+async def _phases(conversation: Conversation, client: Client, account: Account | None, envelope: Envelope) -> None:
     before = Envelope(client.sender)
     await _pass(conversation, Connected(), Phase.CONNECT)
     await _pass(conversation, Hello("explain.invalid", extended=True), Phase.EHLO)
-    if client.account:
-        await _accepted(conversation.log_in(client.account, client.account), Phase.AUTH)
+    if account is not None:
+        await _accepted(conversation.log_in(account.name, account.customer_id), Phase.AUTH)
     await _pass(conversation, MailFrom(before), Phase.MAILFROM)
     await _pass(conversation, RcptTo(client.recipient, before), Phase.RCPTTO)
 
