@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 from contextlib import contextmanager
@@ -45,6 +46,7 @@ class SqliteFile:
             raise SpoolError(f"cannot open the spool {path}: {error}; is it a spool, and may it be written?") from error
 
     def _open(self, busy_seconds: float, clock: Clock, boot_id: str | None) -> sqlite3.Connection:
+        _make_private(self._path)
         database = sqlite3.connect(self._path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
         try:
             database.execute("PRAGMA journal_mode=WAL")
@@ -54,7 +56,6 @@ class SqliteFile:
             make_or_take_over(database, self._path)
             self._time = SteadyTime(database, clock, boot_id)
             database.execute("COMMIT")
-            self._path.chmod(0o600)  # it holds other people's mail
             sync_directory(self._path.parent)
         except BaseException:
             database.close()
@@ -173,6 +174,13 @@ class SqliteFile:
         """Let go of the file; the entries stay."""
         with self._lock:
             self._database.close()
+
+
+def _make_private(path: Path) -> None:
+    """Make the file before SQLite does: it gives its -wal and -shm the mode that the file has when it opens it."""
+    with contextlib.suppress(OSError):  # SQLite says what is wrong with it
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        path.chmod(0o600)  # it holds other people's mail
 
 
 def _result(call: Callable[[], T]) -> T | SpoolError:
