@@ -221,6 +221,28 @@ def test_check_reads_the_certificates(file: str, tmp_path: Path) -> None:
         assert said in str(result.exception)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[relay]\nusername = "u"\npassword_file = "none"', "relay.password_file: cannot read a password from "),
+        (
+            '[relay]\ntls_ca_file = "none.pem"',
+            "tls_ca_file: cannot use none.pem: No such file or directory; name a PEM",
+        ),
+        ('[[policy]]\nfile = "none.py"', "none.py: there is no such policy file; name one that exists"),
+        (
+            '[esmtp_listener.listen."unix:/run/s"]\nsocket_group = "no such group"',
+            "socket_group: there is no group 'no such group' on this machine; make it, or name another",
+        ),
+    ],
+)
+def test_check_tries_every_file_and_group_that_the_start_needs(file: str, text: str, said: str) -> None:
+    result = check(text.replace("[relay]", '[relay]\nnext_hop = "hop.example:25"'))
+    assert result.exit_code == 1
+    assert isinstance(result.exception, MailwakeError)
+    assert said in str(result.exception)
+
+
 def test_check_warns_of_what_is_hardly_meant(file: str, tmp_path: Path) -> None:
     made = make_certificate("mx.example", days=(-9, -2))
     made.write(tmp_path)

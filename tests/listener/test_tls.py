@@ -335,7 +335,7 @@ def test_each_file_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
         ((missing, key), "missing.pem: No such file"),
         ((certificate, missing), "missing.pem: No such file"),
         ((nonsense, key), "no matching PEM"),
-        ((certificate, certificate), "no matching PEM"),
+        ((certificate, certificate), "name the file of the key as tls_key"),
         ((certificate, encrypted), "is encrypted"),
         ((tmp_path, key), "Is a directory"),
     ):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,7 @@ def test_a_data_directory_that_cannot_be_made(tmp_path: Path) -> None:
     status, said = _serve(tmp_path, "--demo")
     assert status == 1
     assert "cannot write to" in said
+    assert "move away the file that stands in its place" in said
     assert "--data" in said
 
 
@@ -80,6 +83,22 @@ def test_a_certificate_that_is_absent(tmp_path: Path) -> None:
     status, said = _serve(tmp_path, "--demo", "--set", "esmtp_listener.tls_certificate=/nonexistent/cert.pem")
     assert status == 1
     assert "/nonexistent/cert.pem" in said
+
+
+def test_a_spool_that_no_worker_could_use(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    spool = tmp_path / "data" / "spool.sqlite3"
+    spool.write_text("this is no database, whatever its name says")
+    status, said = _serve(tmp_path, "--demo")
+    assert (status, said.count("\n")) == (1, 0)
+    assert "cannot open the spool" in said
+    spool.unlink()
+    with closing(sqlite3.connect(spool)) as database:
+        database.execute("PRAGMA user_version=999")
+    status, said = _serve(tmp_path, "--demo")
+    assert (status, said.count("\n")) == (1, 0)
+    assert "has format 999" in said
+    assert "install a later one" in said
 
 
 def test_a_second_service_on_the_same_data(tmp_path: Path) -> None:

@@ -112,6 +112,17 @@ async def test_the_start_names_every_hop_and_says_which_do_not_answer(read: Read
     assert lines[3].endswith("; senders get 451 until it does")
 
 
+async def test_where_mail_is_taken_into_the_spool_no_sender_gets_451(read: Read) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        down = f"127.0.0.1:{closed.getsockname()[1]}"
+        (line,) = await next_hop_lines(read(f'[relay]\nnext_hop = "{down}"\n[spool]\nacceptance = "spool"'))
+    assert line == (
+        f"next hop {down} does not answer yet (cannot connect: Connection refused); "
+        "its mail waits in the spool until it does"
+    )
+
+
 def _answer(server: socket.socket, times: int) -> None:
     for _ in range(times):
         connection, _ = server.accept()

@@ -57,12 +57,12 @@ def show(
 def check(
     file: Annotated[Path, typer.Argument(help="Configuration file (TOML).")],
 ) -> None:
-    """Check a configuration file and the certificates that it names; any problem makes the exit status 1.
+    """Check a configuration file and the files that it names, as the start does; any problem makes the exit status 1.
 
     Every problem is one line. What can be used but is hardly meant is a line that begins with "warning:".
     """
     from mailwake.service.cautions import cautions
-    from mailwake.service.parts import tls_context
+    from mailwake.service.parts import check_parts
 
     try:
         settings = load(file).settings
@@ -70,7 +70,7 @@ def check(
         for problem in error.problems:
             typer.echo(problem, err=True)
         raise typer.Exit(1) from None
-    tls_context(settings.esmtp_listener)
+    check_parts(settings, demo=not settings.relay.hops)
     for caution in cautions(settings, datetime.now(UTC)):
         typer.echo(f"warning: {caution}", err=True)
     typer.echo(f"{file}: no problems found")

@@ -255,7 +255,10 @@ def listen_address() -> Kind:
 
 def next_hop() -> Kind:
     """Where a mail server listens."""
-    allowed = 'HOST:PORT, like "mail.example.com:25", or "unix:/path/of/a/socket"'
+    allowed = (
+        'HOST:PORT, like "mail.example.com:25", or unix: and an absolute path of at most '
+        f'{_LONGEST_UNIX_PATH} octets, like "unix:/run/dovecot/lmtp"'
+    )
     return replace(listen_address(), name="next hop", allowed=allowed)
 
 

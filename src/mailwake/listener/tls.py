@@ -23,6 +23,8 @@ MODERN_CIPHERS = ":".join(
 """For TLS 1.2: a new key for every connection and authenticated encryption only (Mozilla's intermediate list without
 DHE, which needs parameters and which no client needs that has TLS 1.2). TLS 1.3 has no others anyway."""
 
+_TABLE = "esmtp_listener"
+
 
 def server_context(
     certificate: Path,
@@ -48,44 +50,53 @@ def server_context(
 
 
 def _load_chain(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
-    for path in (certificate, key):
-        _read(path)
+    for setting, path in (("tls_certificate", certificate), ("tls_key", key)):
+        _read(path, setting)
     try:
         context.load_cert_chain(certificate, key, password="")  # without any, OpenSSL would ask at the terminal
     except (ssl.SSLError, ValueError) as error:
-        raise StartupError(f"TLS: {_explain(error, certificate, key)}") from None
+        raise StartupError(f"{_TABLE}.tls_certificate: {_explain(error, certificate, key)}") from None
 
 
 def _explain(error: Exception, certificate: Path, key: Path) -> str:
-    reason = getattr(error, "reason", None) or str(error)
+    reason = getattr(error, "reason", None)
     if reason == "KEY_VALUES_MISMATCH":
         return f"the key in {key} is not that of the first certificate in {certificate}; name the two that belong"
     if "ENCRYPTED" in key.read_text(errors="replace"):
         return f"the key in {key} is encrypted; mailwake starts unattended and needs one without a passphrase"
-    return f"{certificate} and {key} are no matching PEM certificate chain and key ({reason}); check both"
+    if certificate == key:
+        return (
+            f"{certificate} does not hold both a PEM certificate chain and its key; name the file of the key as tls_key"
+        )
+    detail = f" ({reason})" if reason else ""
+    return f"{certificate} and {key} are no matching PEM certificate chain and key{detail}; check both"
 
 
 def _load_authorities(context: ssl.SSLContext, client_ca: Path) -> None:
-    _read(client_ca)
+    _read(client_ca, "tls_client_ca")
     try:
         context.load_verify_locations(client_ca)
     except (ssl.SSLError, ValueError) as error:
         reason = getattr(error, "reason", None) or str(error)
-        raise StartupError(f"TLS: tls_client_ca: {client_ca} holds no PEM certificates ({reason})") from None
+        raise StartupError(
+            f"{_TABLE}.tls_client_ca: {client_ca} holds no PEM certificates ({reason}); name a file that does"
+        ) from None
     context.verify_mode = ssl.CERT_OPTIONAL
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, setting: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise StartupError(f"TLS: cannot read {path}: {error.strerror}; name a PEM file that exists") from None
+        raise StartupError(
+            f"{_TABLE}.{setting}: cannot read {path}: {error.strerror}; name a PEM file that mailwake's user can read"
+        ) from None
 
 
 def certificate_cautions(certificate: Path, now: datetime) -> list[str]:
     """What clients will not like about a certificate that can be used, a line each; `now` has a time zone."""
     try:
-        first = x509.load_pem_x509_certificate(_read(certificate))
+        first = x509.load_pem_x509_certificate(_read(certificate, "tls_certificate"))
     except ValueError:
         return []  # OpenSSL, which took it, knows best
     since, until = first.not_valid_before_utc, first.not_valid_after_utc

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from typing import TYPE_CHECKING
 
@@ -109,7 +110,14 @@ async def _connect(connection: Connection, settings: RelaySettings, tls_context:
     except ssl.SSLError as error:
         raise TlsFailure(f"TLS handshake failed: {error}") from None
     except OSError as error:
-        raise ConnectFailure(f"cannot connect: {error}") from None
+        raise ConnectFailure(f"cannot connect: {_explain(error)}") from None
+
+
+def _explain(error: OSError) -> str:
+    """What the system says, without the number and the address that asyncio puts around it."""
+    if error.errno is None or error.errno <= 0:  # several addresses failed, or the name has none
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
 
 
 def _options(settings: RelaySettings, tls_context: ssl.SSLContext | None) -> ClientOptions:

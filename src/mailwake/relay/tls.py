@@ -32,7 +32,10 @@ def client_context(settings: RelaySettings) -> ssl.SSLContext | None:
     try:
         context = ssl.create_default_context(cafile=settings.ca_file or None)
     except (OSError, ssl.SSLError) as error:
-        raise StartupError(f"TLS to the next hop: cannot use {settings.ca_file}: {error}; name a PEM file") from None
+        raise StartupError(
+            f"next hop {settings.address}: tls_ca_file: cannot use {settings.ca_file}: {_reason(error)}; "
+            "name a PEM file"
+        ) from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     opportunistic = settings.tls == "may" and not settings.implicit_tls
     context.set_ciphers(_ANY_CIPHERS if opportunistic else _MODERN_CIPHERS)
@@ -61,8 +64,13 @@ def _show(context: ssl.SSLContext, settings: RelaySettings) -> None:
         context.load_cert_chain(certificate, key, password=_no_password)
     except (OSError, ssl.SSLError, ValueError) as error:
         raise StartupError(
-            f"TLS to the next hop: cannot use {certificate} with {key}: {error}; name a PEM certificate and its key"
+            f"next hop {settings.address}: tls_certificate: cannot use {certificate} with {key}: {_reason(error)}; "
+            "name a PEM certificate and its key"
         ) from None
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
 
 
 def _no_password() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import secrets
@@ -9,6 +10,13 @@ from pathlib import Path
 from typing import IO
 
 from mailwake.errors import StartupError
+
+_CURES = {
+    errno.EACCES: "mend the rights: it must belong to the user that mailwake runs as",
+    errno.EEXIST: "move away the file that stands in its place",
+    errno.ENOSPC: "free space",
+    errno.ENOTDIR: "move away the file that stands in its place",
+}
 
 
 class DataDirectory:
@@ -58,9 +66,9 @@ class DataDirectory:
             probe.write_bytes(bytes(65536))
             probe.unlink()
         except OSError as error:
+            cure = _CURES.get(error.errno or 0, "free space or mend the rights")
             raise StartupError(
-                f"data_dir: cannot write to {self.path}: {error.strerror}; free space or mend the rights, "
-                "or choose another with --data"
+                f"data_dir: cannot write to {self.path}: {error.strerror}; {cure}, or choose another with --data"
             ) from None
 
     def lock(self) -> None:

@@ -237,7 +237,7 @@ class Generation:
         if self.stage is Stage.TRIAL:
             self._failure = f"worker {order.name} ended with {_cause(status)} before it served; its own line says why"
             self._changed.set()
-        elif status and self.stage is Stage.DRAINING:
+        elif status not in (0, -signal.SIGTERM) and self.stage is Stage.DRAINING:  # SIGTERM: we ended it ourselves
             self._log.error("worker died while it drained", worker=order.name, cause=_cause(status))
 
     def _mourn(self, order: WorkerOrder, status: int, failures: int) -> None:

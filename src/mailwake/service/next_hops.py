@@ -76,21 +76,22 @@ async def next_hop_lines(settings: Settings) -> list[str]:
     asked = [(name, hop) for name, hops in routes.items() for hop in hops]
     troubles = await asyncio.gather(*(probe(hop.settings) for _, hop in asked))
     return [
-        _line(name, hop, trouble, alone=len(routes[name]) == 1)
+        _line(name, hop, trouble, only=len(routes[name]) == 1, queued=settings.spool.acceptance == "spool")
         for (name, hop), trouble in zip(asked, troubles, strict=True)
     ]
 
 
-def _line(route: str, hop: Hop, trouble: str | None, *, alone: bool) -> str:
+def _line(route: str, hop: Hop, trouble: str | None, *, only: bool, queued: bool) -> str:
     told = f"next hop {hop.settings.address}"
     if route:
         told += f" of relay {route}"
-    if not alone:
+    if not only:
         told += f", priority {hop.priority}, weight {hop.weight}"
     if trouble is None:
         return told
     trouble = trouble.removeprefix(f"next hop {hop.settings.address}: ")
-    return f"{told} does not answer yet ({trouble})" + ("; senders get 451 until it does" if alone else "")
+    until = "its mail waits in the spool until it does" if queued else "senders get 451 until it does"
+    return f"{told} does not answer yet ({trouble})" + (f"; {until}" if only else "")
 
 
 def _relays(settings: Settings) -> Mapping[str, Relay]:
@@ -140,6 +141,14 @@ def _password(login: HopOptions, place: TablePath) -> str:
         return ""
     try:
         return login.password_file.read_text(encoding="utf-8").splitlines()[0]
-    except (OSError, IndexError, UnicodeDecodeError):
-        setting = join_name((*place, "password_file"))
-        raise StartupError(f"{setting}: cannot read a password from the first line of {login.password_file}") from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except IndexError:
+        reason = "it is empty"
+    except UnicodeDecodeError:
+        reason = "it is not UTF-8"
+    setting = join_name((*place, "password_file"))
+    raise StartupError(
+        f"{setting}: cannot read a password from the first line of {login.password_file}: {reason}; "
+        "name a file that mailwake's user can read"
+    )

@@ -21,7 +21,7 @@ from mailwake.policy.precedence import EngagementLimits
 from mailwake.rewrite.settings import RewriteSettings
 from mailwake.service.next_hops import check_next_hops
 from mailwake.service.policy_files import load_policies
-from mailwake.service.unix_sockets import path_of
+from mailwake.service.unix_sockets import group_id, path_of
 from mailwake.smtp.extensions import extensions_without
 from mailwake.smtp.server_limits import ServerLimits
 
@@ -99,6 +99,9 @@ def preparation_settings(settings: Settings) -> PreparationSettings:
 def check_parts(settings: Settings, *, demo: bool) -> None:
     """Make once what every worker will make: what cannot be made is said before anything is started."""
     tls_context(settings.esmtp_listener)
+    for address, listen in settings.esmtp_listener.listen.items():
+        if listen.socket_group is not None and path_of(address) is not None:
+            group_id(listen.socket_group, f'esmtp_listener.listen."{address}"')
     load_policies(settings, log=make_logger("json", "error"), metrics=Metrics())
     if not demo:
         check_next_hops(settings)

@@ -30,6 +30,7 @@ from mailwake.service.serve_request import complete, with_real_ports
 from mailwake.service.service_manager import ServiceManager
 from mailwake.service.supervisor import Supervisor
 from mailwake.service.upgrade import Upgrade, inherited_reloader, try_out
+from mailwake.spool.sqlite_spool import SqliteSpool
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -70,6 +71,8 @@ def _start(request: ServeRequest) -> bool:
     data = DataDirectory(settings.data_dir.absolute())
     data.prepare()
     data.lock()
+    if request.role != "tracker":
+        SqliteSpool(data.spool, clock=SystemClock()).close()  # a file that no worker could use is said now, once
     return asyncio.run(_serve(request, complete(configuration, data), data, log, given))
 
 

@@ -75,14 +75,22 @@ def give_access(path: str, access: FileAccess, setting: str) -> None:
     """Set mode and group of a socket's file; StartupError, one line, when that cannot be done."""
     try:
         if access.group is not None:
-            os.chown(path, -1, grp.getgrnam(access.group).gr_gid)
+            os.chown(path, -1, group_id(access.group, setting))
         os.chmod(path, access.mode)
-    except KeyError:
-        raise StartupError(f"{setting}: socket_group: there is no group {access.group!r} on this machine") from None
     except OSError as error:
         raise StartupError(
             f"{setting}: cannot set mode or group of {path}: {error.strerror}; mailwake must own the socket "
             "and be in the group"
+        ) from None
+
+
+def group_id(name: str, setting: str) -> int:
+    """The number of a group; StartupError where this machine has none of that name."""
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise StartupError(
+            f"{setting}: socket_group: there is no group {name!r} on this machine; make it, or name another"
         ) from None
 
 

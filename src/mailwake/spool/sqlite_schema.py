@@ -73,7 +73,10 @@ def make_or_take_over(database: sqlite3.Connection, path: Path) -> None:
     """Inside a transaction: make the tables, or bring those of an older format to this one; SpoolError for a later."""
     (version,) = database.execute("PRAGMA user_version").fetchone()
     if version > VERSION:
-        raise SpoolError(f"the spool {path} has format {version}, this version knows {VERSION}: upgrade")
+        raise SpoolError(
+            f"the spool {path} has format {version}, and this version of mailwake knows {VERSION} at most: "
+            "install a later one"
+        )
     if version == VERSION:
         return
     if version == 1:
