@@ -11,7 +11,7 @@ from mailwake.errors import StartupError
 from mailwake.listener.tls import server_context
 from mailwake.smtp.replies import Reply
 
-from .conftest import Client, Start
+from .conftest import PATIENCE, Client, Start
 
 MESSAGE = b"Subject: x\r\n\r\nhello\r\n"
 
@@ -337,3 +337,15 @@ def test_certificates_that_cannot_be_used_say_so(certificate: tuple[Path, Path],
         server_context(absent, certificate[1])
     with pytest.raises(StartupError, match="no matching PEM certificate chain and key"):
         server_context(certificate[1], certificate[0])
+
+
+async def test_replies_in_front_of_a_message_wait_for_its_own_but_not_for_long(start: Start) -> None:
+    running = await start()
+    running.receiver.gate = asyncio.Event()
+    client = await running.ready()
+    client.writer.write(b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nBDAT 6 LAST\r\nx: y\r\n")
+    await asyncio.wait_for(running.receiver.arrived.wait(), PATIENCE)
+    assert (await client.reply()).startswith("250 2.1.0"), "the next sweep sends them, though the message is in hand"
+    assert (await client.reply()).startswith("250 2.1.5")
+    running.receiver.gate.set()
+    assert (await client.reply()).startswith("250 2.0.0")

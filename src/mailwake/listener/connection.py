@@ -61,6 +61,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._handshake_since: float | None = None
         self._pending: asyncio.Task[None] | None = None
+        self._message_in_hand = False
         self._early: list[bytes] | None = None
         self._stopping = self._lost = self._choked = False
         self._last_heard = clock.monotonic()
@@ -150,7 +151,9 @@ class Connection(asyncio.Protocol):
         if self._pending is None:
             self._count_memory()
         self._watch_progress()
-        self._flush()
+        # RFC 2920 §3.2: replies to MAIL and RCPT may wait for that to the message behind them, which saves a write.
+        if not self._message_in_hand:
+            self._flush()
 
     def _decide(self, event: Event) -> None:
         self._began = None  # with several messages in flight, input is never all used up between two of them
@@ -163,6 +166,7 @@ class Connection(asyncio.Protocol):
         if isinstance(decision, Reply):
             self._answer(event, decision)
         else:
+            self._message_in_hand = isinstance(event, MessageData)
             self._pending = asyncio.get_running_loop().create_task(self._decide_later(event, decision))
 
     def _answer(self, event: Event, reply: Answer) -> None:
@@ -186,6 +190,7 @@ class Connection(asyncio.Protocol):
             self._log.exception("a decision failed", peer=self.conversation.session.peer_address)
             reply = _INTERNAL_ERROR
         self._pending = None
+        self._message_in_hand = False
         self._last_heard = self._clock.monotonic()
         self._answer(event, reply)
         self._in_hand = 0
@@ -255,6 +260,7 @@ class Connection(asyncio.Protocol):
         if self._handshake_since is not None and now - self._handshake_since > self._limits.handshake_timeout:
             self._handshake_failed("timed out", "it took too long")
         if self._pending is not None:
+            self._flush()  # replies in front of a message that takes long have waited long enough
             return
         if now - self._last_heard > self._limits.idle_timeout:
             if self._choked or self._protocol.closing:
