@@ -95,8 +95,9 @@ METRICS: tuple[Metric, ...] = (
     Metric("signatures_broken_total", "Copies converted for their next hop that had a DKIM or ARC signature: it fails"),
     Metric(
         "copies_resent_total",
-        "Copies sent a second time at once, unseen by the sender: 421 came before they were looked at (421), or a "
-        "connection that had been idle was lost and nothing of what was sent over it was answered (silence)",
+        "Copies sent a second time at once, unseen by the sender: 421 came before they were looked at (421), 452 to "
+        "MAIL on a connection that had been good (452), or one that had been idle was lost and nothing "
+        "of what was sent over it was answered (silence)",
         ("reason",),
     ),
     Metric(

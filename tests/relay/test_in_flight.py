@@ -216,6 +216,19 @@ async def test_a_hop_that_always_says_421_is_asked_twice_and_no_more(
     assert _taken(hop) == []
 
 
+async def test_those_for_which_a_connection_has_brought_enough_are_sent_again_over_one_new_one(
+    hop: Hop, settings_for: Settings, log: Logger
+) -> None:
+    enough = b"452 4.5.3 Too many messages sent\r\n"
+    hop.script["MAIL"] = [b"250 ok\r\n", enough, enough, enough]
+    metrics = Metrics()
+    async with _smart_host(settings_for(max_connections=1), log, metrics) as host:
+        assert await _statuses(_begin(host, range(8))) == [Status.DELIVERED] * 8
+    assert sorted(_taken(hop)) == [f"r{n}" for n in range(8)]
+    assert hop.stages["GREETING"] == 2
+    assert metrics.counter("copies_resent_total", "452").value == 3
+
+
 @pytest.mark.parametrize("end", [CLOSE, RESET])
 async def test_an_idle_connection_that_was_dead_is_replaced_for_all_in_flight(
     hop: Hop, settings_for: Settings, log: Logger, end: bytes

@@ -12,9 +12,10 @@ import pytest
 
 from mailwake.metrics import Metrics
 from mailwake.relay.delivery import Copy, Outcome, Status
-from mailwake.relay.opening import probe
+from mailwake.relay.opening import _options, probe
 from mailwake.relay.pool import SmartHost
 from mailwake.relay.settings import RelaySettings
+from mailwake.relay.tls import client_context
 
 if TYPE_CHECKING:
     from mailwake.logs import Logger
@@ -277,6 +278,22 @@ async def test_a_reused_connection_that_ends_with_mail_is_replaced_unseen(
     assert hop.stages["GREETING"] == 2
 
 
+async def test_a_hop_that_takes_so_many_messages_of_a_connection_gets_the_next_over_a_new_one(
+    hop: Hop, settings_for: Settings, log: Logger, mode: str
+) -> None:
+    metrics = Metrics()
+    async with _smart_host(settings_for(max_connections=1), log, metrics=metrics) as host:
+        await host.deliver(_copy(0))
+        hop.script["MAIL"] = [b"452 4.5.3 Too many messages sent\r\n"]
+        assert (await host.deliver(_copy(1))).status is Status.DELIVERED
+        hop.always["MAIL"] = b"452 4.3.1 full\r\n"
+        outcome = await host.deliver(_copy(2))
+    assert (outcome.status, str(outcome.reply)) == (Status.DEFERRED, "452 4.3.1 full")
+    assert [recipient for _, recipient, _ in hop.messages] == ["r0@b.example", "r1@b.example"]
+    assert hop.stages["GREETING"] == 3
+    assert metrics.counter("copies_resent_total", "452").value == 2
+
+
 async def test_it_is_replaced_only_once(hop: Hop, settings_for: Settings, log: Logger) -> None:
     async with _smart_host(settings_for(), log) as host:
         await host.deliver(_copy(0))
@@ -520,6 +537,23 @@ async def test_auth_inside_tls(hop: Hop, settings_for: Settings, log: Logger, me
         hop.always |= {"AUTH": b"235 2.7.0 ok\r\n"}
     settings = settings_for(tls="must", username="user", password="pass")
     assert (await _deliver_one(settings, log)).status is Status.DELIVERED
+
+
+@pytest.mark.parametrize(
+    ("settings", "starttls"),
+    [
+        (RelaySettings("mail.example.com"), "offered"),
+        (RelaySettings("mail.example.com", username="u"), "required"),
+        (RelaySettings("192.0.2.1", username="u"), "required"),
+        (RelaySettings("127.0.0.2", username="u"), "offered"),
+        (RelaySettings("::1", username="u"), "offered"),
+        (RelaySettings("localhost", username="u"), "offered"),
+        (RelaySettings("mail.example.com", username="u", tls="none"), "never"),
+        (RelaySettings("mail.example.com", tls="must"), "required"),
+    ],
+)
+def test_a_password_goes_in_the_clear_to_this_machine_only(settings: RelaySettings, starttls: str) -> None:
+    assert _options(settings, client_context(settings)).starttls == starttls
 
 
 async def test_auth_that_fails(hop: Hop, settings_for: Settings, log: Logger) -> None:

@@ -24,7 +24,8 @@ class HopOptions:
     tls: Annotated[
         str | None,
         Setting(
-            "STARTTLS: never, when offered, always, or always with a certificate that is valid for the host.",
+            "STARTTLS: never, when offered (with a password, always but for this machine), always, or always with a "
+            "certificate that is valid for the host.",
             kinds.choice("none", "may", "must", "verify"),
             final="may",
         ),

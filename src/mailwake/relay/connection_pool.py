@@ -215,7 +215,10 @@ class ConnectionPool(ConnectionOwner):
         """A transaction has ended: there is room for another."""
         attempt = self._attempts.pop(event.transaction)
         if not attempt.over:
-            self._end(attempt, self._judge.finished(attempt, connection, event))
+            outcome = self._judge.finished(attempt, connection, event)
+            if outcome is None:
+                self._open.spend(connection)
+            self._end(attempt, outcome)
         now = self._loop.time()
         self._open.moved(connection, now)
         if self._line or self._again:

@@ -72,6 +72,11 @@ class OpenConnections:
                 level[connection] = None
             place.level = level
 
+    def spend(self, connection: Connection) -> None:
+        """It gets no further transaction, and those under way end as ever."""
+        if (place := self._places.get(connection)) is not None:
+            place.until = -math.inf
+
     def is_usable(self, connection: Connection) -> bool:
         """Whether it takes another transaction, be it behind content that does not go out yet."""
         place = self._places.get(connection)

@@ -12,6 +12,7 @@ from mailwake.relay.connection import Connection, ConnectionOwner
 from mailwake.relay.tls import client_context
 from mailwake.smtp.client_events import Closed, Event, StartTls
 from mailwake.smtp.client_handshake import ClientOptions
+from mailwake.smtp.client_opening import NO_STARTTLS
 from mailwake.smtp.client_protocol import ClientProtocol
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ class ConnectFailure(Exception):  # noqa: N818 - a failure to connect, and never
     def __init__(self, reason: str, reply: Reply | None = None) -> None:
         super().__init__(reason)
         self.reply = reply
+
+
+_HINT = ', and the password would be read on its way; to send it in the clear set tls = "none"'
 
 
 class TlsFailure(ConnectFailure):
@@ -121,7 +125,8 @@ def _explain(error: OSError) -> str:
 
 
 def _options(settings: RelaySettings, tls_context: ssl.SSLContext | None) -> ClientOptions:
-    starttls: Literal["never", "offered", "required"] = "offered" if settings.tls == "may" else "required"
+    in_clear = settings.tls == "may" and (settings.is_local or not settings.username)
+    starttls: Literal["never", "offered", "required"] = "offered" if in_clear else "required"
     return ClientOptions(
         hello_name=settings.helo_name,
         lmtp=settings.protocol == "lmtp",
@@ -140,7 +145,8 @@ async def _shake_hands(connection: Connection, settings: RelaySettings, tls_cont
         await _start_tls(connection, settings, tls_context)
         event = await _next_event(connection, settings.command_timeout)
     if isinstance(event, Closed):
-        raise ConnectFailure(event.reason, event.reply)
+        hint = _HINT if event.reason == NO_STARTTLS and settings.tls == "may" else ""
+        raise ConnectFailure(event.reason + hint, event.reply)
 
 
 async def _next_event(connection: Connection, seconds: float) -> Event:

@@ -29,11 +29,12 @@ class SmartHost(Delivery, AttemptJudge):
 
     - The hop said 421 to it before its content, or to something before it: the hop closes without a look at the rest
       (RFC 5321 §3.8). It is tried again over a new connection, once, unseen. The exception is the first transaction of
-      a connection: there 421 is the hop's answer to it, and the outcome.
+      a connection: there 421 is the hop's answer to it, and the outcome. 452 to MAIL is taken for the same: some hops
+      say it when a connection has brought enough messages.
     - Nothing was answered since the connection was last quiet, and it had been used before: most likely the hop had
       dropped the idle connection and seen nothing of what was sent since. All of it is tried again, once, unseen. With
       BDAT that is a guess (the hop might have taken a message and died before it answered anything), but to report it
-      as uncertain would make the sender repeat the message just the same. `copies_resent_total` counts both cases.
+      as uncertain would make the sender repeat the message just the same. `copies_resent_total` counts these cases.
     - Anything else: the hop lived, and answers in order, but it may have worked on further than its replies came. A
       copy that has left this process with its last octet is uncertain, also one behind others that were not answered;
       one that has not is safe to try again, as its end is missing.
@@ -45,7 +46,7 @@ class SmartHost(Delivery, AttemptJudge):
         metrics = metrics or Metrics()
         address = settings.address
         self._counters = {status: metrics.counter("relay_attempts_total", address, status.value) for status in Status}
-        self._resent = {reason: metrics.counter("copies_resent_total", reason) for reason in ("421", "silence")}
+        self._resent = {reason: metrics.counter("copies_resent_total", reason) for reason in ("421", "452", "silence")}
         self._seconds = metrics.histogram("relay_seconds")
         self._pool = ConnectionPool(settings, self, metrics.counter("relay_connections_open", address).inc)
         self._downgrade = Downgrade(settings, log=log, metrics=metrics)
@@ -116,10 +117,13 @@ class SmartHost(Delivery, AttemptJudge):
     # AttemptJudge
 
     def finished(self, attempt: Attempt, connection: Connection, event: Finished) -> Outcome | None:
-        """The next hop answered; 421 on a connection that was good once is no answer to this copy."""
-        if event.reply.code == 421 and event.stage != "content" and connection.finished > 1 and attempt.before is None:
+        """The next hop answered; that it is tired of a connection that was good once is no answer to this copy."""
+        tired = (event.reply.code == 421 and event.stage != "content") or (
+            event.reply.code == 452 and event.stage == "mail"  # OpenSMTPD's after a hundred messages
+        )
+        if tired and connection.finished > 1 and attempt.before is None:
             attempt.before = of_finished(event, self.settings, connection.protocol.capabilities)
-            self._resent["421"].inc()
+            self._resent[str(event.reply.code)].inc()
             return None
         return of_finished(event, self.settings, connection.protocol.capabilities)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -43,7 +44,7 @@ class RelaySettings:
 
     username: str = ""
     """With a password: log in by AUTH PLAIN or LOGIN. Both go over a clear connection only if `tls` is "none", or "may"
-    and the hop offers no STARTTLS; with them a failed handshake never falls back to clear."""
+    and the hop is on this machine: elsewhere whoever stands in the path could hide STARTTLS and read the password."""
 
     password: str = field(default="", repr=False)
     ca_file: str = ""
@@ -95,6 +96,14 @@ class RelaySettings:
         if self.unix_path:
             return f"unix:{self.unix_path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the hop is on this machine: a Unix socket, or a loopback address."""
+        try:
+            return bool(self.unix_path) or self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     @property
     def certificate_name(self) -> str:

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from mailwake.smtp.client_transaction import Transaction
 
 
+NO_STARTTLS = "STARTTLS is required and not offered"
+"""Why a connection is closed that was to be encrypted and cannot be."""
+
+
 class ClientOpening:
     """The part of `ClientProtocol` that knows no transactions.
 
@@ -158,7 +162,7 @@ class ClientOpening:
         elif self.capabilities.starttls:
             self._command("starttls", b"STARTTLS\r\n")
         elif self._options.starttls == "required":
-            self._close("STARTTLS is required and not offered")
+            self._close(NO_STARTTLS)
         else:
             self._authenticate()
 
