@@ -270,3 +270,12 @@ def test_dates_are_those_on_the_wall() -> None:
     assert _fields(message, 1)["Last-Attempt-Date"] == "Wed, 15 Nov 2023 00:13:20 +0000"
     assert entry is not None
     assert entry.queued_at == NOW
+
+
+def test_a_next_hop_that_says_much_in_any_script_leaves_a_report_that_every_server_takes() -> None:
+    chatty = replace(REFUSED, reply=Reply(550, "5.1.1", "\n".join(["Empf\u00e4nger unbekannt, " * 90, "x" * 60_000])))
+    entry, message = _report(outcome=chatty)
+    assert max(map(len, entry.content.split(b"\r\n"))) <= 998  # RFC 5321 §4.5.3.1.6
+    assert "Empf\u00e4nger unbekannt" in _parts(message)[0].get_content()
+    assert entry.body == "8BITMIME"
+    assert message["Content-Transfer-Encoding"] == "8bit"  # RFC 2045 §6.4: a part of it is

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -21,6 +22,8 @@ MAX_RETURNED_MESSAGE = 1 << 20
 """A longer message is returned as its header, whatever RET says: a report must not be too large to be delivered."""
 
 _MAX_RETURNED_HEADER = 64 << 10
+_LONGEST_REPLY = 800
+"""Characters of the next hop's reply that are told."""
 
 _SUBJECTS: dict[Action, str] = {
     "failed": "Undelivered mail returned to sender",
@@ -62,6 +65,7 @@ def report_content(about: NewEntry, reported: Reported, moment: Moment, *, repor
         "Auto-Submitted: auto-replied",  # RFC 3834 §5: no vacation reply answers this
         "MIME-Version: 1.0",
         f'Content-Type: multipart/report; report-type=delivery-status;\r\n boundary="{boundary}"',
+        *([] if all(map(bytes.isascii, parts)) else ["Content-Transfer-Encoding: 8bit"]),
         "",
         "",
     ]
@@ -75,7 +79,8 @@ def _explanation(about: NewEntry, reported: Reported, reporting_mta: str, *, who
     outcome = reported.outcome
     start = f"This is the mail system at {reporting_mta}.\r\n\r\n"
     recipient = f"\r\n\r\n    <{about.recipient}>\r\n\r\n"
-    reply = f"Its reply was:\r\n\r\n    {_one_line(str(outcome.reply))}\r\n\r\n"
+    said = textwrap.wrap(_one_line(str(outcome.reply))[:_LONGEST_REPLY], 72)
+    reply = "\r\n".join(["Its reply was:", "", *(f"    {line}" for line in said), "", ""])
     attached = f"{'Your message' if whole else 'The header of your message'} is attached.\r\n"
     if reported.action == "relayed":
         return (
@@ -178,7 +183,7 @@ def _one_line(text: str) -> str:
 
 def _diagnostic(text: str) -> str:
     """The reply in ASCII, as RFC 3464 wants it, on one line of sane length."""
-    return _one_line(text).encode("ascii", "replace").decode()[:800]
+    return _one_line(text).encode("ascii", "replace").decode()[:_LONGEST_REPLY]
 
 
 def _date(seconds: float) -> str:
