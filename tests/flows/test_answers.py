@@ -25,6 +25,8 @@ NEVER = Reply(550, "5.1.1", "no such user")
 TAKEN = Outcome(Status.DELIVERED, Reply(250, "2.0.0", "Ok: queued as 4F3"), "hop:25", "content")
 DEFERRED = Outcome(Status.DEFERRED, LATER, "hop:25", "rcpt")
 REFUSED = Outcome(Status.REFUSED, NEVER, "hop:25", "rcpt")
+CLOSING = Outcome(Status.DEFERRED, Reply(421, "4.3.2", "going down"), "hop:25", "rcpt")
+UNWANTED = Outcome(Status.REFUSED, Reply(521, "5.7.1", "go away"), "hop:25", "rcpt")
 LOST = Outcome(Status.UNCERTAIN, Reply(451, "4.4.2", "lost"), "hop:25", "content")
 
 Begin = Callable[..., Awaitable[MessageHarness]]
@@ -71,6 +73,8 @@ def kinds(harness: MessageHarness) -> Counter[tuple[str, str]]:
         ([REFUSED, TAKEN, DEFERRED], "250 2.0.0 OK 7 (1 of 3 copies taken, 1 queued, 1 bounced)"),
         ([REFUSED, DEFERRED], "450 4.2.1 mailbox busy"),
         ([REFUSED], "550 5.1.1 no such user"),
+        ([CLOSING], "451 4.3.2 going down"),
+        ([UNWANTED], "550 5.7.1 go away"),  # 521 would end the client's connection (RFC 7504)
     ],
 )
 def test_one_reply(outcomes: list[Outcome], said: str) -> None:

@@ -23,6 +23,7 @@ LONGEST_QUOTE = 200
 
 DISCARDED = Reply(250, "2.0.0", "OK")
 """For whom policy threw the message away: the sender is not to know."""
+_LESS_FINAL = {421: 451, 521: 550}
 _DEFERRED = Reply(451, "4.3.0", "The next hop did not take the message, try again later")
 
 
@@ -133,12 +134,11 @@ def _said(outcomes: Sequence[Outcome]) -> str:
 def reply_for_none_taken(outcomes: Sequence[Outcome]) -> Reply:
     """The next hop's own reply when it took no copy: a transient one if there is any, so that the sender tries again.
 
-    A 421 is passed on as 451: it would end the client's connection to us, which is as good as ever.
+    421 and 521 (RFC 7504) are passed on as 451 and 550: they would end the client's connection to us, which is as good
+    as ever.
     """
     transient = next((outcome for outcome in outcomes if outcome.status is not Status.REFUSED), None)
     reply = (transient or outcomes[0]).reply
-    if transient is None:
-        return reply
-    if not reply.is_transient:
+    if transient is not None and not reply.is_transient:
         return _DEFERRED
-    return Reply(451, reply.enhanced, reply.text) if reply.code == 421 else reply
+    return Reply(_LESS_FINAL.get(reply.code, reply.code), reply.enhanced, reply.text)
