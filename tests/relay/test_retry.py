@@ -238,10 +238,41 @@ async def test_stop_gives_up_after_the_grace_and_the_copy_is_due_at_once(bench: 
 
 async def test_a_defect_in_the_callback_puts_the_copy_off(bench: Bench) -> None:
     bench.put(2)
+    bench.delivery.script = [LATER, LATER]
     bench.trouble = RuntimeError("a defect")
     await bench.step()
     assert [(listed.attempts, listed.in_hand) for listed in bench.spool.list()] == [(1, False)] * 2
     assert await bench.step() == 0
+
+
+async def test_a_delivered_copy_is_not_sent_again_whatever_goes_wrong_then(bench: Bench) -> None:
+    bench.put()
+    bench.trouble = RuntimeError("a defect")
+    await bench.step()
+    bench.clock.advance(HOUR)
+    assert await bench.step() == 0
+    assert len(bench.delivery.copies) == 1
+    assert bench.spool.count() == 0
+
+
+async def test_the_loop_outlives_a_defect_of_the_spool(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    met = asyncio.Event()
+    event_loop = asyncio.get_running_loop()
+
+    def defective(*_: object, **__: object) -> list[SpooledCopy]:
+        event_loop.call_soon_threadsafe(met.set)
+        raise ValueError("a damaged row")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bench.spool, "claim_due", defective)
+        bench.loop.start()
+        await met.wait()
+        await asyncio.sleep(0)
+    bench.put()
+    bench.loop.wake()
+    await bench.told_something.wait()
+    await bench.loop.stop()
+    assert bench.spool.count() == 0
 
 
 async def test_a_delivered_copy_that_cannot_be_deleted_is_not_sent_again(

@@ -7,7 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from mailwake.metrics import Metrics
-from mailwake.relay.delivery import Copy, Delivery
+from mailwake.relay.delivery import Copy, Delivery, Status
 from mailwake.relay.route_pauses import RoutePauses
 from mailwake.spool.contract import AT_ONCE, DEFAULT_CLAIM_OCTETS, Settlement, SpoolError
 from mailwake.spool.steady_time import Moment
@@ -169,8 +169,8 @@ class RetryLoop:
             self._wake.clear()
             try:
                 taken = await self.claim()
-            except SpoolError as error:
-                self._log.error("spool cannot be read", reason=str(error))
+            except Exception as error:  # whatever it is, the loop goes on
+                self._log.error("spool cannot be read", reason=str(error), exc_info=not isinstance(error, SpoolError))
                 taken = 0
             if not taken and not self._stopping:
                 soonest = self._pauses.soonest()
@@ -185,21 +185,24 @@ class RetryLoop:
                     self.wake()
                 for events in await self._front.run(lambda: self._spool.left_events(100)):
                     await self._events.publish(events)
-            except SpoolError as error:
-                self._log.error("spool cannot be looked after", reason=str(error))
+            except Exception as error:  # whatever it is, the loop goes on
+                known = isinstance(error, SpoolError)
+                self._log.error("spool cannot be looked after", reason=str(error), exc_info=not known)
             await asyncio.sleep(UPKEEP_SECONDS)
 
     async def _handle(self, copy: SpooledCopy) -> None:
+        outcome: Outcome | None = None
         try:
             async with self._at_once:
-                outcome = None if self._stopping else await self._attempt(copy)
+                if not self._stopping:
+                    outcome = await self._attempt(copy)
             if outcome is None:
                 await self._give_back([copy.id])
             else:
                 await self._settle(copy, outcome)
         except Exception as error:  # one copy's trouble must not end the loop
             self._log.error("retry failed", message_id=copy.message_id, reason=str(error), exc_info=True)
-            await self._put_off(copy)
+            await self._end_without(copy, outcome)
         finally:
             if copy.id in self._asking:
                 self._asking.discard(copy.id)
@@ -275,16 +278,19 @@ class RetryLoop:
         except SpoolError as error:  # it comes back when this worker ends
             self._log.error("a copy cannot be given back to the spool", reason=str(error))
 
-    async def _put_off(self, copy: SpooledCopy) -> None:
-        """After a defect of ours: try it again some time, as if nothing had been."""
-        settlement = Settlement(
-            entry_id=copy.id,
-            fate="deferred",
-            next_attempt=self._spool.now() + TROUBLE_SECONDS,
-            reply_text=copy.last_reply,
-            attempts=copy.attempts,
-            delay_told=copy.delay_told,
-        )
+    async def _end_without(self, copy: SpooledCopy, outcome: Outcome | None) -> None:
+        """After a defect of ours: what was delivered is gone; anything else is tried again, as if nothing had been."""
+        if outcome is not None and outcome.status is Status.DELIVERED:
+            settlement = Settlement(entry_id=copy.id, fate="taken")
+        else:
+            settlement = Settlement(
+                entry_id=copy.id,
+                fate="deferred",
+                next_attempt=self._spool.now() + TROUBLE_SECONDS,
+                reply_text=copy.last_reply,
+                attempts=copy.attempts,
+                delay_told=copy.delay_told,
+            )
         try:
             await self._front.run(lambda: self._spool.settle(settlement))
         except SpoolError as error:  # it comes back when this worker ends
