@@ -96,7 +96,11 @@ GROUPS = "Pathway_Group a { Pathway p {} }\nPathway_Group b { Pathway p { open_t
             '2: Listen "25": "25" is no HOST:PORT',
             "192.0.2.1:25 or [2001:db8::1]:25",
         ),
-        ("ESMTP_Listener { Listen /tmp/x {} }", '1: Listen "/tmp/x": mailwake serves no Unix sockets', "127.0.0.1"),
+        (
+            "ESMTP_Listener { Listen /tmp/x {} }",
+            '1: Listen "/tmp/x": write [esmtp_listener.listen."unix:/tmp/x"]',
+            "may relay",
+        ),
         (
             "ESMTP_Listener { Enable = no Listen :25 {} }",
             '1: Listen ":25": it is switched off (e.conf:1)',

@@ -61,7 +61,9 @@ def is_true(given: Given) -> bool:
 def listen_address(text: str) -> str:
     """`host:port` of a Listen stanza: `:25` and `*:25` are every IPv4 address, `[*]:25` every IPv6 one."""
     if "/" in text:
-        raise NotConverted("mailwake serves no Unix sockets; let programs on this machine connect to 127.0.0.1")
+        raise NotConverted(
+            f'write [esmtp_listener.listen."unix:{text}"] if you want it: whoever may write to that file may relay'
+        )
     host, colon, port = text.strip().rpartition(":")
     host = {"": "0.0.0.0", "*": "0.0.0.0", "[*]": "[::]"}.get(host, host) if colon else host  # noqa: S104 - theirs
     try:
