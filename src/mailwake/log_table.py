@@ -311,6 +311,12 @@ LOG: tuple[Area, ...] = (
                 "The last of their clients has left",
             ),
             LogEvent(
+                "worker cannot be started",
+                "error",
+                ("worker", "error"),
+                "The system has no memory for another process, or allows no more of them; it is tried again",
+            ),
+            LogEvent(
                 "worker died and is started again",
                 "error",
                 ("worker", "cause", "failures_in_a_row"),

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -190,3 +194,37 @@ async def test_totals_never_go_back_when_workers_end_and_gauges_do(workers: list
     assert (tally.totals[click], tally.totals[connections]) == (21, 2)
     await _end(present, workers)
     assert (tally.totals[click], tally.totals.get(connections, 0)) == (21, 0)
+
+
+def _descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_a_worker_that_the_system_cannot_start_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    really, refused = subprocess.Popen, 0
+
+    def popen(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        nonlocal refused
+        if refused < 2:
+            refused += 1
+            raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")  # as with systemd's TasksMax
+        return really([sys.executable, "-c", "import sys; sys.stdin.read()"], **options)
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    monkeypatch.setattr(module, "RESTART_PAUSES", (0.0,))
+    tally = Tally()
+    generation = Generation(
+        [WorkerOrder("smtp", 0, b"")],
+        Stage.FORCE,
+        tally,
+        make_logger("json", "error"),
+        on_report=lambda: None,
+        on_hopeless=lambda: None,
+    )
+    descriptors = _descriptors()
+    generation.start()
+    await _until(lambda: generation.states()["smtp-0"].get("pid"))
+    assert refused == 2
+    generation.stop()
+    await generation.end(PATIENCE)
+    assert _descriptors() == descriptors

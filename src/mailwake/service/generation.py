@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mailwake.errors import StartupError
 from mailwake.service.handover import SavedGeneration
 from mailwake.service.life_line import first_of
-from mailwake.service.worker_process import WorkerProcess
+from mailwake.service.worker_process import STATUS_UNKNOWN, WorkerProcess
 
 if TYPE_CHECKING:
     import socket
@@ -224,6 +224,9 @@ class Generation:
         self._workers[order.name] = worker
         try:
             return worker, await worker.run()
+        except OSError as error:  # no memory, or as many processes as there may be: that passes
+            self._log.error("worker cannot be started", worker=order.name, error=str(error))
+            return worker, STATUS_UNKNOWN
         finally:
             del self._workers[order.name]
             self._tally.bury(worker)

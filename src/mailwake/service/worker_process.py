@@ -34,7 +34,7 @@ REPORT_LIMIT = 1 << 20
 """The longest report line in octets; a worker has a few hundred series at most."""
 
 STATUS_UNKNOWN = 255
-"""Stands for the exit status of a child that somebody else has waited for."""
+"""Stands for the exit status of a child that somebody else has waited for, or that could not be started."""
 
 
 class Report(msgspec.Struct, omit_defaults=True):
@@ -113,7 +113,10 @@ class WorkerProcess:
         )
 
     async def run(self) -> int:
-        """Start the child, read its reports, and return its exit status (negative: the signal that killed it)."""
+        """Start the child, read its reports, and return its exit status (negative: the signal that killed it).
+
+        OSError when the system cannot start another process; nothing is left then.
+        """
         if self.pid is None:
             self._start()
         loop = asyncio.get_running_loop()
@@ -135,15 +138,13 @@ class WorkerProcess:
 
     def _start(self) -> None:
         command = [sys.executable, "-m", "mailwake.service.worker_main"]
-        read_end, self._input = os.pipe()
-        self._output, write_end = os.pipe()
-        try:
+        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
+            read_end, self._input = _pipe(theirs, ours)
+            self._output, write_end = _pipe(ours, theirs)
             self._child = subprocess.Popen(  # noqa: S603  # this interpreter, and a module of ours
                 command, stdin=read_end, stdout=write_end, pass_fds=self._descriptors
             )
-        finally:
-            os.close(read_end)
-            os.close(write_end)
+            ours.pop_all()  # they are closed when it has ended
         self.pid = self._child.pid
         self.started = SystemClock().now()
 
@@ -240,3 +241,11 @@ class WorkerProcess:
         elif not self._reaped:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
+
+
+def _pipe(reader: contextlib.ExitStack, writer: contextlib.ExitStack) -> tuple[int, int]:
+    """A pipe whose ends are closed by these."""
+    read_end, write_end = os.pipe()
+    reader.callback(os.close, read_end)
+    writer.callback(os.close, write_end)
+    return read_end, write_end
