@@ -52,6 +52,20 @@ def test_a_data_directory_that_cannot_be_made(tmp_path: Path) -> None:
     assert "--data" in said
 
 
+@pytest.mark.parametrize("part", ["lock", "journal", "ids", "node_id"])
+def test_a_part_of_the_data_directory_that_is_in_the_way(tmp_path: Path, part: str) -> None:
+    """Tests may run as root, whom no rights keep out: a file stands where a directory should be, or the other way."""
+    (tmp_path / "data").mkdir()
+    if part in ("journal", "ids"):
+        (tmp_path / "data" / part).write_text("")
+    else:
+        (tmp_path / "data" / part).mkdir()
+    status, said = _serve(tmp_path, "--demo")
+    assert (status, said.count("\n")) == (1, 0)
+    assert f"data_dir: cannot write to {tmp_path}/data/{part}: " in said
+    assert "or choose another directory with --data" in said
+
+
 def test_keys_that_others_can_read(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "keys.json").write_text("{}")

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import structlog
 from tests.small_disk import fill, mounted
 
 from mailwake.clock import ManualClock
@@ -69,17 +70,23 @@ def test_calls_that_need_no_room_succeed_beside_those_that_do(small_disk: Path) 
 
 def test_free_space_is_what_the_disk_says(small_disk: Path) -> None:
     clock = ManualClock()
-    space = FreeSpace(small_disk, MEGABYTE, clock)
+    said = structlog.testing.CapturingLogger()
+    space = FreeSpace(small_disk, MEGABYTE, clock, said)
     assert not space.lacks(0)
     assert space.lacks(4 * MEGABYTE)
     filler = fill(small_disk)
     assert not space.lacks(0)  # asked once a second at most
     clock.advance(LOOK_SECONDS)
     assert space.lacks(0)
-    assert not FreeSpace(small_disk, 0, clock).lacks(1 << 40)
+    assert space.lacks(1)  # said once
+    assert not FreeSpace(small_disk, 0, clock, said).lacks(1 << 40)
     filler.unlink()
     clock.advance(LOOK_SECONDS)
     assert not space.lacks(0)
+    assert [(call.method_name, call.args[0]) for call in said.calls] == [
+        ("error", "the disk is nearly full, no mail is taken"),
+        ("info", "the disk has room again, mail is taken"),
+    ]
 
 
 _PUT_UNTIL_REFUSED = """

@@ -9,18 +9,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mailwake.clock import Clock
+    from mailwake.logs import Logger
 
 LOOK_SECONDS = 1.0
 """How old an answer may be."""
 
 
 class FreeSpace:
-    """The room on the file system of `directory`; with less than `minimum` octets no message is begun."""
+    """The room on the file system of `directory`; with less than `minimum` octets no message is begun.
 
-    def __init__(self, directory: Path, minimum: int, clock: Clock) -> None:
+    The log is told when that begins and when it ends.
+    """
+
+    def __init__(self, directory: Path, minimum: int, clock: Clock, log: Logger) -> None:
         self._directory = directory
         self._minimum = minimum
         self._clock = clock
+        self._log = log
+        self._full = False
         self._looked = float("-inf")
         self._free = 0
 
@@ -32,7 +38,20 @@ class FreeSpace:
         if now - self._looked >= LOOK_SECONDS:
             self._looked = now
             self._free = self._look()
+            self._tell(full=self._free < self._minimum)
         return self._free < self._minimum + octets
+
+    def _tell(self, *, full: bool) -> None:
+        if full and not self._full:
+            self._log.error(
+                "the disk is nearly full, no mail is taken",
+                path=str(self._directory),
+                free=self._free,
+                min_free_space=self._minimum,
+            )
+        elif self._full and not full:
+            self._log.info("the disk has room again, mail is taken", path=str(self._directory), free=self._free)
+        self._full = full
 
     def _look(self) -> int:
         try:

@@ -230,7 +230,7 @@ class RetryLoop:
             )
         )
         if self._pauses.learn(copy.route, outcome):
-            self._log.info("the next hop is back", route=copy.route, next_hop=outcome.next_hop)
+            self._log.info("the next hop is back", route=copy.route or "default", next_hop=outcome.next_hop)
             self.wake()
         return outcome
 

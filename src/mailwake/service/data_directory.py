@@ -12,7 +12,8 @@ from typing import IO
 from mailwake.errors import StartupError
 
 _CURES = {
-    errno.EACCES: "mend the rights: it must belong to the user that mailwake runs as",
+    errno.EACCES: "mend the rights: all in it must belong to the user that mailwake runs as (chown -R)",
+    errno.EISDIR: "move that directory away",
     errno.EEXIST: "move away the file that stands in its place",
     errno.ENOSPC: "free space",
     errno.ENOTDIR: "move away the file that stands in its place",
@@ -62,18 +63,20 @@ class DataDirectory:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             for part in (self.journal, self.ids):
                 part.mkdir(exist_ok=True, mode=0o700)
-            probe = self.path / f".probe-{os.getpid()}"
-            probe.write_bytes(bytes(65536))
-            probe.unlink()
+            for part in (self.path, self.journal, self.ids):
+                probe = part / f".probe-{os.getpid()}"
+                probe.write_bytes(bytes(65536))
+                probe.unlink()
         except OSError as error:
-            cure = _CURES.get(error.errno or 0, "free space or mend the rights")
-            raise StartupError(
-                f"data_dir: cannot write to {self.path}: {error.strerror}; {cure}, or choose another with --data"
-            ) from None
+            raise _unusable(Path(error.filename or self.path), error) from None
 
     def lock(self) -> None:
         """Claim the directory for this process until it ends; StartupError when another service has it."""
-        handle = (self.path / "lock").open("ab")
+        path = self.path / "lock"
+        try:
+            handle = path.open("ab")
+        except OSError as error:
+            raise _unusable(path, error) from None
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -105,7 +108,17 @@ class DataDirectory:
             drawn = secrets.randbelow(256)
             path.write_text(f"{drawn}\n")
             return drawn
-        except (OSError, ValueError):
+        except OSError as error:
+            raise _unusable(path, error) from None
+        except ValueError:
             raise StartupError(
                 f"{path}: holds no number from 0 to 255; write one into it, or set node_id in the configuration"
             ) from None
+
+
+def _unusable(path: Path, error: OSError) -> StartupError:
+    path = path.parent if path.name.startswith(".probe-") else path
+    cure = _CURES.get(error.errno or 0, "free space or mend the rights")
+    return StartupError(
+        f"data_dir: cannot write to {path}: {error.strerror}; {cure}, or choose another directory with --data"
+    )

@@ -115,7 +115,7 @@ async def run_smtp_worker(worker: Worker) -> None:
     scopes, accounts = ScopedOptions(worker.configuration), accounts_of(settings)
     budget = MemoryBudget(settings.esmtp_listener.max_memory)
     addresses = AddressLimits(address_limits(settings.esmtp_listener), clock)
-    space = FreeSpace(worker.data.path, settings.min_free_space, clock)
+    space = FreeSpace(worker.data.path, settings.min_free_space, clock, log)
     listeners: dict[str, Listener] = {}
     for name in dict.fromkeys(name for name, _ in worker.sockets):
         made = listener_settings(name, settings.esmtp_listener, scopes)
