@@ -523,6 +523,32 @@ async def test_a_broken_handshake_falls_back_with_may_only(hop: Hop, settings_fo
     assert len(hop.messages) == 1
 
 
+@pytest.mark.parametrize("broken", ["the handshake", "STARTTLS"])
+async def test_mail_waits_where_tls_fails_for_now_and_the_hop_takes_none_in_the_clear(
+    hop: Hop, settings_for: Settings, log: Logger, broken: str
+) -> None:
+    hop.always |= {"STARTTLS": b"220 go\r\n", "MAIL": b"530 5.7.0 Must issue a STARTTLS command first\r\n"}
+    whole = hop._server_context
+    if broken == "the handshake":
+        hop._server_context = _broken_context
+    else:
+        hop.script["STARTTLS"] = [b"454 4.7.0 TLS not available for now\r\n"]
+    async with _smart_host(settings_for(tls="may"), log) as host:
+        outcome = await host.deliver(_copy(1))
+        assert (outcome.status, outcome.reply.code) == (Status.DEFERRED, 451)
+        assert outcome.reason == "530 5.7.0 Must issue a STARTTLS command first"
+        hop._server_context = whole
+        del hop.always["MAIL"]
+        assert (await host.deliver(_copy(2))).status is Status.DELIVERED
+        (connection,) = [each for each in host._pool._connections if not each.closed and each.protocol.idle]
+        assert connection.protocol.tls  # another one, as the one in the clear was of no use
+
+
+async def test_530_of_a_hop_without_tls_is_its_answer(hop: Hop, settings_for: Settings, log: Logger) -> None:
+    hop.always["MAIL"] = b"530 5.7.0 authenticate first\r\n"
+    assert (await _deliver_one(settings_for(tls="may"), log)).status is Status.REFUSED
+
+
 def _broken_context() -> None:
     raise ConnectionError("this hop's TLS is broken")
 

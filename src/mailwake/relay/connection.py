@@ -82,6 +82,11 @@ class Connection(asyncio.Protocol):
         return self.protocol.closed
 
     @property
+    def lacks_tls(self) -> bool:
+        """Whether it is in the clear although TLS is wanted and offered: STARTTLS or the handshake failed."""
+        return self._settings.tls != "none" and self.protocol.capabilities.starttls and not self.protocol.tls
+
+    @property
     def load(self) -> int:
         """How many transactions are in hand."""
         return len(self._in_hand)

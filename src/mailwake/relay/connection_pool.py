@@ -152,6 +152,10 @@ class ConnectionPool(ConnectionOwner):
             if all(other.over for other in mates):
                 attempt.connection.abort("abandoned")
 
+    def spend(self, connection: Connection) -> None:
+        """Give this connection no further transaction: another one may do better."""
+        self._open.spend(connection)
+
     async def close(self) -> None:
         """Say goodbye on every connection; nothing may be in hand."""
         self._closing = True
@@ -217,7 +221,7 @@ class ConnectionPool(ConnectionOwner):
         if not attempt.over:
             outcome = self._judge.finished(attempt, connection, event)
             if outcome is None:
-                self._open.spend(connection)
+                self.spend(connection)
             self._end(attempt, outcome)
         now = self._loop.time()
         self._open.moved(connection, now)

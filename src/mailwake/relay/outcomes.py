@@ -23,6 +23,13 @@ def of_finished(event: Finished, settings: RelaySettings, offered: Capabilities)
     return Outcome(status_of(reply), reply, settings.address, event.stage, "", settings.protocol, dsn_passed, event.own)
 
 
+def of_missing_tls(event: Finished, settings: RelaySettings) -> Outcome:
+    """The next hop offers TLS and takes nothing without it, and TLS failed: that may pass, its 530 is not the end."""
+    address = settings.address
+    reply = Reply(451, "4.7.5", f"TLS with next hop {address} failed, and it takes nothing in the clear")
+    return Outcome(Status.DEFERRED, reply, address, event.stage, str(event.reply), settings.protocol)
+
+
 def of_lost(event: Lost, settings: RelaySettings, *, may_be_taken: bool) -> Outcome:
     """The connection was lost on the way; a refusal that had come before still holds."""
     address, transaction = settings.address, event.transaction

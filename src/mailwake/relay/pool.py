@@ -10,7 +10,7 @@ from mailwake.relay.connection_pool import Attempt, AttemptJudge, ConnectionPool
 from mailwake.relay.delivery import Copy, Delivery, Outcome, Status
 from mailwake.relay.downgrade import Downgrade
 from mailwake.relay.opening import ConnectFailure
-from mailwake.relay.outcomes import of_connect_failure, of_finished, of_impossible_conversion, of_lost
+from mailwake.relay.outcomes import of_connect_failure, of_finished, of_impossible_conversion, of_lost, of_missing_tls
 from mailwake.rewrite.transfer_conversion import ConversionImpossible
 from mailwake.smtp.client_transaction import Transaction
 
@@ -125,6 +125,9 @@ class SmartHost(Delivery, AttemptJudge):
             attempt.before = of_finished(event, self.settings, connection.protocol.capabilities)
             self._resent[str(event.reply.code)].inc()
             return None
+        if event.reply.code == 530 and connection.lacks_tls:
+            self._pool.spend(connection)
+            return of_missing_tls(event, self.settings)
         return of_finished(event, self.settings, connection.protocol.capabilities)
 
     def lost(self, attempt: Attempt, connection: Connection, event: Lost, *, may_be_taken: bool) -> Outcome | None:
