@@ -167,6 +167,7 @@ async def test_implicit_tls_to_a_hop_without_it_never_falls_back(
 ) -> None:
     (outcome,) = await _deliver(settings_for(implicit_tls=True, tls=tls, command_timeout=5), log)
     assert outcome.status is Status.UNREACHABLE
+    assert "the next hop answered in the clear" in outcome.reason
     assert hop.commands == []
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mailwake.errors import StartupError
 from mailwake.relay.connection import Connection, ConnectionOwner
-from mailwake.relay.tls import client_context
+from mailwake.relay.tls import client_context, handshake_trouble
 from mailwake.smtp.client_events import Closed, Event, StartTls
 from mailwake.smtp.client_handshake import ClientOptions
 from mailwake.smtp.client_opening import NO_STARTTLS
@@ -112,7 +112,7 @@ async def _connect(connection: Connection, settings: RelaySettings, tls_context:
     except TimeoutError:
         raise ConnectFailure(f"no connection in {settings.connect_timeout:g} s") from None
     except ssl.SSLError as error:
-        raise TlsFailure(f"TLS handshake failed: {error}") from None
+        raise TlsFailure(f"TLS handshake failed: {handshake_trouble(error)}") from None
     except OSError as error:
         raise ConnectFailure(f"cannot connect: {_explain(error)}") from None
 
@@ -139,7 +139,12 @@ def _options(settings: RelaySettings, tls_context: ssl.SSLContext | None) -> Cli
 
 
 async def _shake_hands(connection: Connection, settings: RelaySettings, tls_context: ssl.SSLContext | None) -> None:
-    event = await _next_event(connection, settings.greeting_timeout)
+    try:
+        event = await _next_event(connection, settings.greeting_timeout)
+    except ConnectFailure as failure:
+        if connection.protocol.awaited == "greeting" and not settings.implicit_tls:
+            raise ConnectFailure(f"{failure}; where TLS comes first, as on port 465, set implicit_tls") from None
+        raise
     if isinstance(event, StartTls):
         assert tls_context is not None
         await _start_tls(connection, settings, tls_context)
@@ -154,7 +159,7 @@ async def _next_event(connection: Connection, seconds: float) -> Event:
         async with asyncio.timeout(seconds):
             return await connection.next_event()
     except TimeoutError:
-        raise ConnectFailure(f"no reply in {seconds:g} s ({connection.protocol!r})") from None
+        raise ConnectFailure(f"no reply in {seconds:g} s, awaited: {connection.protocol.awaited}") from None
 
 
 async def _start_tls(connection: Connection, settings: RelaySettings, context: ssl.SSLContext) -> None:
@@ -170,7 +175,7 @@ async def _start_tls(connection: Connection, settings: RelaySettings, context: s
             ssl_handshake_timeout=settings.command_timeout,
         )
     except (OSError, TimeoutError) as error:  # ssl.SSLError and ConnectionError are OSErrors
-        raise TlsFailure(f"TLS handshake failed: {error or type(error).__name__}") from None
+        raise TlsFailure(f"TLS handshake failed: {handshake_trouble(error)}") from None
     if transport is None or connection.closed:
         raise TlsFailure("TLS handshake failed: the next hop spoke in the clear or closed the connection")
     connection.tls_established(transport)

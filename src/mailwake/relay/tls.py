@@ -47,6 +47,16 @@ def client_context(settings: RelaySettings) -> ssl.SSLContext | None:
     return context
 
 
+def handshake_trouble(error: OSError) -> str:
+    """Why a handshake failed, without OpenSSL's codes, and with what to do where that is known."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"{error.verify_message}; see tls_ca_file and tls_name"
+    if isinstance(error, ssl.SSLError) and error.reason == "WRONG_VERSION_NUMBER":
+        return "the next hop answered in the clear; where it begins with STARTTLS, leave implicit_tls out"
+    reason = getattr(error, "reason", None)
+    return str(reason).lower().replace("_", " ") if reason else str(error) or type(error).__name__
+
+
 def _check(settings: RelaySettings) -> None:
     address = settings.address
     if settings.implicit_tls and settings.tls == "none":

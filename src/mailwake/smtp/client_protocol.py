@@ -51,6 +51,11 @@ class ClientProtocol(ClientOpening):
         return f"<ClientProtocol {state} in_hand={len(self._in_hand)} awaited=[{awaited}]>"
 
     @property
+    def awaited(self) -> str:
+        """What the next reply is to: "greeting", "hello" (EHLO or LHLO), "starttls" and so on; "" for none."""
+        return self._awaited[0][0] if self._awaited else ""
+
+    @property
     def takes_several(self) -> bool:
         """Whether a transaction can be sent while others are in flight.
 
