@@ -60,7 +60,7 @@ class Upgrade:
     async def check(self, saved: SavedSupervisor) -> None:
         """Run the same command in a child that only tries; StartupError with its last line when it fails."""
         handover = self._handover(saved)
-        state = handover.write()
+        state = _written(handover)
         try:
             child = await asyncio.create_subprocess_exec(
                 *self._command,
@@ -92,22 +92,27 @@ class Upgrade:
         # Threads that take the signals instead end with their executor; those of the next one hold them back as well.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
         await asyncio.to_thread(self.health.pause)  # meanwhile the loop hears of the signals that came before
-        handover = self._handover(save())
-        state = handover.write()
-        for descriptor in (state, *handover.descriptors()):
-            os.set_inheritable(descriptor, True)
-        sys.stdout.flush()
-        sys.stderr.flush()
         try:
+            self._execute(self._handover(save()))
+        finally:  # which is reached only when that has failed
+            self.health.resume()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
+
+    def _execute(self, handover: Handover) -> None:
+        state = _written(handover)
+        try:
+            for descriptor in (state, *handover.descriptors()):
+                os.set_inheritable(descriptor, True)
+            sys.stdout.flush()
+            sys.stderr.flush()
             environment = {**os.environ, VARIABLE: handover_variable(state, check=False)}
             os.execve(self._command[0], self._command, environment)  # noqa: S606  # our own command line
         except OSError as error:
+            raise StartupError(f"cannot run {self._command[0]}: {error.strerror}") from None
+        finally:
             for descriptor in handover.descriptors():
                 os.set_inheritable(descriptor, False)
             os.close(state)
-            self.health.resume()
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
-            raise StartupError(f"cannot run {self._command[0]}: {error.strerror}") from None
 
     def _handover(self, saved: SavedSupervisor) -> Handover:
         sockets, given = self._reloader.ports.save()
@@ -122,6 +127,13 @@ class Upgrade:
             given=given,
             supervisor=saved,
         )
+
+
+def _written(handover: Handover) -> int:
+    try:
+        return handover.write()
+    except OSError as error:
+        raise StartupError(f"cannot write a temporary file for the new version: {error.strerror}") from None
 
 
 def _last_line(said: str, status: int) -> str:
