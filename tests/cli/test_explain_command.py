@@ -209,6 +209,12 @@ def test_an_account_has_its_own_customer_and_that_customers_route(tmp_path: Path
     assert str(done.exception) == "--account: there is no [accounts.shpo] in the configuration; it has: shop"
 
 
+def test_a_listener_that_there_is_not_is_an_error() -> None:
+    done = CliRunner().invoke(make_app(), ["explain", str(EXAMPLE), "--rcpt", "b@b", "--listener", "127.0.0.1:9"])
+    assert done.exit_code == 1
+    assert str(done.exception) == "--listener: nothing listens on 127.0.0.1:9; configured: 127.0.0.1:2525"
+
+
 def test_policies_are_really_asked_and_named(tmp_path: Path) -> None:
     (tmp_path / "policy.py").write_text(POLICY)
     (tmp_path / "mailwake.toml").write_text(f'[[policy]]\nfile = "{tmp_path}/policy.py"\n[accounts.acme]\n{PASSWORD}')

@@ -118,7 +118,10 @@ def _account(settings: Settings, name: str) -> Account | None:
 
 def _session(configuration: Configuration, client: Client) -> Session:
     scopes = ScopedOptions(configuration)
-    name = client.listener or scopes.listeners[0]
+    wanted = client.listener or scopes.listeners[0]
+    name = scopes.find_listener(wanted)
+    if name is None:
+        raise SettingError(f"--listener: nothing listens on {wanted}; configured: {', '.join(scopes.listeners)}")
     session = Session(
         name,
         client.peer,
