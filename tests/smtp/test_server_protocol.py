@@ -209,6 +209,15 @@ def test_refused_recipients_are_not_in_the_envelope() -> None:
     assert session.events[-1] == MessageData(Envelope("", ["a@c", "d@c"]), b"")
 
 
+@pytest.mark.parametrize("first", [b"", b" NOTIFY=FAILURE"])
+def test_a_recipient_named_again_does_not_change_what_was_asked_first(first: bytes) -> None:
+    lines = b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>%b\r\nRCPT TO:<c@d.example> NOTIFY=NEVER\r\n" % first
+    session = talk(b"EHLO c\r\n", lines, b"DATA\r\n", b"x\r\n.\r\n")
+    envelope = next(event.envelope for event in session.events if isinstance(event, MessageData))
+    assert envelope.recipients == ["c@d.example"] * 2
+    assert envelope.dsn_request("c@d.example").on_failure
+
+
 @pytest.mark.parametrize("bad", [b"RCPT TO:<b@c>\r\n", b"RCPT TO:<b>\r\n"])
 def test_data_after_nothing_but_refused_recipients(bad: bytes) -> None:
     session = talk(b"MAIL FROM:<>\r\n" + bad + b"DATA\r\n", decide=refusing(RcptTo))

@@ -77,9 +77,10 @@ def _mail(session: Session, event: MailFrom, reply: Reply) -> None:
 
 def _rcpt(session: Session, event: RcptTo, reply: Reply) -> None:
     if reply.is_positive:
-        event.envelope.recipients.append(event.recipient)
-        if event.request != NO_REQUEST:
-            event.envelope.requests.setdefault(event.recipient, event.request)
+        envelope = event.envelope
+        if event.request != NO_REQUEST and event.recipient not in envelope.recipients:
+            envelope.requests[event.recipient] = event.request
+        envelope.recipients.append(event.recipient)
         session.state = session.next_state
     session.say(reply)
 
