@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
+import quopri
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
@@ -220,6 +221,23 @@ class TestReportsToTheSender:
         assert (await harness.flow.receive(harness.session(), envelope, PLAIN)).code == 250
         await harness.retry_until_empty()
         assert [recipient for recipient, _ in harness.hop.taken] == [ANN]
+
+    @pytest.mark.parametrize("missing", [("SMTPUTF8",), ("SMTPUTF8", "8BITMIME")])
+    async def test_a_sender_hears_that_the_next_hop_takes_no_internationalised_mail(
+        self, begin: Begin, missing: tuple[str, ...]
+    ) -> None:
+        harness = await begin()
+        harness.hop.extensions = extensions_without(missing)
+        envelope = Envelope(SENDER, ["b\u00fccher@b.example"], smtputf8=True, body="8BITMIME")
+        content = "Subject: \u00fc\r\n\r\n\u00fc\r\n".encode()
+        assert (await harness.flow.receive(harness.session(), envelope, content)).code == 250
+        await harness.retry_until_empty()
+        ((recipient, report),) = harness.hop.taken
+        assert recipient == SENDER
+        assert report.isascii() == ("8BITMIME" in missing)
+        plain = (quopri.decodestring(report) if report.isascii() else report).decode(errors="replace")
+        assert "Final-Recipient: utf-8; b\u00fccher@b.example\r\n" in plain
+        assert "Subject: \u00fc\r\n" in plain
 
     async def test_a_report_whose_address_leads_back_to_us_ends_there(
         self, begin: Begin, monkeypatch: pytest.MonkeyPatch

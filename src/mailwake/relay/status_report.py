@@ -64,7 +64,8 @@ class StatusReports:
             sender="",
             recipient=about.sender,
             content=content,
-            smtputf8=about.smtputf8 or not about.sender.isascii(),
+            # RFC 6531 §3.6: what it says of others stands in parts of it; its own header is as ASCII as its recipient.
+            smtputf8=not about.sender.isascii(),
             body="7BIT" if content.isascii() else "8BITMIME",
             transmission_id=about.transmission_id,
             message_id=about.message_id,
