@@ -207,7 +207,8 @@ class Spool(Protocol):
     ) -> list[SpooledCopy]:
         """Take up to `limit` entries that are due in hand, for this instance alone.
 
-        Those of `except_routes` are left, unless they were queued by `queued_by`, or are to be tried AT_ONCE.
+        Those of `except_routes` are left, unless they were queued by `queued_by`, or are to be tried AT_ONCE. One that
+        is damaged on disk is held, with that as its last reply.
         """
         ...
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mailwake.smtp.dsn import DsnRequest
-from mailwake.spool.contract import KeptEvents, ListedEntry, NewEntry, SpooledCopy
+from mailwake.spool.contract import KeptEvents, ListedEntry, NewEntry, SpooledCopy, SpoolError
 from mailwake.spool.shared_content import Base, difference, joined
 from mailwake.spool.sqlite_schema import IN_HAND
 
@@ -110,9 +110,12 @@ def delete(database: sqlite3.Connection, entry_id: int) -> bool:
 
 
 def read_copy(database: sqlite3.Connection, entry_id: int) -> SpooledCopy | None:
-    """The entry with its content; None if there is no such entry."""
+    """The entry with its content; None if there is no such entry, SpoolError if it is damaged."""
     row = database.execute(_COPY, (entry_id,)).fetchone()
-    return _spooled_copy(row) if row is not None else None
+    try:
+        return _spooled_copy(row) if row is not None else None
+    except (ValueError, TypeError, msgspec.MsgspecError):
+        raise SpoolError(f"entry {entry_id} of the spool is damaged on disk and cannot be read") from None
 
 
 def _spooled_copy(row: Sequence[Any]) -> SpooledCopy:

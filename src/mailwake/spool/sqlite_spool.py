@@ -14,6 +14,7 @@ from mailwake.spool.contract import (
     Settlement,
     Spool,
     SpooledCopy,
+    SpoolError,
 )
 from mailwake.spool.owners import Owner, forget_dead, is_alive
 from mailwake.spool.sqlite_file import SqliteFile
@@ -114,7 +115,18 @@ class SqliteSpool(SqliteFile, Spool):
                 "UPDATE entries SET state = ?, owner = ? WHERE id = ?",
                 [(IN_HAND, self._owner, entry_id) for entry_id in due],
             )
-            return [copy for entry_id in due if (copy := read_copy(database, entry_id)) is not None]
+            return [copy for entry_id in due if (copy := self._read_or_hold(database, entry_id)) is not None]
+
+    def _read_or_hold(self, database: sqlite3.Connection, entry_id: int) -> SpooledCopy | None:
+        """One that is damaged waits for the operator, and does not keep the others from being tried."""
+        try:
+            return read_copy(database, entry_id)
+        except SpoolError as error:
+            database.execute(
+                "UPDATE entries SET state = 0, owner = '', held_since = ?, last_reply = ? WHERE id = ?",
+                (self.now(), str(error), entry_id),
+            )
+            return None
 
     def give_back(self, ids: Sequence[int]) -> None:
         """Let go of entries that this instance has in hand; they are as due as before."""
