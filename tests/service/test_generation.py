@@ -141,6 +141,22 @@ async def test_a_worker_that_never_gets_ready_is_named_and_in_the_end_killed(wor
     assert workers[1].told == ["drain 0", "kill"]
 
 
+@pytest.mark.parametrize(("status", "lines"), [(-15, 0), (0, 0), (-9, 1), (1, 1)])
+async def test_in_a_drain_an_end_that_we_asked_for_is_no_news(
+    workers: list[FakeWorker], capfd: pytest.CaptureFixture[str], status: int, lines: int
+) -> None:
+    """A worker that has no handler yet dies of the SIGTERM that tells it to stop."""
+    generation = _generation(Stage.FORCE)
+    generation.start()
+    await _until(lambda: len(workers) == 2)
+    generation.drain(0)
+    generation.hasten()
+    for worker in workers:
+        worker.end(status if worker.name == "smtp-0" else 0)
+    await generation.end(PATIENCE)
+    assert capfd.readouterr().err.count("worker died while it drained") == lines
+
+
 async def test_in_force_a_worker_that_dies_comes_back_and_in_a_drain_it_does_not(workers: list[FakeWorker]) -> None:
     generation = _generation(Stage.FORCE)
     generation.start()
