@@ -4,7 +4,8 @@
 
 Every copy that it takes is a line of LEDGER, written before the reply: time, recipient, the sender of a report's copy.
 Recipients that begin with `refused` get 550; those that begin with `later` get 450 twice, then are taken. Now and then
-it drops a connection before it takes a copy, or after it has taken one and before it says so (noted as `dropped`).
+it drops a connection before it takes a copy, or after it has taken one; what it has taken and not said yet is noted as
+`dropped`.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class Connection(asyncio.Protocol):
         self._hop = hop
         self._protocol = ServerProtocol("hop.example", LIMITS)
         self._transport: asyncio.Transport | None = None
+        self._unsaid: list[str] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -66,6 +68,8 @@ class Connection(asyncio.Protocol):
         while (event := self._protocol.next_event()) is not None:
             if isinstance(event, MessageData):
                 if not self._take(event):
+                    for recipient in self._unsaid:
+                        self._hop.write("dropped", recipient)
                     self._transport.abort()
                     return
             elif isinstance(event, RcptTo) and (refusal := self._refusal(event.recipient)):
@@ -73,6 +77,7 @@ class Connection(asyncio.Protocol):
                 continue
             self._protocol.accept()
         if not self._transport.is_closing():
+            self._unsaid.clear()
             self._transport.write(self._protocol.data_to_send())
             if self._protocol.closing:
                 self._transport.close()
@@ -96,10 +101,8 @@ class Connection(asyncio.Protocol):
         else:
             found = {name.lower(): value.decode() for name, value in _REPORTED.findall(message.content)}
             self._hop.write("report", found.get(b"final-recipient", "?"), found.get(b"action", "?"))
-        if self._hop.random.random() < DROPS:
-            self._hop.write("dropped", recipient)
-            return False
-        return True
+        self._unsaid.append(recipient)
+        return self._hop.random.random() >= DROPS
 
 
 async def main() -> None:
