@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,8 @@ class Bench:
         self.told: list[tuple[str, Status, bool]] = []
         self.published: list[KeptEvents] = []
         self.trouble: Exception | None = None
+        self.journal = asyncio.Event()
+        self.journal.set()
         self.told_something = asyncio.Event()
         self.loop = self.make_loop(spool)
 
@@ -89,6 +91,7 @@ class Bench:
         return KeptEvents(f"{copy.id}-{copy.attempts}", [b"event"]) if copy.event_facts else NO_EVENTS
 
     async def publish(self, events: KeptEvents) -> None:
+        await self.journal.wait()
         self.published.append(events)
 
     async def close(self) -> None:
@@ -104,6 +107,10 @@ class Bench:
         begun = await self.loop.claim()
         await self.loop.settle()
         return begun
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        while not condition():  # noqa: ASYNC110  # threads bring it about, and send no event
+            await asyncio.sleep(0.001)
 
     def retried(self, outcome: str) -> float:
         return self.metrics.counter("spool_retries_total", outcome).value
@@ -156,6 +163,22 @@ async def test_a_deferred_copy_follows_the_schedule(bench: Bench) -> None:
         (Status.UNCERTAIN, False),
         (Status.DELIVERED, True),
     ]
+
+
+async def test_a_copy_may_be_due_again_while_the_events_of_its_last_attempt_are_written(bench: Bench) -> None:
+    bench.put(event_facts=b"facts")
+    bench.delivery.script = [LATER]
+    bench.journal.clear()
+    assert await bench.loop.claim() == 1
+    await bench.until(lambda: bench.retried("deferred") == 1)
+    bench.clock.advance(300)
+    assert await bench.loop.claim() == 1
+    await bench.until(lambda: bench.retried("delivered") == 1)
+    bench.journal.set()
+    await bench.loop.settle()
+    assert len(bench.published) == 2
+    assert bench.loop._octets == 0
+    assert bench.spool.count() == 0
 
 
 async def test_a_refused_copy_is_reportd_to_its_sender(bench: Bench) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mailwake.metrics import Metrics
@@ -66,8 +67,8 @@ class RetryLoop:
         self._poll_seconds = poll_seconds
         self._settle_again_seconds = settle_again_seconds
         self._pauses = RoutePauses(clock)
-        self._in_hand: dict[int, asyncio.Task[None]] = {}
-        self._asking: set[int] = set()
+        # By task: an attempt's last step is the writing of its events, and by then the copy may be due again.
+        self._in_hand: dict[asyncio.Task[None], int] = {}
         self._octets = 0
         self._reserved = 0
         self._more_is_due = True
@@ -89,13 +90,13 @@ class RetryLoop:
             upkeep.cancel()
             await asyncio.gather(upkeep, return_exceptions=True)
         if self._in_hand:
-            await asyncio.wait(self._in_hand.values(), timeout=grace_seconds)
+            await asyncio.wait(self._in_hand, timeout=grace_seconds)
         unfinished = dict(self._in_hand)
-        for task in unfinished.values():
+        for task in unfinished:
             task.cancel()
-        await asyncio.gather(*unfinished.values(), return_exceptions=True)
+        await asyncio.gather(*unfinished, return_exceptions=True)
         if unfinished:
-            await self._give_back(list(unfinished))
+            await self._give_back(list(unfinished.values()))
 
     def wake(self) -> None:
         """Look at the spool now: something due was put into it."""
@@ -148,21 +149,30 @@ class RetryLoop:
     async def settle(self) -> None:
         """Wait until nothing is in hand."""
         while self._in_hand:
-            await asyncio.wait(self._in_hand.values())
+            await asyncio.wait(self._in_hand)
 
     async def _ask(self, route: str) -> int:
         """Send one copy on a route that was down; how many: 0 when there is none."""
         now = self._spool.now()
         copies = await self._front.run(lambda: self._spool.claim_due(now, 1, only_route=route))
         for copy in copies:
-            self._asking.add(copy.id)
             self._pauses.asking(route)
-            self._take(copy)
+            self._take(copy, asking=True)
         return len(copies)
 
-    def _take(self, copy: SpooledCopy) -> None:
+    def _take(self, copy: SpooledCopy, *, asking: bool = False) -> None:
         self._octets += _size(copy)
-        self._in_hand[copy.id] = asyncio.create_task(self._handle(copy))
+        task = asyncio.create_task(self._handle(copy, asking=asking))
+        self._in_hand[task] = copy.id
+        task.add_done_callback(partial(self._let_go, copy, asking=asking))
+
+    def _let_go(self, copy: SpooledCopy, task: asyncio.Task[None], *, asking: bool) -> None:
+        if asking:
+            self._pauses.not_asked(copy.route)
+        del self._in_hand[task]
+        self._octets -= _size(copy)
+        if self._more_is_due and 2 * len(self._in_hand) <= self._most_in_hand:
+            self._wake.set()
 
     async def _run(self) -> None:
         while not self._stopping:
@@ -190,12 +200,12 @@ class RetryLoop:
                 self._log.error("spool cannot be looked after", reason=str(error), exc_info=not known)
             await asyncio.sleep(UPKEEP_SECONDS)
 
-    async def _handle(self, copy: SpooledCopy) -> None:
+    async def _handle(self, copy: SpooledCopy, *, asking: bool) -> None:
         outcome: Outcome | None = None
         try:
             async with self._at_once:
                 if not self._stopping:
-                    outcome = await self._attempt(copy)
+                    outcome = await self._attempt(copy, asking=asking)
             if outcome is None:
                 await self._give_back([copy.id])
             else:
@@ -203,19 +213,11 @@ class RetryLoop:
         except Exception as error:  # one copy's trouble must not end the loop
             self._log.error("retry failed", message_id=copy.message_id, reason=str(error), exc_info=True)
             await self._end_without(copy, outcome)
-        finally:
-            if copy.id in self._asking:
-                self._asking.discard(copy.id)
-                self._pauses.not_asked(copy.route)
-            del self._in_hand[copy.id]
-            self._octets -= _size(copy)
-            if self._more_is_due and 2 * len(self._in_hand) <= self._most_in_hand:
-                self._wake.set()
 
-    async def _attempt(self, copy: SpooledCopy) -> Outcome | None:
+    async def _attempt(self, copy: SpooledCopy, *, asking: bool) -> Outcome | None:
         """How it ended; None when it has to wait, because its route is down."""
         known = self._pauses.outcome(copy.route)
-        if known is not None and copy.id not in self._asking and copy.next_attempt != AT_ONCE:
+        if known is not None and not asking and copy.next_attempt != AT_ONCE:
             # One that has expired waits no longer: what is known of its route is what an attempt would bring.
             return known if self._spool.now() >= copy.queued_at + self._ends.expiry else None
         outcome = await self._delivery.deliver(
