@@ -55,6 +55,8 @@ class Remainder:
 
         `told` are those of which the sender is told by a reply of their own: nothing is kept of them.
         """
+        if not message.envelope.requests and all(outcome.status is Status.DELIVERED for outcome in outcomes):
+            return
         moment = Moment(self._spool.now(), self._clock.now())
         entries = []
         bounces = reports = 0

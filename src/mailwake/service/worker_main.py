@@ -32,7 +32,7 @@ from mailwake.service.worker_process import Report
 if TYPE_CHECKING:
     from mailwake.service.worker_orders import WorkerOrders
 
-MESSAGE_JOURNAL_REST = 0.003
+MESSAGE_JOURNAL_REST = 0.001
 """Seconds between two commits of an SMTP worker's journal: little beside what a relayed message takes anyway."""
 
 REPORT_SECONDS = 1.0
