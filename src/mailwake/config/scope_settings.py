@@ -327,7 +327,7 @@ class EsmtpListener(ConnectionOptions):
     tls_client_certificates: Annotated[
         Literal["off", "ask", "require"],
         Setting(
-            "Whether clients are asked for a certificate; with require, MAIL and AUTH get 530 5.7.0 without one.",
+            "Whether clients are asked for a certificate; with require, MAIL gets 530 5.7.0 without one.",
             kinds.choice("off", "ask", "require"),
         ),
     ] = "off"
