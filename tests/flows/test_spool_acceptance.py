@@ -73,9 +73,7 @@ async def test_a_message_is_taken_while_the_next_hop_is_down_and_relayed_when_it
     reply = await harness.receive([ANN, BOB], TRACKED)
     assert str(reply).startswith("250 2.0.0 OK ")
     assert _types(harness)["injection"] == 2
-    waiting = SqliteSpool(harness.directory / "spool.sqlite3")
-    assert {entry.recipient for entry in waiting.list()} == {ANN, BOB}
-    waiting.close()
+    assert {entry.recipient for entry in harness.spool.list()} == {ANN, BOB}
     await harness.hop.start()
     await harness.retry_until_empty()
     assert sorted(recipient for recipient, _ in harness.hop.taken) == [BOB, ANN]
@@ -169,9 +167,9 @@ async def test_injection_events_that_the_journal_did_not_get_are_in_the_spool(
     assert harness.hop.asked == [ANN]
     assert harness.events() == []
     # The worker dies here; its successor finds the events.
-    successor = SqliteSpool(harness.directory / "spool.sqlite3")
     await harness.front.close()
     harness.spool.close()
+    successor = SqliteSpool(harness.directory / "spool.sqlite3")
     successor.recover()
     for events in successor.left_events(10):
         await harness.journal.append_many(events.payloads)
