@@ -9,7 +9,7 @@ run: $(VENV)/.runtime  ## start mailwake with embedded defaults: mail in on 2525
 	$(BIN)/mailwake serve --demo
 
 test: $(VENV)/.development  ## run all tests, as many files at once as there are CPUs
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.development  ## everything CI checks besides the tests
 	$(BIN)/ruff check .
