@@ -6,14 +6,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from mailwake.config.scopes import Sourced
-from mailwake.events.record import MessageFacts, pack_facts
+from mailwake.events.record import pack_facts
 from mailwake.flows.decisions import TRACE_FIELD, trace_field
+from mailwake.flows.message_facts import message_facts
 from mailwake.flows.plan_cache import PlanCache
 from mailwake.flows.prepared_message import CopyPlan
 from mailwake.flows.trace_header import MAX_RECEIVED
 from mailwake.message.headers import fields, find
 from mailwake.message.msys_header import HEADER_NAME, MsysHeader, read_msys_header
-from mailwake.message.summary import Summary, domain_of, summarise
+from mailwake.message.summary import summarise
 from mailwake.policy.message_view import header_end as header_end_of
 from mailwake.policy.precedence import EngagementLimits, EngagementSettings, resolve
 from mailwake.rewrite.signatures import signed_by
@@ -114,7 +115,19 @@ class CopyPlanner:
             signed_by=signatures,
             route=route,
             packed_facts=pack_facts(
-                self._facts(common, content, summary, settings, planned, options.pathway.value or "", header)
+                message_facts(
+                    transmission_id=common.transmission_id,
+                    now=common.now,
+                    content=content,
+                    sender=common.sender,
+                    summary=summary,
+                    header=header,
+                    settings=settings,
+                    customer_id=settings.customer_id.value or "",
+                    pathway=options.pathway.value or "",
+                    node_name=self._settings.node_name,
+                    amp_enabled=planned is not None and any(part.kind == "amp" for part in planned.plan.parts),
+                )
             ),
             added_fields=cc_field + self._pool_field(header) + traced,
         )
@@ -171,37 +184,6 @@ class CopyPlanner:
             self._log.info("metadata trimmed to max_metadata_len", kept=settings.metadata_text)
         if settings.tags_over_recipient_limit:
             self._metrics.counter("tags_ignored_total", "recipient").inc(settings.tags_over_recipient_limit)
-
-    def _facts(
-        self,
-        common: Common,
-        content: bytes,
-        summary: Summary,
-        settings: EngagementSettings,
-        planned: Planned | None,
-        pathway: str,
-        header: MsysHeader | None,
-    ) -> MessageFacts:
-        return MessageFacts(
-            transmission_id=common.transmission_id,
-            injection_time=int(common.now * 1000),
-            msg_size=len(content),
-            customer_id=settings.customer_id.value or "",
-            campaign_id=settings.campaign_id.value or "",
-            tags=settings.tags.value,
-            metadata=settings.metadata_text,
-            friendly_from=summary.friendly_from,
-            msg_from=common.sender,
-            sending_domain=summary.sending_domain or domain_of(common.sender),
-            subject=summary.subject,
-            open_tracking=settings.open_tracking.value,
-            click_tracking=settings.click_tracking.value,
-            initial_pixel=settings.open_tracking.value and settings.initial_open.value,
-            amp_enabled=planned is not None and any(part.kind == "amp" for part in planned.plan.parts),
-            transactional=header is not None and header.transactional is True,
-            node_name=self._settings.node_name,
-            pathway=pathway,
-        )
 
 
 def body_start(content: bytes, header_end: int) -> int:

@@ -5,24 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mailwake.events.model import EventType
-from mailwake.events.record import MessageFacts, Outcome, pack_facts
+from mailwake.events.record import Outcome, pack_facts
 from mailwake.events.unique_ids import UniqueIdError
+from mailwake.flows.message_facts import message_facts
 from mailwake.message.headers import fields, find
 from mailwake.message.msys_header import HEADER_NAME, read_msys_header
-from mailwake.message.summary import domain_of, summarise
+from mailwake.message.summary import summarise
 from mailwake.policy.message_view import header_end
-from mailwake.policy.precedence import EngagementLimits, EngagementSettings, resolve
+from mailwake.policy.precedence import EngagementLimits, resolve
 from mailwake.smtp.replies import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mailwake.clock import Clock
+    from mailwake.events.record import MessageFacts
     from mailwake.events.unique_ids import UniqueIds
     from mailwake.flows.message_events import MessageEvents
     from mailwake.listener.session import Session
-    from mailwake.message.headers import Field
-    from mailwake.message.msys_header import MsysHeader
     from mailwake.smtp.envelope import Envelope
     from mailwake.smtp.replies import Reply
 
@@ -85,39 +85,24 @@ class PolicyRejections:
         await self._events.record_refusal(pack_facts(facts), recipients, outcome)
 
     def _facts(self, session: Session, sender: str, content: bytes, transmission_id: int) -> MessageFacts:
-        header_fields = fields(content, 0, header_end(content))
-        summary = summarise(content, header_fields)
-        header, settings = self._settings(session, content, header_fields)
-        variables = session.message_context.over(session.context)
-        return MessageFacts(
-            transmission_id=transmission_id,
-            injection_time=int(self._clock.now() * 1000),
-            msg_size=len(content),
-            customer_id=variables.get("mo_customer_id") or "",
-            campaign_id=settings.campaign_id.value or "" if settings else "",
-            tags=settings.tags.value if settings else (),
-            metadata=settings.metadata_text if settings else "",
-            friendly_from=summary.friendly_from,
-            msg_from=sender,
-            sending_domain=summary.sending_domain or domain_of(sender),
-            subject=summary.subject,
-            open_tracking=settings is not None and settings.open_tracking.value,
-            click_tracking=settings is not None and settings.click_tracking.value,
-            initial_pixel=settings is not None and settings.open_tracking.value and settings.initial_open.value,
-            transactional=header is not None and header.transactional is True,
-            node_name=self._node_name,
-            pathway=session.options_for(variables.get("pathway")).pathway.value or "",
-        )
-
-    def _settings(
-        self, session: Session, content: bytes, header_fields: Sequence[Field]
-    ) -> tuple[MsysHeader | None, EngagementSettings | None]:
-        """What would have held for the message; None where its header or a variable cannot be read."""
         variables = session.message_context.over(session.context)
         options = session.options_for(variables.get("pathway"))
+        header_fields = fields(content, 0, header_end(content))
         try:
             ours = find(header_fields, HEADER_NAME)
             header = read_msys_header([content[each.value_start : each.value_end] for each in ours])
-            return header, resolve(variables, header, options, self._limits, self._known_tags)
+            settings = resolve(variables, header, options, self._limits, self._known_tags)
         except Refusal:
-            return None, None
+            header = settings = None
+        return message_facts(
+            transmission_id=transmission_id,
+            now=self._clock.now(),
+            content=content,
+            sender=sender,
+            summary=summarise(content, header_fields),
+            header=header,
+            settings=settings,
+            customer_id=variables.get("mo_customer_id") or "",
+            pathway=options.pathway.value or "",
+            node_name=self._node_name,
+        )
