@@ -19,7 +19,7 @@ from mailwake.spool.contract import SpoolError
 from mailwake.spool.operations import Selection, SpoolOperations
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from mailwake.config.schema import Settings
     from mailwake.spool.operations import Changed
@@ -126,58 +126,51 @@ def show(
     typer.echo(f"\n{header}")
 
 
-@app.command()
-def retry(
-    ids: Ids = None,
-    everything: All = False,
-    recipient: Recipient = "",
-    sender: Sender = None,
-    domain: Domain = "",
-    customer: Customer = "",
-    config: Config = None,
-    data: Data = None,
+def _add_change(
+    name: str, help_: str, change: Callable[[SpoolOperations, Selection], Changed], done: str, in_hand: str
 ) -> None:
-    """Make entries due now; the running service tries them within a second or so. Held ones stay held."""
-    with closing(_open(config, data)) as spool:
-        chosen = _chosen(spool, ids, everything, recipient, sender, domain, customer)
-        _told(spool.retry(chosen), "due now", "being tried at this moment anyway")
+    """Add a command that does something to entries named by number, by a filter, or all of them."""
+
+    def command(
+        ids: Ids = None,
+        everything: All = False,
+        recipient: Recipient = "",
+        sender: Sender = None,
+        domain: Domain = "",
+        customer: Customer = "",
+        config: Config = None,
+        data: Data = None,
+    ) -> None:
+        with closing(_open(config, data)) as spool:
+            chosen = _chosen(spool, ids, everything, recipient, sender, domain, customer)
+            _told(change(spool, chosen), done, in_hand)
+
+    command.__doc__ = help_
+    app.command(name)(command)
 
 
-@app.command()
-def hold(
-    ids: Ids = None,
-    everything: All = False,
-    recipient: Recipient = "",
-    sender: Sender = None,
-    domain: Domain = "",
-    customer: Customer = "",
-    config: Config = None,
-    data: Data = None,
-) -> None:
-    """Have entries wait until they are released: they are not tried, and do not expire.
-
-    One that is being tried at this moment waits if that attempt fails for now.
-    """
-    with closing(_open(config, data)) as spool:
-        chosen = _chosen(spool, ids, everything, recipient, sender, domain, customer)
-        _told(spool.hold(chosen), "held", "of them being tried at this moment: held if that fails")
-
-
-@app.command()
-def release(
-    ids: Ids = None,
-    everything: All = False,
-    recipient: Recipient = "",
-    sender: Sender = None,
-    domain: Domain = "",
-    customer: Customer = "",
-    config: Config = None,
-    data: Data = None,
-) -> None:
-    """Let held entries go on, due now; the time they were held does not count."""
-    with closing(_open(config, data)) as spool:
-        chosen = _chosen(spool, ids, everything, recipient, sender, domain, customer)
-        _told(spool.release(chosen), "released", "of them being tried at this moment")
+_add_change(
+    "retry",
+    "Make entries due now; the running service tries them within a second or so. Held ones stay held.",
+    SpoolOperations.retry,
+    "due now",
+    "being tried at this moment anyway",
+)
+_add_change(
+    "hold",
+    "Have entries wait until they are released: they are not tried, and do not expire.\n\n"
+    "One that is being tried at this moment waits if that attempt fails for now.",
+    SpoolOperations.hold,
+    "held",
+    "of them being tried at this moment: held if that fails",
+)
+_add_change(
+    "release",
+    "Let held entries go on, due now; the time they were held does not count.",
+    SpoolOperations.release,
+    "released",
+    "of them being tried at this moment",
+)
 
 
 @app.command()
