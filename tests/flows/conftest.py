@@ -1,4 +1,4 @@
-"""A message flow with a policy, for the tests of what policy does to messages."""
+"""Message flows to begin with, with and without a policy; each is stopped when its test ends."""
 
 from __future__ import annotations
 
@@ -12,8 +12,25 @@ from mailwake.policy.python_host import PythonPolicy
 
 from .message_harness import MessageHarness
 
+Begin = Callable[..., Awaitable[MessageHarness]]
 BeginWithPolicy = Callable[..., Awaitable[MessageHarness]]
 HEAD = "from mailwake.policy import CONT, DONE, refuse\n"
+
+
+@pytest.fixture
+async def begin(tmp_path: Path) -> AsyncIterator[Begin]:
+    """Start a harness; the arguments are settings."""
+    started: list[MessageHarness] = []
+
+    async def start(**overrides: str) -> MessageHarness:
+        harness = MessageHarness(tmp_path, overrides)
+        await harness.start()
+        started.append(harness)
+        return harness
+
+    yield start
+    for each in started:
+        await each.stop()
 
 
 @pytest.fixture

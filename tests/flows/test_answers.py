@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from mailwake.smtp.envelope import Envelope
 from mailwake.smtp.replies import Reply
 from mailwake.smtp.server_events import MessageReplies
 
+from .conftest import Begin
 from .message_harness import MessageHarness
 
 ANN, BOB, CY = "ann@a.example", "bob@b.example", "cy@c.example"
@@ -28,23 +29,6 @@ REFUSED = Outcome(Status.REFUSED, NEVER, "hop:25", "rcpt")
 CLOSING = Outcome(Status.DEFERRED, Reply(421, "4.3.2", "going down"), "hop:25", "rcpt")
 UNWANTED = Outcome(Status.REFUSED, Reply(521, "5.7.1", "go away"), "hop:25", "rcpt")
 LOST = Outcome(Status.UNCERTAIN, Reply(451, "4.4.2", "lost"), "hop:25", "content")
-
-Begin = Callable[..., Awaitable[MessageHarness]]
-
-
-@pytest.fixture
-async def begin(tmp_path: Path) -> AsyncIterator[Begin]:
-    started: list[MessageHarness] = []
-
-    async def start(**overrides: str) -> MessageHarness:
-        harness = MessageHarness(tmp_path, overrides)
-        await harness.start()
-        started.append(harness)
-        return harness
-
-    yield start
-    for harness in started:
-        await harness.stop()
 
 
 async def lmtp(harness: MessageHarness, recipients: list[str], content: bytes = PLAIN) -> list[str]:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import email
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,9 @@ from mailwake.links.tracked_url import parse_url
 from mailwake.relay.delivery import Outcome, Status
 from mailwake.smtp.replies import Reply
 
+from .conftest import Begin
 from .message_harness import MessageHarness
 
-Begin = Callable[..., Awaitable[MessageHarness]]
 ANN, BOB, CY = "ann@a.example", "Bob@B.example", "cy@c.example"
 TRACKED = (
     b'From: "The Shop" <shop@sender.example>\r\nSubject: =?utf-8?Q?Gr=C3=BC=C3=9Fe?=\r\n'
@@ -29,21 +28,6 @@ TRACKED = (
 PLAIN = b"Subject: nothing to track\r\n\r\nhello\r\n"
 LATER = Reply(450, "4.2.1", "mailbox busy")
 NEVER = Reply(550, "5.1.1", "no such user")
-
-
-@pytest.fixture
-async def begin(tmp_path: Path) -> AsyncIterator[Begin]:
-    started: list[MessageHarness] = []
-
-    async def start(**overrides: str) -> MessageHarness:
-        harness = MessageHarness(tmp_path, overrides)
-        await harness.start()
-        started.append(harness)
-        return harness
-
-    yield start
-    for harness in started:
-        await harness.stop()
 
 
 def _links(content: bytes) -> list[str]:
