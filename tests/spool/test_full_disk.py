@@ -21,6 +21,8 @@ from mailwake.listener.free_space import LOOK_SECONDS, FreeSpace
 from mailwake.spool.contract import KeptEvents, NewEntry, Settlement, SpoolError
 from mailwake.spool.sqlite_spool import SqliteSpool
 
+from .calling_together import together
+
 MEGABYTE = 1 << 20
 ENTRY = NewEntry("s@a.example", "r@b.example", b"x" * 100_000, False, "7BIT", 1, "m", "451", 1.0, 1.0)
 
@@ -57,11 +59,12 @@ def test_calls_that_need_no_room_succeed_beside_those_that_do(small_disk: Path) 
     room.write_bytes(b"x" * 200_000)  # for the few pages of a deletion
     fill(small_disk)
     room.unlink()
-    results = spool.together(
+    results = together(
+        spool,
         [
             lambda: spool.put([replace(ENTRY, content=b"x" * 3 * MEGABYTE)]),
             lambda: [spool.settle(Settlement(entry_id=copy.id, fate="taken"))],
-        ]
+        ],
     )
     assert isinstance(results[0], SpoolError)
     assert results[1] == [True]

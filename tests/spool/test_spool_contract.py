@@ -20,6 +20,8 @@ from mailwake.smtp.dsn import DsnRequest
 from mailwake.spool.contract import KeptEvents, NewEntry, Settlement, Spool, SpoolError
 from mailwake.spool.sqlite_spool import SqliteSpool
 
+from .calling_together import together
+
 ENTRY = NewEntry(
     sender="a@a.example",
     recipient="bücher@b.example",
@@ -228,8 +230,8 @@ class TestSpoolContract:
     def test_calls_made_together_stand_and_fall_alone(self, open_spool: OpenSpool) -> None:
         spool = open_spool()
         broken = replace(ENTRY, attempts=None)  # type: ignore[arg-type]
-        first, second, third = spool.together(
-            [lambda: spool.put([ENTRY]), lambda: spool.put([ENTRY, broken]), lambda: spool.put([ENTRY, ENTRY])]
+        first, second, third = together(
+            spool, [lambda: spool.put([ENTRY]), lambda: spool.put([ENTRY, broken]), lambda: spool.put([ENTRY, ENTRY])]
         )
         assert isinstance(second, SpoolError)
         assert isinstance(first, list)

@@ -154,12 +154,8 @@ class Spool(Protocol):
         """
         ...
 
-    def together(self, calls: Sequence[Callable[[], T]]) -> list[T | SpoolError]:
-        """Make these calls of this spool with one disk sync; each is atomic by itself, and its error its result."""
-        ...
-
     def open_group(self, thread: int = 0) -> None:
-        """Begin what `together` does, in three steps, each of which may run in another thread; this one may wait.
+        """Begin a group of calls with one disk sync, in three steps, each in any thread; this one may wait for others.
 
         Until the end, `thread` may look at the spool and write to it by way of the group alone.
         """

@@ -66,19 +66,6 @@ class SqliteFile:
         """The time that entries' times count in: Unix seconds when the machine started, and steady since."""
         return self._time.now()
 
-    def together(self, calls: Sequence[Callable[[], T]]) -> list[T | SpoolError]:
-        """Make these calls of this spool with one disk sync; each is atomic by itself, and its error its result."""
-        if len(calls) > 1:
-            try:
-                self.open_group()
-                results = self.call_in_group(calls)
-                self.close_group()
-            except SpoolError:
-                pass  # a full disk undoes all of them: those that need no room may still succeed alone
-            else:
-                return results
-        return [_result(call) for call in calls]
-
     def open_group(self, thread: int = 0) -> None:
         """Begin a group of calls: nobody else writes until its end, and this may have to wait for others.
 
