@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
-from mailwake.events.model import EVENT_GROUPS, Event, EventType
+from mailwake.events.model import EVENT_GROUPS, NESTED_FIELDS, Event, EventType
 from mailwake.markdown import code, table
 
 if TYPE_CHECKING:
@@ -97,14 +97,32 @@ FIELDS: Mapping[str, FieldMeaning] = MappingProxyType(
         "queue_time": FieldMeaning("Milliseconds from injection to this outcome.", ATTEMPTS),
         "user_agent": FieldMeaning("The User-Agent header of the request.", ENGAGEMENT),
         "accept_language": FieldMeaning("The Accept-Language header of the request.", ENGAGEMENT),
-        "is_prefetched": FieldMeaning("Whether a program said that it loads ahead of the person.", ENGAGEMENT),
         "target_link_url": FieldMeaning("Where the link leads.", FOLLOWED),
         "target_link_name": FieldMeaning("The link's name; `Raw URL` for a link without one.", FOLLOWED),
+        "agent_family": FieldMeaning("The program, as its User-Agent says.", ENGAGEMENT),
+        "device_brand": FieldMeaning("Who made the device.", ENGAGEMENT),
+        "device_family": FieldMeaning("The device.", ENGAGEMENT),
+        "os_family": FieldMeaning("The operating system.", ENGAGEMENT),
+        "os_version": FieldMeaning("The operating system's version.", ENGAGEMENT),
+        "is_mobile": FieldMeaning("Whether it is a telephone or a tablet.", ENGAGEMENT),
+        "is_proxy": FieldMeaning("Whether a mail provider's image proxy asked in the person's place.", ENGAGEMENT),
+        "is_prefetched": FieldMeaning("Whether it was loaded ahead of the person, as far as can be told.", ENGAGEMENT),
+        "country": FieldMeaning("The country of the address, two letters (ISO 3166-1).", ENGAGEMENT),
+        "region": FieldMeaning("The region of the address (ISO 3166-2, without the country).", ENGAGEMENT),
+        "city": FieldMeaning("The city of the address.", ENGAGEMENT),
+        "latitude": FieldMeaning("Degrees north.", ENGAGEMENT),
+        "longitude": FieldMeaning("Degrees east.", ENGAGEMENT),
+        "postal_code": FieldMeaning("The postal code of the address.", ENGAGEMENT),
+        "is_bot": FieldMeaning("Whether a machine did it that is no person's.", ENGAGEMENT),
+        "bot_reason": FieldMeaning("The rule that says so.", ENGAGEMENT),
+        "bot_confidence": FieldMeaning("How sure the rule is, 0 to 1.", ENGAGEMENT),
     }
 )
 """Every field of an Event."""
 
-WIRE_NAMES: Mapping[str, str] = MappingProxyType({"is_prefetched": "user_agent_parsed.is_prefetched"})
+WIRE_NAMES: Mapping[str, str] = MappingProxyType(
+    {field: f"{name}.{field}" for name, fields in NESTED_FIELDS.items() for field in fields}
+)
 """Fields that have another name on the wire; a dot means an object inside the event."""
 
 BOUNCE_CLASSES: Mapping[int, str] = MappingProxyType(
@@ -136,7 +154,15 @@ _TIMES = MappingProxyType(
     {"timestamp": "text, Unix seconds", "injection_time": "text, ISO 8601 in UTC with milliseconds"}
 )
 _JSON_TYPES = MappingProxyType(
-    {int: "text, a number", bool: "boolean", str: "text", EventType: "text", tuple: "array of texts", dict: "object"}
+    {
+        int: "text, a number",
+        float: "text, a number",
+        bool: "boolean",
+        str: "text",
+        EventType: "text",
+        tuple: "array of texts",
+        dict: "object",
+    }
 )
 
 

@@ -54,7 +54,7 @@ EVENT_GROUPS: dict[EventType, str] = {
 """Every type of event and its group on the wire."""
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One event; the fields have the names they have on the wire, None or empty means that it has no such field."""
 
     type: EventType
@@ -104,6 +104,38 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Milliseconds from injection to this outcome."""
     user_agent: str = ""
     accept_language: str = ""
-    is_prefetched: bool | None = None
     target_link_url: str = ""
     target_link_name: str = ""
+    agent_family: str = ""
+    device_brand: str = ""
+    device_family: str = ""
+    os_family: str = ""
+    os_version: str = ""
+    is_mobile: bool | None = None
+    is_proxy: bool | None = None
+    is_prefetched: bool | None = None
+    country: str = ""
+    region: str = ""
+    city: str = ""
+    latitude: float | None = None
+    longitude: float | None = None
+    postal_code: str = ""
+    is_bot: bool | None = None
+    bot_reason: str = ""
+    bot_confidence: float | None = None
+
+
+NESTED_FIELDS: dict[str, tuple[str, ...]] = {
+    "user_agent_parsed": (
+        "agent_family",
+        "device_brand",
+        "device_family",
+        "os_family",
+        "os_version",
+        "is_mobile",
+        "is_proxy",
+        "is_prefetched",
+    ),
+    "geo_ip": ("country", "region", "city", "latitude", "longitude", "postal_code"),
+}
+"""Fields that stand in an object of their own on the wire."""

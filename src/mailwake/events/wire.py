@@ -8,31 +8,44 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mailwake.events.from_record import EventReader
+from mailwake.events.model import NESTED_FIELDS, Event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mailwake.events.from_record import LinkFacts
-    from mailwake.events.model import Event
 
 _encode = msgspec.json.Encoder().encode
+_OBJECT_OF = {field: name for name, fields in NESTED_FIELDS.items() for field in fields}
+_FIELDS = tuple((name, _OBJECT_OF.get(name)) for name in Event.__struct_fields__)
+_ABSENT: tuple[object, ...] = (None, "", (), {})
 
 
 def to_wire(event: Event) -> dict[str, Any]:
     """The event as webhooks carry it: numbers as text, booleans as they are, fields without a value left out."""
-    fields: dict[str, Any] = {}
-    for name in event.__struct_fields__:
-        value = getattr(event, name)
-        if value is not None and value not in ("", (), {}):
-            fields[name] = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-    fields["type"] = event.type.wire_name
+    fields = wire_fields(event)
     fields["timestamp"] = str(event.timestamp // 1000)
+    return {"msys": {event.type.group: fields}}
+
+
+def wire_fields(event: Event) -> dict[str, Any]:
+    """The fields of an event as JSON values, its `timestamp` in ISO 8601."""
+    fields: dict[str, Any] = {}
+    for name, outer in _FIELDS:
+        value = getattr(event, name)
+        if value in _ABSENT:
+            continue
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            value = str(value)
+        if outer is None:
+            fields[name] = value
+        else:
+            fields.setdefault(outer, {})[name] = value
+    fields["type"] = event.type.wire_name
+    fields["timestamp"] = iso_time(event.timestamp)
     if event.injection_time is not None:
         fields["injection_time"] = iso_time(event.injection_time)
-    if event.is_prefetched is not None:
-        del fields["is_prefetched"]
-        fields["user_agent_parsed"] = {"is_prefetched": event.is_prefetched}
-    return {"msys": {event.type.group: fields}}
+    return fields
 
 
 def iso_time(milliseconds: int) -> str:

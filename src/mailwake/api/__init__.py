@@ -1,0 +1,1 @@
+"""The HTTP API of the collector: webhooks, events, keys, in the vendor's shape."""

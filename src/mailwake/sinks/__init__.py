@@ -1,0 +1,1 @@
+"""Events to files, standard output, Kafka and NATS."""

@@ -1,0 +1,1 @@
+"""Events where they can be searched and counted: a contract and its implementations."""

@@ -1,0 +1,1 @@
+"""Events to HTTP targets: batches, signatures, retries, dead letters."""
