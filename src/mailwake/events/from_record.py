@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 from mailwake.events.bounce_class import bounce_class
 from mailwake.events.model import Event, EventType
 from mailwake.events.record import EngagementRecord, MessageRecord, RecordError, decode_record
@@ -12,7 +14,7 @@ from mailwake.events.record import EngagementRecord, MessageRecord, RecordError,
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mailwake.events.record import Outcome
+    from mailwake.events.record import MessageFacts, Outcome
 
 
 class _LinkContext(Protocol):
@@ -89,6 +91,30 @@ def engagement_event(record: EngagementRecord, link: LinkFacts) -> Event:
     )
 
 
+def completed(event: Event, facts: MessageFacts) -> Event:
+    """An engagement event with what its link does not carry, out of the facts of its message (2-tracking.md, §3)."""
+    return msgspec.structs.replace(event, **_shared_facts(facts))
+
+
+def _shared_facts(facts: MessageFacts) -> dict[str, Any]:
+    # What only the message knows, and no link carries.
+    return {
+        "friendly_from": facts.friendly_from,
+        "msg_from": facts.msg_from,
+        "sending_domain": facts.sending_domain,
+        "subject": facts.subject,
+        "msg_size": facts.msg_size,
+        "injection_time": facts.injection_time,
+        "open_tracking": facts.open_tracking,
+        "click_tracking": facts.click_tracking,
+        "initial_pixel": facts.initial_pixel,
+        "amp_enabled": facts.amp_enabled,
+        "transactional": facts.transactional,
+        "node_name": facts.node_name,
+        "pathway": facts.pathway,
+    }
+
+
 def message_event(record: MessageRecord) -> Event:
     """The event of what became of a copy."""
     facts = record.facts
@@ -103,19 +129,7 @@ def message_event(record: MessageRecord) -> Event:
         rcpt_meta=_metadata(facts.metadata),
         rcpt_tags=facts.tags,
         rcpt_type=record.rcpt_type,
-        friendly_from=facts.friendly_from,
-        msg_from=facts.msg_from,
-        sending_domain=facts.sending_domain,
-        subject=facts.subject,
-        msg_size=facts.msg_size,
-        injection_time=facts.injection_time,
-        open_tracking=facts.open_tracking,
-        click_tracking=facts.click_tracking,
-        initial_pixel=facts.initial_pixel,
-        amp_enabled=facts.amp_enabled,
-        transactional=facts.transactional,
-        node_name=facts.node_name,
-        pathway=facts.pathway,
+        **_shared_facts(facts),
         **_recipient(record.recipient),
         **(_outcome(record.type, record.outcome) if record.outcome else {}),
     )
