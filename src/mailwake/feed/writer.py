@@ -1,0 +1,121 @@
+"""Writing the feed: events and the checkpoint behind them in one append, durable when it returns.
+
+The contract that matters is that of being killed. An append ends with a checkpoint, which says how far the journal has
+been merged. What a kill leaves without its checkpoint is known again at the next start by its event ids (`unclaimed`),
+and is not appended twice. So each event stands in the feed once, whoever is killed when.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mailwake.feed.contract import FeedError, Position
+from mailwake.feed.payload import (
+    decode_checkpoint,
+    decode_event,
+    encode_checkpoint,
+    is_checkpoint,
+    is_event,
+)
+from mailwake.feed.segments import segments_in, writer_name
+from mailwake.journal.frame import SEGMENT_HEADER, frame, parse_frames
+from mailwake.journal.segment_file import Disk, SegmentFile
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from mailwake.feed.segments import FeedSegment
+    from mailwake.journal.reader import Cursor
+
+SEGMENT_BYTES = 64 << 20
+
+
+class FeedWriter:
+    """Appends to the feed in `directory`; one process at a time has one, and one thread uses it.
+
+    `cursor` says up to where the journal has been merged, and `unclaimed` the ids of events that stand in the feed
+    beyond it. `end` is the durable end, and may be read from any thread.
+    """
+
+    def __init__(self, directory: Path, *, segment_bytes: int = SEGMENT_BYTES, disk: Disk | None = None) -> None:
+        self._directory = directory
+        self._segment_bytes = segment_bytes
+        self._disk = disk or Disk()
+        self._segment: SegmentFile | None = None
+        segments = segments_in(directory)
+        self._number = segments[-1].number if segments else 0
+        self.cursor, self.unclaimed = _last_state(segments)
+        self.end = Position(self._number, segments[-1].path.stat().st_size) if segments else Position()
+
+    def append(self, payloads: Sequence[bytes], cursor: Cursor) -> Position:
+        """Append these events and the checkpoint; FeedError when the disk refuses, and nothing is promised then.
+
+        After an error the same events may be appended again: what the failed append has left is cut off.
+        """
+        data = b"".join(map(frame, payloads)) + frame(encode_checkpoint(cursor))
+        try:
+            self._roll(len(data))
+            assert self._segment is not None
+            self._segment.append(data)
+        except OSError as error:
+            self._give_up()
+            raise FeedError(f"{self._directory}: cannot write the feed: {error.strerror}; free space") from None
+        self.cursor = dict(cursor)
+        self.end = Position(self._number, self._segment.size)
+        return self.end
+
+    def write_ahead(self) -> None:
+        """Make the next append cheaper; to be called when nobody waits."""
+        if self._segment is not None:
+            try:
+                self._segment.write_ahead()
+            except OSError:
+                self._give_up()
+
+    def roll(self) -> None:
+        """Close the segment, so that retention and erasure can have it; the next append begins another."""
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            segment.close()
+
+    close = roll
+
+    def _roll(self, octets: int) -> None:
+        if self._segment is not None and self._segment.size + octets > self._segment_bytes:
+            self.roll()
+        if self._segment is None:
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            number = self._number + 1
+            self._segment = SegmentFile(self._directory, writer_name(number), self._disk, self._segment_bytes)
+            self._number = number
+
+    def _give_up(self) -> None:
+        segment, self._segment = self._segment, None
+        if segment is not None:
+            segment.cut_back_and_close()
+
+
+def _last_state(segments: Sequence[FeedSegment]) -> tuple[Cursor, set[int]]:
+    """The cursor of the last checkpoint, and the ids of the events behind it."""
+    unclaimed: set[int] = set()
+    for segment in reversed(segments):
+        cursor: Cursor | None = None
+        found: set[int] = set()
+        for payload in _payloads(segment.path):
+            if is_checkpoint(payload):
+                cursor = decode_checkpoint(payload)
+                found.clear()
+            elif is_event(payload):
+                found.add(decode_event(payload).event_id)
+        unclaimed |= found
+        if cursor is not None:
+            return cursor, unclaimed
+    return {}, unclaimed
+
+
+def _payloads(path: Path) -> list[bytes]:
+    data = path.read_bytes()
+    if not data.startswith(SEGMENT_HEADER):
+        return []
+    return parse_frames(data[len(SEGMENT_HEADER) :], len(data))[0]
