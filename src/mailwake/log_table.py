@@ -286,6 +286,30 @@ LOG: tuple[Area, ...] = (
         ),
     ),
     Area(
+        "The collector",
+        (
+            LogEvent(
+                "events wait in the journal",
+                "error",
+                ("error",),
+                "They cannot be written into the feed; it is tried every second, and nothing is lost",
+            ),
+            LogEvent("events move on", "info", (), "What they waited for is over"),
+            LogEvent(
+                "a record of the journal is passed over",
+                "error",
+                ("place", "error"),
+                "It cannot be read: damaged, or of a later release",
+            ),
+            LogEvent(
+                "the journal is damaged, and read on behind the damage",
+                "error",
+                ("error",),
+                "What stood there is lost; look at the disk",
+            ),
+        ),
+    ),
+    Area(
         "The service",
         (
             LogEvent(

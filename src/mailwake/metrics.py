@@ -167,7 +167,17 @@ METRICS: tuple[Metric, ...] = (
     Metric("tracker_links_expired_total", "Expired links that were followed: answered as ever, no event recorded"),
     Metric("events_total", "Events recorded, by type", ("type",)),
     Metric("events_lost_total", "Events that could not be written to the journal: look at the disk"),
-    Metric("worker_restarts_total", "Workers that died and were started again; role is smtp or tracker", ("role",)),
+    Metric("feed_events_total", "Events that went from the journal into the feed, where consumers read them"),
+    Metric(
+        "feed_behind_seconds", "How old the oldest event is that is not in the feed yet; 0 when all are", gauge=True
+    ),
+    Metric("journal_records_unreadable_total", "Records of the journal that make no sense and were passed over"),
+    Metric("journal_damaged_octets_total", "Octets of the journal that were damaged and passed over: look at the disk"),
+    Metric(
+        "worker_restarts_total",
+        "Workers that died and were started again; role is smtp, tracker or collector",
+        ("role",),
+    ),
     Metric("config_reloads_total", "Reloads of the configuration (SIGHUP); result is accepted or refused", ("result",)),
     Metric("upgrades_total", "Upgrades without a restart (SIGUSR2); result is accepted or refused", ("result",)),
 )

@@ -35,7 +35,8 @@ class FeedWriter:
     """Appends to the feed in `directory`; one process at a time has one, and one thread uses it.
 
     `cursor` says up to where the journal has been merged, and `unclaimed` the ids of events that stand in the feed
-    beyond it. `end` is the durable end, and may be read from any thread.
+    beyond it; `latest_ms` is the latest time of an event in the last segment at the start, 0 without one. `end` is the
+    durable end, and may be read from any thread.
     """
 
     def __init__(self, directory: Path, *, segment_bytes: int = SEGMENT_BYTES, disk: Disk | None = None) -> None:
@@ -45,7 +46,7 @@ class FeedWriter:
         self._segment: SegmentFile | None = None
         segments = segments_in(directory)
         self._number = segments[-1].number if segments else 0
-        self.cursor, self.unclaimed = _last_state(segments)
+        self.cursor, self.unclaimed, self.latest_ms = _last_state(segments)
         self.end = Position(self._number, segments[-1].path.stat().st_size) if segments else Position()
 
     def append(self, payloads: Sequence[bytes], cursor: Cursor) -> Position:
@@ -96,9 +97,10 @@ class FeedWriter:
             segment.cut_back_and_close()
 
 
-def _last_state(segments: Sequence[FeedSegment]) -> tuple[Cursor, set[int]]:
-    """The cursor of the last checkpoint, and the ids of the events behind it."""
+def _last_state(segments: Sequence[FeedSegment]) -> tuple[Cursor, set[int], int]:
+    """The cursor of the last checkpoint, the ids of the events behind it, and the latest time of the events seen."""
     unclaimed: set[int] = set()
+    latest = 0
     for segment in reversed(segments):
         cursor: Cursor | None = None
         found: set[int] = set()
@@ -107,11 +109,13 @@ def _last_state(segments: Sequence[FeedSegment]) -> tuple[Cursor, set[int]]:
                 cursor = decode_checkpoint(payload)
                 found.clear()
             elif is_event(payload):
-                found.add(decode_event(payload).event_id)
+                event = decode_event(payload)
+                found.add(event.event_id)
+                latest = max(latest, event.timestamp)
         unclaimed |= found
         if cursor is not None:
-            return cursor, unclaimed
-    return {}, unclaimed
+            return cursor, unclaimed, latest
+    return {}, unclaimed, latest
 
 
 def _payloads(path: Path) -> list[bytes]:

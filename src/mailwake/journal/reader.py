@@ -41,11 +41,15 @@ assert _READ_BYTES > MAX_PAYLOAD + FRAME_OVERHEAD
 
 
 class Batch(NamedTuple):
-    """What one `read` found: records in order, damage, and the cursor behind them to be kept once they are handled."""
+    """What one `read` found: records in order, damage, and the cursor behind them to be kept once they are handled.
+
+    `more` says that there was more to read at once.
+    """
 
     records: list[Record]
     damages: list[Damage]
     cursor: Cursor
+    more: bool = False
 
 
 class JournalReader:
@@ -78,7 +82,8 @@ class JournalReader:
         if self._time_of is not None:
             self._hold_back(runs)
         damages = [run.damage for run in runs if run.damage is not None]
-        return Batch(self._merge(runs), damages, {run.segment: run.end for run in runs})
+        more = any(run.has_more for run in runs)
+        return Batch(self._merge(runs), damages, {run.segment: run.end for run in runs}, more)
 
     def follow(
         self, cursor: Mapping[str, int] | None = None, *, wait: Callable[[float], bool] | None = None

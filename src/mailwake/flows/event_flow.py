@@ -1,0 +1,203 @@
+"""What happens to an event between the journal and its consumers, once, in the collector.
+
+    journal (one file a worker) → read, merged by time → held for a moment → completed, judged → feed, with a checkpoint
+
+The feed is the one order that every consumer sees. An event is let go when everything that happened within the hold
+time after it has been read, too; then `enrichment` can say of it what only its neighbours tell.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Protocol
+
+from mailwake.errors import MailwakeError
+from mailwake.events.from_record import completed, engagement_event, message_event
+from mailwake.events.model import EventType
+from mailwake.events.record import EngagementRecord, decode_record
+from mailwake.feed.merge import Merge
+from mailwake.feed.payload import encode_event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mailwake.clock import Clock
+    from mailwake.enrichment.message_facts import MessageFactsFile
+    from mailwake.events.from_record import LinkFacts
+    from mailwake.events.model import Event
+    from mailwake.events.record import Record as EventRecord
+    from mailwake.feed.live_feed import LiveFeed
+    from mailwake.feed.writer import FeedWriter
+    from mailwake.journal.frame import Record
+    from mailwake.journal.reader import Batch, JournalReader
+    from mailwake.logs import Logger
+    from mailwake.metrics import Metrics
+
+POLL_SECONDS: Final = 0.2
+FAILURE_PAUSE: Final = 1.0
+"""Seconds between two tries to write what the disk refuses."""
+
+APPEND_RECORDS: Final = 5_000
+"""Records of one append to the feed: one sync for them."""
+
+HELD_RECORDS: Final = 100_000
+"""Records that are held at most, about 100 MB; more come only when the collector has stood still under load."""
+
+WARM_UP_MS: Final = 10_000
+"""How far back from its end the feed is shown to the enrichment when the collector starts."""
+
+
+class Enricher(Protocol):
+    """Says of an event what was not recorded with it; `enrichment.enricher.Enricher` is one."""
+
+    hold_ms: int
+    """How long after an event others are still of interest for it, in milliseconds."""
+
+    def observe(self, event: Event) -> None:
+        """See an event as it comes, in the order of times, a while before `complete` is asked about it."""
+        ...
+
+    def complete(self, event: Event) -> Event:
+        """The event with all that can be said of it."""
+        ...
+
+
+class EventFlow:
+    """Moves events from the journal into the feed; `run` it as the only one on this data directory."""
+
+    def __init__(
+        self,
+        journal: JournalReader,
+        writer: FeedWriter,
+        feed: LiveFeed,
+        facts: MessageFactsFile,
+        enricher: Enricher,
+        decode_link: Callable[[bytes], LinkFacts],
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        log: Logger,
+    ) -> None:
+        self._journal = journal
+        self._writer = writer
+        self._feed = feed
+        self._facts = facts
+        self._enricher = enricher
+        self._decode_link = decode_link
+        self._clock = clock
+        self._log = log
+        self._merge = Merge(writer.cursor)
+        self._unclaimed = set(writer.unclaimed)
+        self._due: list[Event] = []
+        self._moved: Final = metrics.counter("feed_events_total")
+        self._unreadable: Final = metrics.counter("journal_records_unreadable_total")
+        self._damaged: Final = metrics.counter("journal_damaged_octets_total")
+        self._behind: Final = metrics.counter("feed_behind_seconds")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Move events until `stop` is set; what the disk refuses is tried again for ever, and nothing is skipped."""
+        failing = False
+        while not stop.is_set():
+            try:
+                moved = await asyncio.to_thread(self.step)
+            except MailwakeError as error:
+                if not failing:
+                    self._log.error("events wait in the journal", error=str(error))
+                failing = True
+                await _wait(stop, FAILURE_PAUSE)
+                continue
+            if failing:
+                self._log.info("events move on")
+                failing = False
+            if moved:
+                self._feed.announce()
+            else:
+                await _wait(stop, POLL_SECONDS)
+
+    def warm_up(self) -> None:
+        """Show the enrichment what came last before the start; FeedError when the feed cannot be read."""
+        position = self._feed.seek(self._writer.latest_ms - WARM_UP_MS)
+        for each in self._feed.read(position).events:
+            self._enricher.observe(each.event)
+
+    def step(self) -> int:
+        """Read on, and let go what is due; how many records that were. FeedError and its like when that fails.
+
+        After an error it can be called again: nothing is lost or let go twice.
+        """
+        if self._due:
+            return self._settle()
+        batch = self._journal.read(self._merge.read_cursor)
+        now_ms = int(self._clock.now() * 1000)
+        latest = 0
+        for record in batch.records:
+            latest = max(latest, self._take_in(record, now_ms))
+        self._merge.read_cursor = batch.cursor
+        self._report(batch)
+        let_go = 0
+        up_to = (latest if batch.more else now_ms) - self._enricher.hold_ms
+        while due := self._merge.let_go(up_to, APPEND_RECORDS, at_most_held=HELD_RECORDS):
+            self._due = due
+            let_go += self._settle()
+        oldest = self._merge.oldest_ms()
+        self._behind.value = 0.0 if oldest is None else max(0, now_ms - oldest) / 1000
+        return let_go or len(batch.records)
+
+    def _take_in(self, record: Record, now_ms: int) -> int:
+        # A time in the future, of a clock that was set back since, must not hold up what comes after it.
+        event, time_ms = None, 0
+        try:
+            decoded = decode_record(record.payload)
+            time_ms = min(decoded.time_ms, now_ms)
+            event = self._event_of(decoded)
+        except MailwakeError as error:
+            self._unreadable.inc()
+            place = f"{record.segment}:{record.start}"
+            self._log.error("a record of the journal is passed over", place=place, error=str(error))
+        self._merge.add(record, time_ms, event)
+        return time_ms
+
+    def _event_of(self, record: EventRecord) -> Event:
+        if isinstance(record, EngagementRecord):
+            event = engagement_event(record, self._decode_link(record.raw_body))
+        else:
+            event = message_event(record)
+            if record.type is EventType.INJECTION:
+                self._facts.keep(record.facts)
+        self._enricher.observe(event)
+        return event
+
+    def _settle(self) -> int:
+        # Whatever fails here is tried again with the same events.
+        due = self._due
+        self._facts.load(event.transmission_id for event in due if event.type.group != "message_event")
+        # What a kill has left in the feed without its checkpoint stands there already.
+        fresh = [event for event in due if event.event_id not in self._unclaimed]
+        payloads = [encode_event(self._finish(event)) for event in fresh]
+        self._facts.commit()
+        self._writer.append(payloads, self._merge.cursor())
+        self._moved.inc(len(payloads))
+        self._unclaimed.difference_update(event.event_id for event in due)
+        self._due = []
+        self._writer.write_ahead()
+        return len(due)
+
+    def _finish(self, event: Event) -> Event:
+        if event.type.group == "message_event":
+            return event
+        facts = self._facts.of(event.transmission_id)
+        if facts is not None:
+            event = completed(event, facts)
+        return self._enricher.complete(event)
+
+    def _report(self, batch: Batch) -> None:
+        for damage in batch.damages:
+            self._damaged.inc(damage.octets)
+            self._log.error("the journal is damaged, and read on behind the damage", error=str(damage))
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,319 @@
+"""From the journal into the feed: order, completion, kills at every point, a disk that refuses, clocks that jump."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailwake.clock import ManualClock
+from mailwake.enrichment.message_facts import MessageFactsFile
+from mailwake.errors import MailwakeError
+from mailwake.events.model import Event, EventType
+from mailwake.events.record import (
+    EngagementRecord,
+    MessageFacts,
+    encode_engagement,
+    encode_message,
+    pack_facts,
+    record_time,
+)
+from mailwake.feed.contract import BEGINNING
+from mailwake.feed.live_feed import LiveFeed
+from mailwake.feed.writer import FeedWriter
+from mailwake.flows.event_flow import EventFlow
+from mailwake.journal.frame import frame
+from mailwake.journal.reader import JournalReader
+from mailwake.journal.segment_file import Disk, SegmentFile
+from mailwake.links.token import LinkContext, LinkKind, decode_body, link_array, message_id, pack_context
+from mailwake.logs import make_logger
+from mailwake.metrics import Metrics
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+START_MS = 1_790_689_600_000
+TRANSMISSION = 55_000_000_000 << 22 | 5
+HOLD_MS = 2_500
+
+
+class Bystander:
+    """An enricher that notes what it saw, and says of each event how many had been seen by then."""
+
+    hold_ms = HOLD_MS
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def observe(self, event: Event) -> None:
+        self.seen.append(event.event_id)
+
+    def complete(self, event: Event) -> Event:
+        return msgspec.structs.replace(event, agent_family=f"seen {len(self.seen)}")
+
+
+def click(number: int, at_ms: int = 0, *, transmission: int = TRANSMISSION) -> bytes:
+    context = LinkContext("acme", transmission, message_id(transmission, 0), START_MS // 1000, 86400, "bob@example.org")
+    packed = pack_context(context)
+    body = packed[:8] + link_array(LinkKind.CLICK, packed, "https://www.example.org/")
+    return encode_engagement(EngagementRecord(EventType.CLICK, number, START_MS + at_ms, "", "", "", False, body))
+
+
+def injection(number: int, at_ms: int = 0, subject: str = "Hello") -> bytes:
+    facts = pack_facts(MessageFacts(TRANSMISSION, START_MS, 700, subject=subject, msg_from="a@example.com"))
+    return encode_message(EventType.INJECTION, number, START_MS + at_ms, facts, "bob@example.org", 0)
+
+
+class Worker:
+    """A segment of the journal, written as a worker does."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        directory.mkdir(exist_ok=True)
+        self.segment = SegmentFile(directory, name, Disk(), 1 << 20)
+
+    def write(self, *payloads: bytes) -> None:
+        self.segment.append(b"".join(map(frame, payloads)))
+
+
+class Collector:
+    """All parts of an event's way, made anew by each `start()` on the same files."""
+
+    def __init__(self, base: Path, disk: Disk | None = None) -> None:
+        self.base = base
+        self.journal = base / "journal"
+        self.journal.mkdir(exist_ok=True)
+        self.clock = ManualClock(now=START_MS / 1000)
+        self.metrics = Metrics()
+        self.disk = disk or Disk()
+        self.start()
+
+    def start(self) -> None:
+        self.writer = FeedWriter(self.base / "feed", disk=self.disk)
+        self.feed = LiveFeed(self.base / "feed", self.writer)
+        self.facts = MessageFactsFile(self.base / "facts.sqlite3")
+        self.bystander = Bystander()
+        self.flow = EventFlow(
+            JournalReader(self.journal, time_of=record_time),
+            self.writer,
+            self.feed,
+            self.facts,
+            self.bystander,
+            decode_body,
+            clock=self.clock,
+            metrics=self.metrics,
+            log=make_logger("json", "error"),
+        )
+
+    def run_until_idle(self) -> None:
+        while self.flow.step():
+            pass
+
+    def later(self, ms: int) -> None:
+        self.clock.advance(ms / 1000)
+        self.run_until_idle()
+
+    def events(self) -> list[Event]:
+        return [each.event for each in self.feed.read(BEGINNING).events]
+
+    def ids(self) -> list[int]:
+        return [event.event_id for event in self.events()]
+
+
+@pytest.fixture
+def collector(tmp_path: Path) -> Collector:
+    return Collector(tmp_path)
+
+
+def test_an_event_is_held_until_its_neighbours_have_been_seen(collector: Collector) -> None:
+    worker = Worker(collector.journal, "tracker-0")
+    worker.write(click(1))
+    collector.later(HOLD_MS - 1)
+    assert collector.ids() == []
+    worker.write(click(2, HOLD_MS - 1))
+    collector.later(1)
+    assert collector.ids() == [1]
+    assert collector.events()[0].agent_family == "seen 2"
+    collector.later(HOLD_MS)
+    assert collector.ids() == [1, 2]
+    assert collector.bystander.seen == [1, 2]
+
+
+def test_workers_are_merged_by_time_and_each_keeps_its_order(collector: Collector) -> None:
+    one, two = Worker(collector.journal, "tracker-0"), Worker(collector.journal, "tracker-1")
+    one.write(click(1, 10), click(3, 5), click(5, 300))  # 3 is older than what stands before it
+    two.write(click(2, 1), click(4, 200))
+    collector.later(10_000)
+    assert collector.ids() == [2, 1, 3, 4, 5]
+
+
+def test_what_the_link_does_not_carry_comes_from_the_injection(collector: Collector) -> None:
+    Worker(collector.journal, "smtp-0").write(injection(1))
+    Worker(collector.journal, "tracker-0").write(click(2, 50), click(3, 60, transmission=7 << 22))
+    collector.later(10_000)
+    _, known, unknown = collector.events()
+    assert (known.subject, known.msg_from, known.msg_size, known.injection_time) == (
+        "Hello",
+        "a@example.com",
+        700,
+        START_MS,
+    )
+    assert (unknown.subject, unknown.msg_size) == ("", None)
+
+
+def test_a_click_finds_its_message_after_a_restart(collector: Collector) -> None:
+    Worker(collector.journal, "smtp-0").write(injection(1))
+    collector.later(10_000)
+    collector.start()
+    Worker(collector.journal, "tracker-0").write(click(2, 15_000))
+    collector.later(10_000)
+    assert collector.events()[-1].subject == "Hello"
+
+
+def test_a_restart_goes_on_where_it_stopped(collector: Collector) -> None:
+    worker = Worker(collector.journal, "tracker-0")
+    worker.write(click(1), click(2, 1000))
+    collector.later(HOLD_MS + 500)
+    assert collector.ids() == [1]  # the second is still held
+    collector.start()
+    worker.write(click(3, 3000))
+    collector.later(10_000)
+    assert collector.ids() == [1, 2, 3]
+
+
+def test_the_enrichment_sees_what_came_last_before_a_restart(collector: Collector) -> None:
+    Worker(collector.journal, "tracker-0").write(click(1))
+    collector.later(10_000)
+    collector.start()
+    collector.flow.warm_up()
+    assert collector.bystander.seen == [1]
+
+
+def test_a_time_in_the_future_holds_nothing_up(collector: Collector) -> None:
+    worker = Worker(collector.journal, "tracker-0")
+    worker.write(click(1, 86_400_000), click(2, 10))
+    collector.later(0)
+    collector.later(HOLD_MS + 10)
+    assert collector.ids() == [1, 2]
+
+
+def test_a_record_that_cannot_be_read_is_passed_over_and_counted(collector: Collector) -> None:
+    Worker(collector.journal, "tracker-0").write(b"\xc1nonsense", click(1), b"\x91\x63", click(2))
+    collector.later(10_000)
+    assert collector.ids() == [1, 2]
+    assert collector.metrics.counter("journal_records_unreadable_total").value == 2
+    collector.start()
+    collector.later(10_000)
+    assert collector.ids() == [1, 2]
+
+
+class FailingDisk(Disk):
+    """Fails on order: the write, half of it, or the sync behind it."""
+
+    fails = ""
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        if self.fails == "write":
+            super().write(descriptor, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(descriptor, data)
+
+    def sync(self, descriptor: int) -> None:
+        if self.fails == "sync":
+            raise OSError(errno.EIO, "Input/output error")
+        super().sync(descriptor)
+
+
+@pytest.mark.parametrize("how", ["write", "sync"])
+def test_a_disk_that_refuses_loses_and_doubles_nothing(tmp_path: Path, how: str) -> None:
+    disk = FailingDisk()
+    collector = Collector(tmp_path, disk)
+    worker = Worker(collector.journal, "tracker-0")
+    worker.write(click(1))
+    collector.later(10_000)
+    disk.fails = how
+    worker.write(click(2, 11_000))
+    for _ in range(3):
+        with pytest.raises(MailwakeError):
+            collector.later(10_000)
+    worker.write(click(3, 12_000))
+    disk.fails = ""
+    collector.later(10_000)
+    assert collector.ids() == [1, 2, 3]
+
+
+async def test_it_says_once_that_it_waits_and_goes_on_by_itself(tmp_path: Path) -> None:
+    disk = FailingDisk()
+    collector = Collector(tmp_path, disk)
+    Worker(collector.journal, "tracker-0").write(click(1))
+    collector.clock.advance(10)
+    disk.fails = "write"
+    stop = asyncio.Event()
+    running = asyncio.create_task(collector.flow.run(stop))
+    waiting = asyncio.create_task(collector.feed.grown(BEGINNING, 60))
+    await asyncio.sleep(0.05)
+    assert collector.ids() == []
+    disk.fails = ""
+    assert await waiting
+    assert collector.ids() == [1]
+    stop.set()
+    await running
+
+
+def test_records_without_end_are_not_held_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailwake.flows.event_flow.HELD_RECORDS", 50)
+    collector = Collector(tmp_path)
+    Worker(collector.journal, "tracker-0").write(*(click(number, number) for number in range(200)))
+    collector.run_until_idle()
+    assert collector.ids() == list(range(150))
+
+
+class Killed(Exception):  # noqa: N818  # nothing handles it, as nothing handles a SIGKILL
+    pass
+
+
+class KillingDisk(Disk):
+    """Writes so many octets of an append, and then the process is gone."""
+
+    octets: int | None = None
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        if self.octets is None:
+            return super().write(descriptor, data)
+        super().write(descriptor, data[: self.octets])
+        raise Killed
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_whatever_is_killed_when_each_event_comes_once_and_in_its_workers_order(
+    tmp_path_factory: pytest.TempPathFactory, data: Any
+) -> None:
+    disk = KillingDisk()
+    collector = Collector(tmp_path_factory.mktemp("killed"), disk)
+    workers = [Worker(collector.journal, f"tracker-{number}") for number in range(2)]
+    written: list[list[int]] = [[], []]
+    number = 0
+    for _ in range(data.draw(st.integers(1, 8))):
+        for worker, ids in zip(workers, written, strict=True):
+            for _ in range(data.draw(st.integers(0, 3))):
+                number += 1
+                at = int(collector.clock.now() * 1000) - START_MS - data.draw(st.integers(0, 100))
+                worker.write(click(number, at))
+                ids.append(number)
+        disk.octets = data.draw(st.none() | st.integers(0, 1500))
+        try:
+            collector.later(data.draw(st.integers(0, 2 * HOLD_MS)))
+        except Killed:
+            disk.octets = None
+            collector.start()
+        disk.octets = None
+    collector.later(10 * HOLD_MS)
+    found = collector.ids()
+    assert sorted(found) == list(range(1, number + 1))
+    for ids in written:
+        assert [each for each in found if each in set(ids)] == ids
