@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from mailwake.clock import ManualClock
 from mailwake.journal.frame import MAX_PAYLOAD, SEGMENT_HEADER, JournalError
 from mailwake.journal.reader import JournalReader
 from mailwake.journal.segment_file import FIRST_STEP, LONGEST_STEP, Disk
+from mailwake.journal.segment_reader import is_live, read_whole
 from mailwake.journal.writer import JournalWriter
 
 
@@ -163,6 +166,63 @@ async def test_a_full_segment_is_followed_by_another(tmp_path: Path) -> None:
     assert len(sizes) == 7
     assert max(sizes) <= 200
     assert sorted(stored(tmp_path)) == [bytes([number]) * 50 for number in range(20)]
+
+
+async def test_an_old_segment_is_followed_by_another(tmp_path: Path) -> None:
+    clock = ManualClock()
+    writer = JournalWriter(tmp_path, "w", segment_seconds=60, clock=clock)
+    for number in range(6):
+        await writer.append(b"%d" % number)
+        clock.advance(29)
+        clock.jump(-3600)  # as the wall clock may: it is not asked
+    await writer.close()
+    assert [len(records_of(path)) for path in sorted(segments(tmp_path), key=lambda path: path.stat().st_mtime_ns)] == [
+        *(3, 3)
+    ]
+    assert sorted(stored(tmp_path)) == [b"%d" % number for number in range(6)]
+
+
+async def test_an_old_segment_is_closed_when_nothing_comes_any_more(tmp_path: Path) -> None:
+    clock = ManualClock()
+    writer = JournalWriter(tmp_path, "w", segment_seconds=0.08, clock=clock)  # is looked at every 10 ms
+    await writer.append(b"first")
+    (path,) = segments(tmp_path)
+    await look_several_times(writer)
+    assert live(path)
+    assert path.stat().st_size > FIRST_STEP
+    clock.advance(1)
+    await closed(path)
+    assert path.stat().st_size == len(SEGMENT_HEADER) + 8 + 5  # its zeros were given back
+    await writer.append(b"second")
+    assert len(segments(tmp_path)) == 2
+    assert sorted(stored(tmp_path)) == [b"first", b"second"]
+    clock.advance(1)  # this one, too
+    for path in segments(tmp_path):
+        await closed(path)
+    await writer.close()
+
+
+async def look_several_times(writer: JournalWriter) -> None:
+    """Return when the timer has looked at the segment's age more than once."""
+    seen: set[object] = set()
+    while len(seen) < 3:
+        seen.add(writer._age_timer)
+        await asyncio.sleep(0.001)
+
+
+async def closed(path: Path) -> None:
+    """Return when the segment's writer has let go of it."""
+    with path.open("rb") as file:
+        await asyncio.to_thread(fcntl.flock, file, fcntl.LOCK_SH)
+
+
+def live(path: Path) -> bool:
+    with path.open("rb") as file:
+        return is_live(file.fileno())
+
+
+def records_of(path: Path) -> list[bytes]:
+    return [record.payload for run in read_whole(path) for record in run.records]
 
 
 async def test_a_batch_larger_than_a_segment_is_still_written(tmp_path: Path) -> None:

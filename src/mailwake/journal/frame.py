@@ -23,8 +23,14 @@ MAX_PAYLOAD = 256 << 10
 UNWRITTEN = "nothing written yet"
 """Why parsing stopped at a length of 0: the zeros ahead of a writer, unless something follows them (a lost block)."""
 
+TORN = "torn frame"
+"""Why parsing stopped where the data end within a frame."""
+
 _FRAME = struct.Struct("<II")
 FRAME_OVERHEAD = _FRAME.size
+
+unpack_head = _FRAME.unpack_from
+"""A frame's length and checksum: `unpack_head(data, offset)`."""
 
 
 class JournalError(MailwakeError):
@@ -49,7 +55,8 @@ class Record:
 class Damage:
     """Octets of a closed segment that are no whole frames: from `offset` on, `octets` of them, given up.
 
-    Zeros at the segment's end are not counted: they may have been written ahead.
+    They reach to the next whole frame, or to the segment's end; zeros at its end are not counted: they may have been
+    written ahead.
     """
 
     segment: str
@@ -78,15 +85,15 @@ def parse_frames(data: bytes, max_frames: int) -> tuple[list[bytes], int, str]:
     offset, size = 0, len(data)
     while offset < size and len(payloads) < max_frames:
         if offset + FRAME_OVERHEAD > size:
-            return payloads, offset, "torn frame" if any(data[offset:]) else UNWRITTEN
-        length, checksum = _FRAME.unpack_from(data, offset)
+            return payloads, offset, TORN if any(data[offset:]) else UNWRITTEN
+        length, checksum = unpack_head(data, offset)
         if length == 0:
             return payloads, offset, UNWRITTEN
         if length > MAX_PAYLOAD:
             return payloads, offset, "impossible length"
         end = offset + FRAME_OVERHEAD + length
         if end > size:
-            return payloads, offset, "torn frame"
+            return payloads, offset, TORN
         payload = data[offset + FRAME_OVERHEAD : end]
         if crc32(payload) != checksum:
             return payloads, offset, "checksum mismatch"

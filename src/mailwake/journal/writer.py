@@ -13,18 +13,24 @@ whatever has been appended meanwhile: under load a sync serves many records, and
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
+from mailwake.clock import SystemClock
 from mailwake.journal.frame import FRAME_OVERHEAD, JournalError, frame
-from mailwake.journal.segment_file import Disk, SegmentFile
+from mailwake.journal.rolling_segments import RollingSegments
+from mailwake.journal.segment_file import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from mailwake.clock import Clock
+
 SEGMENT_BYTES = 64 << 20
+SEGMENT_SECONDS = 3600.0
 MAX_PENDING_BYTES = 32 << 20
 
 
@@ -37,10 +43,12 @@ class JournalWriter:
     """Appends payloads to segments in `directory`; belongs to the event loop that first appends to it.
 
     `on_failure(error, records)` is called in the loop, once for each batch that failed, with the number of records
-    lost. `segment_bytes` bounds a segment's octets (a batch longer than that has one of its own), `max_pending_bytes`
-    what may wait for the disk; beyond it appends fail at once. `rest_seconds` is the least time between the end of a
-    batch and the next one: a sync costs the same for one record as for ten, so where records come one by one and may
-    wait a little, more of them share it. A record that comes after a rest is written at once.
+    lost. `segment_bytes` bounds a segment's octets (a batch longer than that has one of its own), `segment_seconds` its
+    age: it is closed then even if nothing is appended any more, so that it can be tidied away; the next record begins
+    another one. `max_pending_bytes` bounds what may wait for the disk; beyond it appends fail at once. `rest_seconds`
+    is the least time between the end of a batch and the next one: a sync costs the same for one record as for ten, so
+    where records come one by one and may wait a little, more of them share it. A record that comes after a rest is
+    written at once.
     """
 
     def __init__(
@@ -49,20 +57,28 @@ class JournalWriter:
         writer_name: str,
         *,
         segment_bytes: int = SEGMENT_BYTES,
+        segment_seconds: float = SEGMENT_SECONDS,
         max_pending_bytes: int = MAX_PENDING_BYTES,
         rest_seconds: float = 0.0,
         on_failure: Callable[[JournalError, int], None] | None = None,
         disk: Disk | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._directory = directory
-        self._store = _SegmentStore(directory, writer_name, segment_bytes, disk or Disk())
+        self._age_look_seconds = segment_seconds / 8
+        self._age_timer: asyncio.TimerHandle | None = None
+        self._store = RollingSegments(
+            *(directory, writer_name, disk or Disk(), clock or SystemClock()),
+            octets=segment_bytes,
+            seconds=segment_seconds,
+        )
         self._max_pending_bytes = max_pending_bytes
         self._rest_seconds = rest_seconds
         self._rest: asyncio.TimerHandle | None = None
         self._on_failure = on_failure
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._orders: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[_Batch | Callable[[], None] | None] = queue.SimpleQueue()
         self._waiting = _Batch([], [])
         self._waiting_bytes = 0
         self._in_flight = False
@@ -109,6 +125,8 @@ class JournalWriter:
     async def close(self) -> None:
         """Make everything appended durable, then stop; appends fail from now on."""
         self._closed = True
+        if self._age_timer is not None:
+            self._age_timer.cancel()
         if self._rest is not None:
             self._rest.cancel()
             self._go_on()
@@ -130,6 +148,9 @@ class JournalWriter:
     def _work(self) -> None:
         assert self._loop is not None
         while (batch := self._orders.get()) is not None:
+            if not isinstance(batch, _Batch):
+                batch()
+                continue
             error = self._store.append(b"".join(batch.frames))
             try:
                 self._loop.call_soon_threadsafe(self._done, batch, error)
@@ -143,6 +164,7 @@ class JournalWriter:
             for future in batch.futures:
                 if not future.done():  # whoever waited may have been cancelled
                     future.set_result(None)
+            self._watch_age()
         else:
             self._fail(batch.futures, JournalError(f"{self._directory}: {error.strerror or error}"), len(batch.frames))
         if self._rest_seconds and not self._closed and self._loop is not None:
@@ -160,50 +182,24 @@ class JournalWriter:
                 self._idle.set_result(None)
                 self._idle = None
 
+    def _watch_age(self) -> None:
+        # A timer for as long as there is a segment.
+        if self._age_timer is None and not self._closed and self._loop is not None:
+            self._age_timer = self._loop.call_later(self._age_look_seconds, self._look_at_age)
+
+    def _look_at_age(self) -> None:
+        self._age_timer = None
+        self._orders.put(self._end_old_segment)
+
+    def _end_old_segment(self) -> None:
+        # In the writer's thread, where nobody waits for it.
+        if not self._store.close_if_old() and self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+                self._loop.call_soon_threadsafe(self._watch_age)
+
     def _fail(self, futures: list[asyncio.Future[None]], error: JournalError, records: int) -> None:
         for future in futures:
             if not future.done():
                 future.set_exception(JournalError(str(error)))
         if self._on_failure is not None:
             self._on_failure(error, records)
-
-
-class _SegmentStore:
-    # Lives in the writer's thread.
-    def __init__(self, directory: Path, writer_name: str, segment_bytes: int, disk: Disk) -> None:
-        self._directory = directory
-        self._writer_name = writer_name
-        self._segment_bytes = segment_bytes
-        self._disk = disk
-        self._segment: SegmentFile | None = None
-
-    def append(self, data: bytes) -> OSError | None:
-        try:
-            if self._segment is not None and self._segment.size + len(data) > self._segment_bytes:
-                self.close()
-            if self._segment is None:
-                self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-                self._segment = SegmentFile(self._directory, self._writer_name, self._disk, self._segment_bytes)
-            self._segment.append(data)
-        except OSError as error:
-            self._give_up()
-            return error
-        return None
-
-    def write_ahead(self) -> None:
-        # Nobody waits for this. Should it fail, the next append begins a new segment and tells what the disk says.
-        if self._segment is not None:
-            try:
-                self._segment.write_ahead()
-            except OSError:
-                self._give_up()
-
-    def _give_up(self) -> None:
-        segment, self._segment = self._segment, None
-        if segment is not None:
-            segment.cut_back_and_close()
-
-    def close(self) -> None:
-        segment, self._segment = self._segment, None
-        if segment is not None:
-            segment.close()

@@ -1,0 +1,151 @@
+"""Reading one segment, also while it is being written; what is damaged in it is told, and what follows it is read.
+
+A frame that is not whole in a segment that still grows is simply not there yet. In a closed one it is damage: the
+octets up to the next whole frame are given up and reported once, as a value. Zeros up to a closed segment's end are no
+damage: its writer wrote them ahead, and was killed. Nothing is ever changed or deleted here.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mailwake.journal.frame import (
+    FRAME_OVERHEAD,
+    MAX_PAYLOAD,
+    SEGMENT_HEADER,
+    TORN,
+    UNWRITTEN,
+    Damage,
+    JournalError,
+    Record,
+    parse_frames,
+)
+from mailwake.journal.resynchronisation import find_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+READ_BYTES = 512 << 10
+assert READ_BYTES > MAX_PAYLOAD + FRAME_OVERHEAD
+
+
+@dataclass(slots=True)
+class Run:
+    """What one read found in one segment; `end` is where the next read begins.
+
+    Damage stands before all records of the run. `has_more` is whether more could be read at once.
+    """
+
+    segment: str
+    records: list[Record]
+    end: int
+    has_more: bool = False
+    damages: list[Damage] = field(default_factory=list)
+
+
+def read_segment(path: Path, offset: int, max_records: int) -> Run:
+    """The records from `offset` (0, or the end of a former run) on, at most `max_records`, and damage before them.
+
+    A run without records and damage means that there is nothing more, for now or for ever. JournalError when the file
+    cannot be read; one that has gone is empty.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # deleted since the directory was listed
+        return Run(path.name, [], offset)
+    except OSError as error:
+        raise JournalError(f"{path}: cannot read the journal: {error.strerror}; mend the rights") from None
+    try:
+        return _Segment(path.name, descriptor).read(offset, max_records)
+    except OSError as error:
+        raise JournalError(f"{path}: cannot read the journal at {offset}: {error.strerror}; see to the disk") from None
+    finally:
+        os.close(descriptor)
+
+
+def read_whole(path: Path) -> Iterator[Run]:
+    """All that the segment holds now, a run at a time."""
+    offset, again = 0, True
+    while again:
+        run = read_segment(path, offset, READ_BYTES)
+        offset, again = run.end, bool(run.records or run.damages)
+        yield run
+
+
+def is_live(descriptor: int) -> bool:
+    """Whether the segment still grows: its writer holds a lock on it, which ends with the writer."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    fcntl.flock(descriptor, fcntl.LOCK_UN)
+    return False
+
+
+class _Segment:
+    def __init__(self, name: str, descriptor: int) -> None:
+        self._name = name
+        self._descriptor = descriptor
+
+    def read(self, offset: int, max_records: int) -> Run:
+        if offset >= self._size():  # also beyond the end: a writer cut back what it could not make durable
+            return Run(self._name, [], offset)
+        run, reason = self._parse(offset, max_records)
+        if not reason or run.records or is_live(self._descriptor):
+            return run
+        # Its writer may have completed the frame between our reading and our look at the lock: read again.
+        run, reason = self._parse(offset, max_records)
+        if not reason or run.records:
+            return run
+        return self._beyond(run.end, reason, max_records)
+
+    def _beyond(self, offset: int, reason: str, max_records: int) -> Run:
+        # What follows a place where no whole frame begins. Nobody writes here any more.
+        size = self._size()
+        used = self._used(offset, size)
+        if reason == UNWRITTEN and used == offset:
+            return Run(self._name, [], size)  # the next read need not look at the zeros again
+        reason = "zeros where records were" if reason == UNWRITTEN else reason
+        found = find_frame(self._descriptor, offset + 1, size)
+        if found is None:
+            lost = max(used, offset + 1) - offset
+            return Run(self._name, [], size, damages=[Damage(self._name, offset, lost, reason)])
+        run, _ = self._parse(found, max_records)
+        run.damages.append(Damage(self._name, offset, found - offset, reason))
+        return run
+
+    def _size(self) -> int:
+        return os.fstat(self._descriptor).st_size
+
+    def _used(self, start: int, end: int) -> int:
+        # Where the last octet stands, between these two, that is not zero: the offset after it.
+        while end > start:
+            begin = max(start, end - READ_BYTES)
+            data = os.pread(self._descriptor, end - begin, begin).rstrip(b"\0")
+            if data:
+                return begin + len(data)
+            end = begin
+        return start
+
+    def _parse(self, offset: int, max_records: int) -> tuple[Run, str]:
+        if offset == 0:
+            if os.pread(self._descriptor, len(SEGMENT_HEADER), 0) != SEGMENT_HEADER:
+                return Run(self._name, [], 0), "not a segment of this format"
+            offset = len(SEGMENT_HEADER)
+        data = os.pread(self._descriptor, FRAME_OVERHEAD, offset)
+        if any(data):  # else a live segment's zeros, at most polls: they are not worth a long read
+            data = os.pread(self._descriptor, READ_BYTES, offset)
+        payloads, used, reason = parse_frames(data, max_records)
+        end = offset + used
+        cut = len(data) == READ_BYTES and reason in ("", TORN)
+        # Behind damage there may be more. A live segment seldom looks like that, and is only asked once more for it.
+        has_more = bool(payloads) and (cut or (used < len(data) and reason not in (UNWRITTEN, TORN)))
+        records: list[Record] = []
+        for payload in payloads:
+            offset += FRAME_OVERHEAD + len(payload)
+            records.append(Record(self._name, offset, payload))
+        return Run(self._name, records, end, has_more), reason
