@@ -37,6 +37,7 @@ FIELDS = {
     "attempts": "how often it was tried by now",
     "waited": "seconds since it was queued",
     "route": "the route: `default`, or its name in [relays]",
+    "part": "of the collector: `feed`, `store`, `webhooks`, `api`, or a sink's name",
     "place": "a segment of the journal and the offset in it",
     "error": "what went wrong, with what to do where there is something",
     "kept": "which keys",

@@ -294,6 +294,13 @@ LOG: tuple[Area, ...] = (
                 ("error",),
                 "They cannot be written into the feed; it is tried every second, and nothing is lost",
             ),
+            LogEvent(
+                "a part of the collector has failed and is begun again",
+                "error",
+                ("part", "error"),
+                "The others go on; without an `error` it is a defect of mailwake, and the line has a traceback",
+            ),
+            LogEvent("the former collector still has the feed", "info", (), "The new one waits until it has ended"),
             LogEvent("events move on", "info", (), "What they waited for is over"),
             LogEvent(
                 "a record of the journal is passed over",

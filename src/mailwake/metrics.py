@@ -167,6 +167,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("tracker_links_expired_total", "Expired links that were followed: answered as ever, no event recorded"),
     Metric("events_total", "Events recorded, by type", ("type",)),
     Metric("events_lost_total", "Events that could not be written to the journal: look at the disk"),
+    Metric("collector_failures_total", "Parts of the collector that have failed and were begun again", ("part",)),
     Metric("feed_events_total", "Events that went from the journal into the feed, where consumers read them"),
     Metric(
         "feed_behind_seconds", "How old the oldest event is that is not in the feed yet; 0 when all are", gauge=True

@@ -45,8 +45,6 @@ HOLD_MS = 2_500
 class Bystander:
     """An enricher that notes what it saw, and says of each event how many had been seen by then."""
 
-    hold_ms = HOLD_MS
-
     def __init__(self) -> None:
         self.seen: list[int] = []
 
@@ -104,6 +102,7 @@ class Collector:
             self.facts,
             self.bystander,
             decode_body,
+            hold_ms=HOLD_MS,
             clock=self.clock,
             metrics=self.metrics,
             log=make_logger("json", "error"),

@@ -45,6 +45,7 @@ class Mailwake:
         self.data = directory / "data"
         self.arguments = arguments
         self.addresses = ["--smtp", "127.0.0.1:0", "--tracker", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+        self.addresses += ["--api", "127.0.0.1:0"]
         self.prefix: list[str] = []
         """A command that becomes the one behind it."""
         self.pass_fds: tuple[int, ...] = ()

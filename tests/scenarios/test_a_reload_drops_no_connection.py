@@ -569,7 +569,7 @@ def test_a_worker_of_the_new_configuration_that_dies_comes_back_with_it(
         service.write("tracking_domain = 'never.example'")  # not reloaded
         for pid in new:
             os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: len(set(service.worker_pids()) - old - new) == 2, "they are back")
+        wait_until(lambda: len(set(service.worker_pids()) - old - new) == 3, "they are back")
         wait_until(lambda: service.healthy, "the service is healthy again")
         _send(before, "old@d.example")
         with service.client() as after:

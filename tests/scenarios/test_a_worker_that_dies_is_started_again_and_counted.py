@@ -72,7 +72,7 @@ def test_a_stranger_sees_what_runs_and_every_metric_parses(
     assert service.process is not None
     health = _health(service)
     assert (health["status"], health["version"], health["pid"]) == ("ok", __version__, service.process.pid)
-    assert set(health["workers"]) == {"smtp-0", "smtp-1", "tracker-0", "tracker-1"}
+    assert set(health["workers"]) == {"smtp-0", "smtp-1", "tracker-0", "tracker-1", "collector-0"}
     for worker in health["workers"].values():
         assert (worker["state"], worker["version"]) == ("serving", __version__)
         assert health["started"] <= worker["started"]  # both are ISO 8601 in UTC

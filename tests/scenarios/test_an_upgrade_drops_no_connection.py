@@ -180,7 +180,7 @@ def test_upgrades_under_load_lose_and_double_nothing_and_turn_nobody_away(relayi
         clicks.stop()
         for each in lasting:
             each.stop()
-    wait_until(lambda: len(service.health()["workers"]) == 2 * (1 + 4 % 3), "all former workers end")
+    wait_until(lambda: len(service.health()["workers"]) == 2 * (1 + 4 % 3) + 1, "all former workers end")
     accepted = [*senders.accepted, *(recipient for each in lasting for recipient in each.accepted)]
     assert senders.mishaps + [mishap for each in lasting for mishap in each.mishaps] == []
     assert (clicks.ledger.cut_off, clicks.wrong_answers) == (0, [])
@@ -293,7 +293,7 @@ def test_when_new_workers_fail_after_all_the_old_ones_stay_in_force(service: Ins
         line = service.upgrade()
         assert (line["event"], line["error"]) == (IN_PART, "no luck")
         assert (service.health()["status"], service.health()["version"]) == ("ok", "2.0")
-        assert service.versions() == dict.fromkeys(("smtp-0", "tracker-0"), "1.0")
+        assert service.versions() == dict.fromkeys(("smtp-0", "tracker-0", "collector-0"), "1.0")
         wait_until(lambda: service.workers_by_number() == old, "only the old workers are left")
         _send(before, "one@d.example")
         with service.client() as after:
@@ -303,7 +303,9 @@ def test_when_new_workers_fail_after_all_the_old_ones_stay_in_force(service: Ins
         assert (line["event"], line["former"]) == (UPGRADED, "2.0")
         assert service.health()["pid"] == service.process.pid
         _send(before, "three@d.example")
-    wait_until(lambda: set(service.health()["workers"]) == {"smtp-1", "tracker-1"}, "the old workers have ended")
+    wait_until(
+        lambda: set(service.health()["workers"]) == {"smtp-1", "tracker-1", "collector-1"}, "the old workers have ended"
+    )
     wait_until(lambda: service.metric("mailwake_messages_total") == 3, "all are counted")
 
 

@@ -29,9 +29,9 @@ def _work_and_be_killed(service: Mailwake, load: Load, enough: int) -> None:
     wait_until(lambda: len(load.ledger.accepted) > enough, "messages are accepted")
     wait_until(lambda: len(load.ledger.redirected) > enough, "clicks are redirected")
     pids = set(service.worker_pids())
-    assert len(pids) == 4
+    assert len(pids) == 5
     kill(sorted(pids))
-    wait_until(lambda: len(set(service.worker_pids()) - pids) == 4, "all workers are back")
+    wait_until(lambda: len(set(service.worker_pids()) - pids) == 5, "all workers are back")
     wait_until(lambda: service.get("/healthz", server="admin")[0] == 200, "the service is healthy again")
 
 

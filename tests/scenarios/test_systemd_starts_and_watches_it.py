@@ -162,7 +162,7 @@ def test_sockets_of_systemd_are_served_by_all_workers_and_outlive_the_service(
     service.start()
     assert [service.smtp, service.tracker, service.admin] == [s.getsockname() for s in (smtp, tracker, admin)]
     pids = set(service.worker_pids())
-    assert len(pids) == 6
+    assert len(pids) == 7
     with contextlib.ExitStack() as stack:
         for number in range(12):
             client = stack.enter_context(service.client())
@@ -245,7 +245,10 @@ def test_systemd_is_told_when_it_serves_reloads_and_stops(tmp_path: Path, *, abs
     service.start()
     try:
         wait_until(lambda: notifications.firsts() == ["READY=1"], "it is ready")
-        assert ["READY=1", f"STATUS=mailwake {__version__}: 1 smtp, 1 tracker workers"] in notifications.heard
+        assert [
+            "READY=1",
+            f"STATUS=mailwake {__version__}: 1 smtp, 1 tracker, 1 collector workers",
+        ] in notifications.heard
         wait_until(lambda: notifications.heard.count(["WATCHDOG=1"]) >= 3, "the watchdog is fed")
         assert service.process is not None
         service.process.send_signal(signal.SIGHUP)

@@ -35,7 +35,11 @@ def serve(
     admin: Annotated[
         str | None, typer.Option(help="Answer /healthz and /metrics here.", show_default="127.0.0.1:9464")
     ] = None,
-    role: Annotated[str, typer.Option(help="What to run: all, smtp or tracker.")] = "all",
+    api: Annotated[
+        list[str] | None,
+        typer.Option(help="Serve the API here; may be repeated.", show_default="127.0.0.1:8090"),
+    ] = None,
+    role: Annotated[str, typer.Option(help="What to run: all, smtp, tracker or collector.")] = "all",
     demo: Annotated[bool, typer.Option("--demo", help="Deliver into a local maildir instead of a next hop.")] = False,
     set_: Annotated[
         list[str] | None,
@@ -55,10 +59,10 @@ def serve(
     override("workers", workers, "--workers")
     override("admin_listen", admin, "--admin")
     override("relay.next_hop", next_hop, "--next-hop")
-    if role not in ("all", "smtp", "tracker"):
-        raise SettingError(f"--role: {role!r} is none of all, smtp, tracker")
+    if role not in ("all", "smtp", "tracker", "collector"):
+        raise SettingError(f"--role: {role!r} is none of all, smtp, tracker, collector")
     run_service(
         ServeRequest(
-            read=lambda: load(config, overrides, flags=flags), smtp=smtp, tracker=tracker, role=role, demo=demo
+            read=lambda: load(config, overrides, flags=flags), smtp=smtp, tracker=tracker, api=api, role=role, demo=demo
         )
     )

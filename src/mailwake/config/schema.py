@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from mailwake.config import kinds
+from mailwake.config.api_settings import Api
 from mailwake.config.fields import Section, Setting
 from mailwake.config.networks import IPNetwork
 from mailwake.config.relay_settings import Relay
@@ -373,6 +374,7 @@ class Settings(TrackingOptions):
     spool: Annotated[Spool, Section("Copies that wait for another attempt, or, if you like, for their first one.")] = (
         field(default_factory=Spool)
     )
+    api: Annotated[Api, Section("The HTTP API, which the collector serves.")] = field(default_factory=Api)
     keys: Annotated[Keys, Section("Keys for links; without any, mailwake makes its own in the data directory.")] = (
         field(default_factory=Keys)
     )

@@ -50,9 +50,6 @@ WARM_UP_MS: Final = 10_000
 class Enricher(Protocol):
     """Says of an event what was not recorded with it; `enrichment.enricher.Enricher` is one."""
 
-    hold_ms: int
-    """How long after an event others are still of interest for it, in milliseconds."""
-
     def observe(self, event: Event) -> None:
         """See an event as it comes, in the order of times, a while before `complete` is asked about it."""
         ...
@@ -63,7 +60,12 @@ class Enricher(Protocol):
 
 
 class EventFlow:
-    """Moves events from the journal into the feed; `run` it as the only one on this data directory."""
+    """Moves events from the journal into the feed; `run` it as the only one on this data directory.
+
+    `hold_ms` is how long after an event, in milliseconds, others are still of interest for it.
+    """
+
+    name = "feed"
 
     def __init__(
         self,
@@ -74,6 +76,7 @@ class EventFlow:
         enricher: Enricher,
         decode_link: Callable[[bytes], LinkFacts],
         *,
+        hold_ms: int,
         clock: Clock,
         metrics: Metrics,
         log: Logger,
@@ -84,6 +87,7 @@ class EventFlow:
         self._facts = facts
         self._enricher = enricher
         self._decode_link = decode_link
+        self._hold_ms = hold_ms
         self._clock = clock
         self._log = log
         self._merge = Merge(writer.cursor)
@@ -135,7 +139,7 @@ class EventFlow:
         self._merge.read_cursor = batch.cursor
         self._report(batch)
         let_go = 0
-        up_to = (latest if batch.more else now_ms) - self._enricher.hold_ms
+        up_to = (latest if batch.more else now_ms) - self._hold_ms
         while due := self._merge.let_go(up_to, APPEND_RECORDS, at_most_held=HELD_RECORDS):
             self._due = due
             let_go += self._settle()

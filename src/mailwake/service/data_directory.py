@@ -38,6 +38,21 @@ class DataDirectory:
         return self.path / "journal"
 
     @property
+    def feed(self) -> Path:
+        """The directory of the feed's segments."""
+        return self.path / "feed"
+
+    @property
+    def positions(self) -> Path:
+        """The SQLite file of consumers' positions in the feed."""
+        return self.path / "positions.sqlite3"
+
+    @property
+    def facts(self) -> Path:
+        """The SQLite file of what injections said of their messages."""
+        return self.path / "facts.sqlite3"
+
+    @property
     def spool(self) -> Path:
         """The SQLite file of copies that wait."""
         return self.path / "spool.sqlite3"
@@ -61,9 +76,9 @@ class DataDirectory:
         """Make the directory and try to write into it; StartupError says what to do when that fails."""
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            for part in (self.journal, self.ids):
+            for part in (self.journal, self.feed, self.ids):
                 part.mkdir(exist_ok=True, mode=0o700)
-            for part in (self.path, self.journal, self.ids):
+            for part in (self.path, self.journal, self.feed, self.ids):
                 probe = part / f".probe-{os.getpid()}"
                 probe.write_bytes(bytes(65536))
                 probe.unlink()

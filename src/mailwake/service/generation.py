@@ -29,7 +29,7 @@ GIVE_UP_AFTER = 10
 
 @dataclass(frozen=True, slots=True)
 class WorkerOrder:
-    """A worker to keep alive: role (`smtp`, `tracker`), number among the role's workers, orders, inherited sockets."""
+    """A worker to keep alive: its role, its number among the role's workers, orders, inherited sockets."""
 
     role: str
     number: int
@@ -209,7 +209,7 @@ class Generation:
                 return
             failures = 0 if worker.has_served else failures + 1
             self._mourn(order, status, failures)
-            if failures >= GIVE_UP_AFTER:
+            if failures >= GIVE_UP_AFTER and order.role != "collector":  # mail and clicks go on without one
                 self._on_hopeless()
                 return
             await first_of(self._leaving, seconds=RESTART_PAUSES[min(failures, len(RESTART_PAUSES) - 1)])

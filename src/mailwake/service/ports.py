@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from socket import AF_UNIX
 from typing import TYPE_CHECKING
 
+from mailwake.config.api_settings import DEFAULT_API
 from mailwake.errors import StartupError
-from mailwake.service.addresses import bind_more, bind_shared, bound_address, listen, parse_address
+from mailwake.service.addresses import Address, bind_more, bind_shared, bound_address, listen, parse_address
 from mailwake.service.given_sockets import serves, socket_text
 from mailwake.service.handover import SavedSockets
 from mailwake.service.unix_sockets import PREFIX, bind_unix, close_and_remove, give_access, path_of
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 Key = tuple[str, str]
 """Role and configured address."""
+
+_ANY_PORT_WILL_DO: Key = ("collector", DEFAULT_API)
+# A second mailwake on one machine is no reason to fail when nobody asked for just this port.
 
 
 @dataclass(slots=True)
@@ -181,6 +185,8 @@ class Ports:
         try:
             return bind_shared(parsed, count, role)
         except StartupError as error:
+            if (role, address) == _ANY_PORT_WILL_DO:
+                return bind_shared(Address(parsed.host, 0), count, role)
             ours = [each for (_, each), group in self._groups.items() if _is_on_port(group[0], parsed.port)]
             if parsed.port and ours:
                 raise StartupError(

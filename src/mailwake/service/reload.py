@@ -98,7 +98,7 @@ class ConfigurationChange:
         self._reloader.in_force = self._configuration
         settings = self._configuration.settings
         self._reloader.log_settings = (settings.log_format, settings.log_level)
-        if self._reloader.request.role != "tracker":
+        if self._reloader.request.takes_mail:
             for caution in cautions(settings, datetime.now(UTC)):
                 self.log.warning(caution)
 

@@ -66,12 +66,12 @@ def _start(request: ServeRequest) -> bool:
     configuration = request.configuration()
     settings = configuration.settings
     log = make_logger(settings.log_format, settings.log_level)
-    for caution in cautions(settings, datetime.now(UTC)) if request.role != "tracker" else ():
+    for caution in cautions(settings, datetime.now(UTC)) if request.takes_mail else ():
         log.warning(caution)
     data = DataDirectory(settings.data_dir.absolute())
     data.prepare()
     data.lock()
-    if request.role != "tracker":
+    if request.takes_mail:
         SqliteSpool(data.spool, clock=SystemClock()).close()  # a file that no worker could use is said now, once
     return asyncio.run(_serve(request, complete(configuration, data), data, log, given))
 
@@ -175,17 +175,24 @@ async def _announce(
     for name in bound.names("smtp").values():
         protocol = listens[name].protocol.upper() if name in listens else "SMTP"
         say(f"mailwake: {protocol} on {name}, {_workers(workers['smtp'])}\n")
-    for (role, _), group in bound.groups.items():
+    for (role, address), group in bound.groups.items():
         if role == "tracker":
             say(f"mailwake: tracker on http://{bound_address(group[0])}, {_workers(workers[role])}\n")
+        elif role == "collector":
+            say(f"mailwake: API on http://{bound_address(group[0])}/api/{_instead_of(address, group[0])}\n")
     say(f"mailwake: health and metrics on http://{bound_address(admin)}/healthz and /metrics\n")
-    if request.role != "tracker":
+    if request.takes_mail:
         if request.demo:
             say(f"mailwake: demo: copies are delivered into the maildir {data.maildir}\n")
         else:
             say("".join([f"mailwake: {line}\n" for line in await next_hop_lines(configuration.settings)]))
     say(f"mailwake: data in {data.path}\n")
     sys.stdout.flush()
+
+
+def _instead_of(address: str, bound: socket.socket) -> str:
+    usual = parse_address(address, "api.listen").port
+    return f", as the usual port {usual} is taken" if usual not in (0, bound_address(bound).port) else ""
 
 
 def _workers(count: int) -> str:

@@ -28,14 +28,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServeRequest:
-    """`read` reads the configuration, command line included; `smtp` and `tracker` replace the configured addresses.
+    """`read` reads the configuration, command line included; `smtp`, `tracker`, `api` replace configured addresses.
 
-    A listen scope of the same address keeps its options. `role` is all, smtp or tracker.
+    A listen scope of the same address keeps its options. `role` is all, smtp, tracker or collector; smtp and tracker
+    alone have a collector, too, as what they record has to be read where it stands.
     """
 
     read: Callable[[], Configuration]
     smtp: Sequence[str] | None
     tracker: Sequence[str] | None
+    api: Sequence[str] | None = None
     role: str
     demo: bool
 
@@ -46,24 +48,30 @@ class ServeRequest:
         """
         configuration = self.read()
         settings = self._with_flags(configuration.settings)
-        if self.role != "tracker" and not self.demo and not settings.relay.hops:
+        if self.takes_mail and not self.demo and not settings.relay.hops:
             raise StartupError(
                 "no next hop: name the mail server that takes the copies (--next-hop HOST:PORT, or relay.next_hop in "
                 "the configuration), or try mailwake without one: mailwake serve --demo"
             )
-        if self.role != "tracker":
+        if self.takes_mail:
             check_parts(settings, demo=self.demo)
         if any(count > ROLE_NUMBERS[role] for role, count in worker_counts(settings).items()):
-            limits = " and ".join(f"{most} {role}" for role, most in ROLE_NUMBERS.items())
+            limits = " and ".join(f"{ROLE_NUMBERS[role]} {role}" for role in ("smtp", "tracker"))
             raise StartupError(f"workers: at most {limits} workers fit one node")
         return replace(configuration, settings=settings)
+
+    @property
+    def takes_mail(self) -> bool:
+        """Whether there are SMTP workers."""
+        return self.role in ("all", "smtp")
 
     def addresses(self, settings: Settings) -> list[tuple[str, list[str], int]]:
         """For each role its addresses, none if it is not served, and how many workers share them."""
         counts = worker_counts(settings)
-        smtp = [] if self.role == "tracker" else list(settings.esmtp_listener.listen)
-        tracker = [] if self.role == "smtp" else list(dict.fromkeys(settings.tracker.listen))
-        return [("smtp", smtp, counts["smtp"]), ("tracker", tracker, counts["tracker"])]
+        smtp = list(settings.esmtp_listener.listen) if self.takes_mail else []
+        tracker = list(dict.fromkeys(settings.tracker.listen)) if self.role in ("all", "tracker") else []
+        api = list(dict.fromkeys(settings.api.listen))
+        return [("smtp", smtp, counts["smtp"]), ("tracker", tracker, counts["tracker"]), ("collector", api, 1)]
 
     def access(self, settings: Settings) -> dict[str, FileAccess]:
         """Who may connect to the Unix sockets among the addresses."""
@@ -108,6 +116,8 @@ class ServeRequest:
             settings = replace(settings, esmtp_listener=replace(settings.esmtp_listener, listen=listen))
         if self.tracker:
             settings = replace(settings, tracker=replace(settings.tracker, listen=tuple(self.tracker)))
+        if self.api:
+            settings = replace(settings, api=replace(settings.api, listen=tuple(self.api)))
         return settings
 
 
@@ -121,7 +131,7 @@ def _listen_address(text: str) -> str:
 def worker_counts(settings: Settings) -> dict[str, int]:
     """The workers of each role; as many as there are CPUs, where the settings leave it open."""
     workers = settings.workers or os.cpu_count() or 1
-    return {"smtp": workers, "tracker": settings.tracker.workers or workers}
+    return {"smtp": workers, "tracker": settings.tracker.workers or workers, "collector": 1}
 
 
 def complete(configuration: Configuration, data: DataDirectory) -> Configuration:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mailwake.relay.delivery import Delivery
-    from mailwake.service.worker_main import Worker
+    from mailwake.service.worker_main import RecordingWorker
 
 GRACE_SECONDS = 25.0
 """How long messages in hand may take when the worker is told to stop; the supervisor waits a little longer."""
@@ -54,7 +54,7 @@ KEYS_SECONDS = 5.0
 """How often a worker looks whether the keys were rotated."""
 
 
-async def run_smtp_worker(worker: Worker) -> None:
+async def run_smtp_worker(worker: RecordingWorker) -> None:
     """Take mail on the worker's sockets until it is told to stop, then finish what is in hand."""
     settings, log, metrics, clock = worker.settings, worker.log, worker.metrics, worker.clock
     keys = KeySource(settings.keys, worker.data, clock)
@@ -151,7 +151,7 @@ async def run_smtp_worker(worker: Worker) -> None:
     spool.spool.close()
 
 
-async def _drain(worker: Worker, listeners: Sequence[Listener], retries: RetryLoop) -> None:
+async def _drain(worker: RecordingWorker, listeners: Sequence[Listener], retries: RetryLoop) -> None:
     """Serve the clients there are, but no new ones and nothing from the spool; until they have left, or time is up."""
     seconds = worker.told.drain_seconds
     # Begun copies are finished; what becomes due from now on is tried by workers with the new settings.
@@ -164,7 +164,7 @@ async def _drain(worker: Worker, listeners: Sequence[Listener], retries: RetryLo
     await first_of(left, worker.told.stop, seconds=seconds)
 
 
-def _delivery(worker: Worker) -> Delivery:
+def _delivery(worker: RecordingWorker) -> Delivery:
     if worker.orders.demo:
         return MaildirDelivery(worker.data.maildir, worker.clock, metrics=worker.metrics)
     return make_routes(worker.settings, log=worker.log, metrics=worker.metrics)

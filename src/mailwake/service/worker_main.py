@@ -1,4 +1,4 @@
-"""The main program of a worker: reads its orders, becomes an SMTP or a tracker worker, reports, ends in order.
+"""The main program of a worker: reads its orders, becomes what they say (SMTP, tracker, collector), ends in order.
 
 It serves when told to, ends when told to (SIGTERM, or `drain` and its clients have left), and ends when the supervisor
 is gone (its standard input closes).
@@ -53,10 +53,6 @@ class Worker:
         self.data = DataDirectory(Path(orders.data_dir))
         self.told = Told()
         self.sockets = [(name, socket.socket(fileno=descriptor)) for name, descriptor in orders.listen]
-        self._marks = IdMarks(self.data.ids, self.settings.node_id or 0, orders.slot, self.clock, self.log)
-        self.ids = self._marks.ids
-        rest = MESSAGE_JOURNAL_REST if orders.role == "smtp" else 0.0
-        self.journal = JournalWriter(self.data.journal, orders.name, rest_seconds=rest)
 
     def report(self, *, prepared: bool = False, ready: bool = False, closed: bool = False) -> None:
         """Tell the supervisor how far this worker is, and where the counters stand."""
@@ -79,10 +75,38 @@ class Worker:
         loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C reaches the group; the supervisor decides
         self._life_line.watch(loop, self.told.hear)
         _calm_garbage_collector()
-        regular = [
-            asyncio.create_task(self._report_regularly()),
-            asyncio.create_task(self._marks.keep_ahead()),
-        ]
+        reporting = asyncio.create_task(self._report_regularly())
+        try:
+            await self.serve()
+        finally:
+            reporting.cancel()
+            self.report()
+
+    async def serve(self) -> None:
+        """Be what the role says, until told to stop."""
+        from mailwake.service.collector_worker import run_collector
+
+        await run_collector(self)
+
+    async def _report_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(REPORT_SECONDS)
+            self.report()
+
+
+class RecordingWorker(Worker):
+    """A worker that records events: it makes ids and has a journal of its own."""
+
+    def __init__(self, orders: WorkerOrders, life_line: LifeLine) -> None:
+        super().__init__(orders, life_line)
+        self._marks = IdMarks(self.data.ids, self.settings.node_id or 0, orders.slot, self.clock, self.log)
+        self.ids = self._marks.ids
+        rest = MESSAGE_JOURNAL_REST if orders.role == "smtp" else 0.0
+        self.journal = JournalWriter(self.data.journal, orders.name, rest_seconds=rest)
+
+    async def serve(self) -> None:
+        """Take mail or answer clicks until told to stop; then everything recorded is on the disk."""
+        marking = asyncio.create_task(self._marks.keep_ahead())
         try:
             if self.orders.role == "smtp":
                 from mailwake.service.smtp_worker import run_smtp_worker
@@ -91,10 +115,8 @@ class Worker:
             else:
                 await self._run_tracker()
         finally:
-            for task in regular:
-                task.cancel()
+            marking.cancel()
             await self.journal.close()
-            self.report()
 
     async def _run_tracker(self) -> None:
         from mailwake.links.token import TokenCodec
@@ -120,11 +142,6 @@ class Worker:
             max_requests_per_address=self.settings.tracker.max_requests_per_address,
         )
 
-    async def _report_regularly(self) -> None:
-        while True:
-            await asyncio.sleep(REPORT_SECONDS)
-            self.report()
-
 
 def _calm_garbage_collector() -> None:
     # Each message makes some thousand short-lived objects and no cycles; looking for cycles every 700 allocations, and
@@ -147,7 +164,8 @@ def main() -> None:
     try:
 
         async def become() -> None:
-            await Worker(orders, life_line).run()
+            kind = Worker if orders.role == "collector" else RecordingWorker
+            await kind(orders, life_line).run()
 
         uvloop.run(become())
     except MailwakeError as error:

@@ -17,10 +17,12 @@ SMTP_SLOTS = 64
 """Slots of unique ids that SMTP workers use: 0 to 63."""
 
 TRACKER_SLOTS = 63
-"""Slots of tracker workers: 64 to 126; 127 is kept for a collector."""
+"""Slots of tracker workers: 64 to 126."""
 
+COLLECTORS = 8
+"""One for each generation that may be alive, and some to spare; they make no ids."""
 
-ROLE_NUMBERS = {"smtp": SMTP_SLOTS, "tracker": TRACKER_SLOTS}
+ROLE_NUMBERS = {"smtp": SMTP_SLOTS, "tracker": TRACKER_SLOTS, "collector": COLLECTORS}
 """How many numbers there are for workers of each role, over all generations that are alive."""
 
 
@@ -48,7 +50,7 @@ class WorkerOrders(msgspec.Struct, frozen=True):
 
     @property
     def slot(self) -> int:
-        """The worker's slot in unique ids."""
+        """The slot in unique ids of a worker that records events."""
         return self.number if self.role == "smtp" else SMTP_SLOTS + self.number
 
     def encode(self) -> bytes:

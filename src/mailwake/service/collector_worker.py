@@ -1,0 +1,153 @@
+"""The collector: it moves events from the journal into the feed, and runs everything that reads it.
+
+At a reload the new collector waits until the former one has let go of the feed; meanwhile events wait in the journal.
+Whatever fails in one of its parts is logged and begun again, and hinders neither the others nor mail and clicks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Protocol
+
+from mailwake.enrichment.message_facts import MessageFactsFile
+from mailwake.errors import MailwakeError, StartupError
+from mailwake.events.record import record_time
+from mailwake.feed.live_feed import LiveFeed
+from mailwake.feed.positions_file import PositionsFile
+from mailwake.feed.writer import FeedWriter
+from mailwake.flows.event_flow import EventFlow
+from mailwake.journal.reader import JournalReader
+from mailwake.links.token import decode_body
+from mailwake.service.life_line import first_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+    from pathlib import Path
+    from typing import Any
+
+    from mailwake.events.model import Event
+    from mailwake.service.worker_main import Worker
+
+NICENESS = 10
+"""Mail and clicks come first: what the collector does can wait a moment."""
+
+LOCK_PAUSE = 0.1
+RESTART_PAUSE = 5.0
+"""Seconds before a part that has failed is begun again."""
+
+
+class Part(Protocol):
+    """Something that runs in the collector until it is told to stop."""
+
+    name: str
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set."""
+        ...
+
+
+async def run_collector(worker: Worker) -> None:
+    """Collect until told to stop or to drain."""
+    with contextlib.suppress(OSError):  # a sandbox may not allow it
+        os.nice(NICENESS)
+    if not await worker.may_serve():
+        return
+    worker.report(ready=True)
+    with ExitStack() as opened:
+        descriptor = await _take_feed(worker)
+        if descriptor is None:
+            return
+        opened.callback(os.close, descriptor)
+        parts = [*_parts(worker, opened)]
+        stop = asyncio.Event()
+        running = [asyncio.create_task(_keep_running(part.name, part.run, stop, worker)) for part in parts]
+        await first_of(worker.told.stop, worker.told.drain)
+        stop.set()
+        await asyncio.gather(*running)
+
+
+def _parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
+    """Everything that runs in the collector; what was opened for it is closed with `opened`."""
+    data, log, metrics, clock = worker.data, worker.log, worker.metrics, worker.clock
+    writer = opened.enter_context(closing(FeedWriter(data.feed)))
+    feed = LiveFeed(data.feed, writer)
+    positions = opened.enter_context(closing(PositionsFile(data.positions)))
+    facts = opened.enter_context(closing(MessageFactsFile(data.facts)))
+    enricher = _Nothing()
+    flow = EventFlow(
+        JournalReader(data.journal, time_of=record_time),
+        writer,
+        feed,
+        facts,
+        enricher,
+        decode_body,
+        hold_ms=0,
+        clock=clock,
+        metrics=metrics,
+        log=log,
+    )
+    flow.warm_up()
+    yield flow
+    del positions
+
+
+class _Nothing:
+    def observe(self, event: Event) -> None:
+        pass
+
+    def complete(self, event: Event) -> Event:
+        return event
+
+
+async def _keep_running(
+    name: str, run: Callable[[asyncio.Event], Coroutine[Any, Any, None]], stop: asyncio.Event, worker: Worker
+) -> None:
+    while not stop.is_set():
+        try:
+            await run(stop)
+        except MailwakeError as error:
+            worker.log.error("a part of the collector has failed and is begun again", part=name, error=str(error))
+        except Exception:
+            worker.log.exception("a part of the collector has failed and is begun again", part=name)
+        else:
+            return
+        worker.metrics.counter("collector_failures_total", name).inc()
+        await first_of(stop, seconds=RESTART_PAUSE)
+
+
+async def _take_feed(worker: Worker) -> int | None:
+    """The descriptor that holds the feed for this process; None when it is told to go before it had it."""
+    descriptor = open_feed_lock(worker.data.feed)
+    waited = False
+    while not try_lock(descriptor):
+        if not waited:
+            worker.log.info("the former collector still has the feed")
+            waited = True
+        await first_of(worker.told.stop, worker.told.drain, seconds=LOCK_PAUSE)
+        if worker.told.stop.is_set() or worker.told.drain.is_set():
+            os.close(descriptor)
+            return None
+    return descriptor
+
+
+def open_feed_lock(feed: Path) -> int:
+    """The file whose lock says who writes the feed; StartupError when it cannot be opened."""
+    path = feed / "lock"
+    try:
+        feed.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StartupError(f"{path}: {error.strerror}; free space or mend the rights") from None
+
+
+def try_lock(descriptor: int) -> bool:
+    """Take the lock of `open_feed_lock`; whether it could be had. It is let go when the descriptor is closed."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
