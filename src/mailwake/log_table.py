@@ -317,6 +317,31 @@ LOG: tuple[Area, ...] = (
         ),
     ),
     Area(
+        "The HTTP API",
+        (
+            LogEvent(
+                "api request",
+                "info",
+                ("request", "method", "path", "status", "key", "peer", "total_ms"),
+                "A request; its query is left out, as people's addresses stand there",
+            ),
+            LogEvent("the API failed", "error", ("request",), "A defect of mailwake; the client got 500"),
+            LogEvent(
+                "the API cannot answer",
+                "error",
+                ("request", "error"),
+                "A file or database cannot be read or written; the client got 503",
+            ),
+            LogEvent("API keys cannot be read", "error", ("error",), "Nobody can be let in; the client got 503"),
+            LogEvent(
+                "the use of an API key cannot be noted",
+                "warning",
+                ("key", "error"),
+                "`mailwake apikey list` does not show it; the request was answered",
+            ),
+        ),
+    ),
+    Area(
         "The service",
         (
             LogEvent(

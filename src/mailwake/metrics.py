@@ -165,6 +165,18 @@ METRICS: tuple[Metric, ...] = (
     Metric("tracker_requests_total", "HTTP requests to the tracker, by answer", ("answer",)),
     Metric("tracker_tokens_refused_total", "Links that were unknown, damaged or forged", ("reason",)),
     Metric("tracker_links_expired_total", "Expired links that were followed: answered as ever, no event recorded"),
+    Metric(
+        "api_requests_total",
+        "Requests to the HTTP API, by route and status; status 0: the client had gone, or was too slow",
+        ("route", "status"),
+    ),
+    Metric("api_request_seconds", "From a request's header to its answer", buckets=SECONDS),
+    Metric(
+        "api_auth_total",
+        "API keys in requests; result is accepted, refused (no key, or not a valid one), blocked (too many of those "
+        "from that address), or limited (too many requests with a valid one)",
+        ("result",),
+    ),
     Metric("events_total", "Events recorded, by type", ("type",)),
     Metric("events_lost_total", "Events that could not be written to the journal: look at the disk"),
     Metric("collector_failures_total", "Parts of the collector that have failed and were begun again", ("part",)),

@@ -15,6 +15,7 @@ def make_app() -> typer.Typer:
     """Put the command together; a function, so that documentation and tests can have one of their own."""
     from mailwake.cli import (
         account_commands,
+        apikey_commands,
         config_commands,
         events_commands,
         explain_command,
@@ -52,6 +53,7 @@ def make_app() -> typer.Typer:
     app.add_typer(keys_commands.app, name="keys")
     app.add_typer(tags_commands.app, name="tags")
     app.add_typer(account_commands.app, name="account")
+    app.add_typer(apikey_commands.app, name="apikey")
     return app
 
 

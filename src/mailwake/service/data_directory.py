@@ -63,6 +63,11 @@ class DataDirectory:
         return self.path / "control.sqlite3"
 
     @property
+    def api_keys(self) -> Path:
+        """The SQLite file of the API's keys."""
+        return self.path / "api-keys.sqlite3"
+
+    @property
     def ids(self) -> Path:
         """The directory of the marks below which ids have been used."""
         return self.path / "ids"

@@ -1,0 +1,127 @@
+"""What holds for every request: its id, its line in the log, its time, and that there is always an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from starlette.requests import ClientDisconnect
+
+from mailwake.api.errors import ApiError, Fault
+from mailwake.errors import MailwakeError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from mailwake.api.http_limits import HttpLimits
+    from mailwake.api.parts import ApiParts
+
+HEADERS = {
+    "cache-control": "no-store",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+}
+"""Header fields of every answer; nothing is said about other origins, so that browsers let none of them read."""
+
+
+class Answering:
+    """Around all routes; nothing that they raise gets past it."""
+
+    def __init__(self, app: ASGIApp, *, parts: ApiParts, limits: HttpLimits) -> None:
+        self._app = app
+        self._parts = parts
+        self._limits = limits
+        self._in_hand = 0
+        self._seconds = parts.metrics.histogram("api_request_seconds")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI application."""
+        if scope["type"] != "http":
+            return
+        started = self._parts.clock.monotonic()
+        answer = _Answer(send, secrets.token_hex(8))
+        if len(scope["path"]) > len("/api/") and scope["path"].endswith("/"):
+            scope["path"] = scope["path"].rstrip("/")  # as for the vendor, a slash at the end means nothing
+        self._in_hand += 1
+        try:
+            await self._answered(scope, receive, answer)
+        finally:
+            self._in_hand -= 1
+            self._tell(scope, answer, self._parts.clock.monotonic() - started)
+
+    async def _answered(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        try:
+            if self._in_hand > self._limits.requests:
+                raise ApiError(Fault.BUSY, "too many requests at once; try again", headers={"retry-after": "1"})
+            async with asyncio.timeout(self._limits.answer_timeout + self._limits.body_timeout):
+                await self._app(scope, receive, answer.send)
+        except ClientDisconnect:
+            pass
+        except TimeoutError:
+            await answer.error(ApiError(Fault.BUSY, "this takes too long; ask for less", headers={"retry-after": "10"}))
+        except Exception as error:
+            await answer.error(self._explained(error, answer.request_id))
+
+    def _explained(self, error: Exception, request_id: str) -> ApiError:
+        if isinstance(error, ApiError):
+            return error
+        if isinstance(error, MailwakeError):  # a file that cannot be read: the operator's to mend, not the client's
+            self._parts.log.error("the API cannot answer", request=request_id, error=str(error))
+            return ApiError(Fault.BUSY, "this cannot be read now; the log says why", headers={"retry-after": "10"})
+        self._parts.log.exception("the API failed", request=request_id, exc_info=error)
+        return ApiError(Fault.SERVER_FAULT, f"the log has the reason under request {request_id}")
+
+    def _tell(self, scope: Scope, answer: _Answer, seconds: float) -> None:
+        route = scope.get("mailwake.route", "unknown")
+        self._seconds.observe(seconds)
+        self._parts.metrics.counter("api_requests_total", route, str(answer.status)).inc()
+        client = scope.get("client")
+        self._parts.log.info(
+            "api request",
+            request=answer.request_id,
+            method=scope["method"][:20],
+            # Never the query: it holds people's addresses.
+            path=scope["path"][:200],
+            status=answer.status,
+            key=scope.get("mailwake.key", ""),
+            peer=scope.get("mailwake.peer") or (client[0] if client else ""),
+            total_ms=round(seconds * 1000, 1),
+        )
+
+
+class _Answer:
+    """Sends an answer with the fields that all have, or an error instead if nothing was sent yet."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self.request_id = request_id
+        self.status = 0
+        """0: the client had gone."""
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            own = {**HEADERS, "x-request-id": self.request_id}
+            given = [*message["headers"]]
+            named = {name for name, _ in given}
+            given += [(n.encode(), v.encode()) for n, v in own.items() if n.encode() not in named]
+            message = {**message, "headers": given}
+        await self._send(message)
+
+    async def error(self, error: ApiError) -> None:
+        if self.status:  # too late: uvicorn sees that the answer is cut short, and closes
+            return
+        body = msgspec.json.encode(error.body())
+        fields: dict[str, Any] = {"content-type": "application/json", "content-length": str(len(body)), **error.headers}
+        await self.send(
+            {
+                "type": "http.response.start",
+                "status": error.fault.status,
+                "headers": [(name.encode(), value.encode()) for name, value in fields.items()],
+            }
+        )
+        await self.send({"type": "http.response.body", "body": body})

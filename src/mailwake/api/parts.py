@@ -1,0 +1,24 @@
+"""What the API needs of the collector; whatever is None is not served by this collector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mailwake.clock import Clock
+    from mailwake.config.api_settings import Api
+    from mailwake.control.api_keys import ApiKeys
+    from mailwake.logs import Logger
+    from mailwake.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiParts:
+    """The services that routes call."""
+
+    settings: Api
+    keys: ApiKeys
+    clock: Clock
+    metrics: Metrics
+    log: Logger

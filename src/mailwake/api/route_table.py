@@ -1,0 +1,12 @@
+"""All routes of the API: the application is made of this table, and so are the OpenAPI document and its pages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mailwake.api.about_routes import ABOUT_ROUTES
+
+if TYPE_CHECKING:
+    from mailwake.api.routes import Route
+
+ROUTES: tuple[Route, ...] = (*ABOUT_ROUTES,)
