@@ -19,7 +19,7 @@ FIELDS = {
     "recipient": "the envelope recipient of one copy",
     "recipients": "how many recipients the message has, those that its header adds among them",
     "to": "of `message`: the first ten of them. Of a conversion: what the copy has become",
-    "size": "octets received",
+    "size": "octets received; of a line, those that were cut off",
     "sent": "octets handed to the next hop, all copies together; 0 if they went to the spool",
     "links": "tracked links in one copy",
     "signed": "the signatures that the message arrived with, if it was to be tracked",
@@ -76,9 +76,10 @@ FIELDS = {
     "workers": "which workers, or how many",
     "cause": "the signal or exit status that it ended with",
     "failures_in_a_row": "how often it has died before it could serve; at ten the service ends",
-    "seconds": "how long was waited",
+    "seconds": "how long was waited, or how long it lasted",
     "instead": "the address that is used",
     "notify_socket": "the socket of systemd",
     "lost": "what was not told",
+    "sink": "the name of a sink, as in [sinks]",
 }
 """What each field means; the words are the same wherever it stands."""

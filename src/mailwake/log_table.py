@@ -279,6 +279,51 @@ LOG: tuple[Area, ...] = (
         ),
     ),
     Area(
+        "Sinks",
+        (
+            LogEvent(
+                "a sink fails, its events wait",
+                "error",
+                ("sink", "error"),
+                "Once, until it is back; it is tried again without end, and no event is lost",
+            ),
+            LogEvent(
+                "a sink fails by a defect, its events wait", "error", ("sink",), "A defect of mailwake; the same holds"
+            ),
+            LogEvent("a sink is back", "info", ("sink", "seconds"), "It goes on where it was"),
+            LogEvent(
+                "a sink passed over damaged events of the feed",
+                "error",
+                ("sink", "error"),
+                "`mailwake journal verify` says more",
+            ),
+            LogEvent(
+                "a sink's position lies behind the feed, it begins anew",
+                "warning",
+                ("sink",),
+                "The feed is not the one that it has read; it gets all events that are there",
+            ),
+            LogEvent(
+                "a sink is configured no more, its position is forgotten",
+                "info",
+                ("sink",),
+                "Events are not kept for it any longer; under the same name it would be a new one",
+            ),
+            LogEvent(
+                "an unfinished line was cut off",
+                "warning",
+                ("sink", "path", "size"),
+                "A kill or a loss of power has left it; its event is written again",
+            ),
+            LogEvent(
+                "rotated files of a sink cannot be kept in order",
+                "warning",
+                ("sink", "error"),
+                "Events are written all the same; it is tried again at the next rotation",
+            ),
+        ),
+    ),
+    Area(
         "Tracker",
         (
             LogEvent("tracker request failed", "error", ("path",), "A defect of mailwake; the request got 500"),

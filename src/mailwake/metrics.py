@@ -191,6 +191,15 @@ METRICS: tuple[Metric, ...] = (
         "Workers that died and were started again; role is smtp, tracker or collector",
         ("role",),
     ),
+    Metric("sink_events_total", "Events that a sink's destination has taken", ("sink",)),
+    Metric("sink_failures_total", "Attempts of a sink that failed; each is tried again", ("sink",)),
+    Metric("sink_up", "Whether the last attempt of a sink succeeded, 1 or 0", ("sink",), gauge=True),
+    Metric(
+        "sink_lag_seconds",
+        "The age of the oldest event that a sink is handing on; 0 when its destination has all",
+        ("sink",),
+        gauge=True,
+    ),
     Metric("config_reloads_total", "Reloads of the configuration (SIGHUP); result is accepted or refused", ("result",)),
     Metric("upgrades_total", "Upgrades without a restart (SIGUSR2); result is accepted or refused", ("result",)),
 )

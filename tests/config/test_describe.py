@@ -6,6 +6,7 @@ from mailwake.config.describe import example_toml, settings_reference
 from mailwake.config.fields import Section, fields_of
 from mailwake.config.load import load
 from mailwake.config.schema import Settings
+from mailwake.config.sink_settings import OF_KIND
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "config_example.toml"
 HASH = "$argon2id$v=19$m=19456,t=2,p=1$M27jkiwYWGfKXopwAshLJQ$OwK0h8WuUFrVJpKNIbIeH/ipGmEetCpeD8fMiLX+kkk"
@@ -17,7 +18,17 @@ def uncommented() -> str:
     text = re.sub(r"^#(?=[a-z\[])", "", example_toml(), flags=re.MULTILINE)
     text = re.sub(r'^password = "what.*', f'password = "{HASH}"', text, flags=re.MULTILINE)
     text = re.sub(r'^secret = "what.*', f'secret = "{KEY}"', text, flags=re.MULTILINE)
-    return re.sub(r"^(?:password_file|next_hop) = .*", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^(?:password_file|next_hop) = .*", "", text, flags=re.MULTILINE)
+    return "".join(
+        _of_one_kind(part) if part.startswith("[sinks.") else part
+        for part in re.split(r"^(?=\[)", text, flags=re.MULTILINE)
+    )
+
+
+def _of_one_kind(table: str) -> str:
+    """A sink's table without the settings of other kinds than its own."""
+    others = "|".join({name for names in OF_KIND.values() for name in names} - {*OF_KIND["json-lines"]})
+    return re.sub(rf"^(?:{others}) = .*", "", table, flags=re.MULTILINE)
 
 
 def all_tables(table: type) -> list[type]:
@@ -57,6 +68,7 @@ def test_the_example_names_every_setting() -> None:
         return set(value) | {found for item in value.values() for found in names(item)}
 
     shown = names(tomllib.loads(uncommented())) | {"password_file", "next_hop"}
+    shown |= {name for names_of_kind in OF_KIND.values() for name in names_of_kind if f"\n#{name} = " in example_toml()}
     assert {name for table in all_tables(Settings) for name in fields_of(table)} <= shown
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mailwake.config.kinds import UNIX_PREFIX
 from mailwake.config.relay_settings import DEFAULT_ROUTE, hop_option
+from mailwake.config.sink_settings import sink_problems
 from mailwake.config.toml_lines import join_name
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from mailwake.config.relay_settings import HopOptions, Relay
     from mailwake.config.schema import Keys, Settings
     from mailwake.config.scope_settings import EsmtpListener, Peer
+    from mailwake.config.sink_settings import Sink
     from mailwake.config.toml_lines import Path
 
 Problem = tuple["Path", str]
@@ -35,6 +37,9 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
     yield from _listener_problems(settings.esmtp_listener)
     yield from _route_problems(settings)
     yield from _key_problems(settings.keys)
+    yield from sink_problems(settings.sinks)
+    for name, sink in settings.sinks.items():
+        yield from _login_problems(("sinks", name), sink)
 
 
 def _missing(table: str, name: str, known: Mapping[str, object]) -> str:
@@ -123,7 +128,7 @@ def _relay_problems(path: Path, relay: Relay) -> Iterator[Problem]:
             yield (*at, "address"), f'"{hop.address}" is a hop of this route already; give each one once'
 
 
-def _login_problems(path: Path, options: HopOptions) -> Iterator[Problem]:
+def _login_problems(path: Path, options: HopOptions | Sink) -> Iterator[Problem]:
     if options.password is not None and options.password_file is not None:
         yield (*path, "password_file"), "and password are both set; remove one"
     if options.username is not None and options.password is None and options.password_file is None:

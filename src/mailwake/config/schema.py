@@ -16,6 +16,7 @@ from mailwake.config.fields import Section, Setting
 from mailwake.config.networks import IPNetwork
 from mailwake.config.relay_settings import Relay
 from mailwake.config.scope_settings import NAME, EsmtpListener, Pathway, PathwayGroup, TrackingOptions
+from mailwake.config.sink_settings import Sink
 
 DEFAULT_LISTEN = "127.0.0.1:2525"
 """Where SMTP is served when no `[esmtp_listener.listen."…"]` says otherwise."""
@@ -378,3 +379,7 @@ class Settings(TrackingOptions):
     keys: Annotated[Keys, Section("Keys for links; without any, mailwake makes its own in the data directory.")] = (
         field(default_factory=Keys)
     )
+    sinks: Annotated[
+        Mapping[str, Sink],
+        Section("A place that events go to, in order and at least once.", key=NAME, example="archive"),
+    ] = field(default_factory=dict)
