@@ -88,6 +88,11 @@ class Node:
             clock=SystemClock(),
         )
 
+    def has_all(self, sink: str) -> bool:
+        """Whether the sink's position is kept behind every event that there is."""
+        position = self.positions.get(f"sink:{sink}")
+        return position is not None and not self.feed.read(position, max_events=1).events
+
     @property
     def logger(self) -> Any:
         return structlog.wrap_logger(self.log, processors=[structlog.processors.EventRenamer("event")])

@@ -152,7 +152,7 @@ async def test_a_sink_from_the_feed_to_the_file(node: Node, path: Path, form: st
     settings = Sink(kind="json-lines", path=path, start="beginning", form=form)  # type: ignore[arg-type]
     node.add_numbers(range(10))
     async with running(*node.sinks({"archive": settings})):
-        await until(lambda: node.positions.get("sink:archive") == node.feed.end())
+        await until(lambda: node.has_all("archive"))
     assert ids_in(content(path)) == list(range(10))
     line = content(path).splitlines()[0]
     assert line.startswith(b'{"msys":{"track_event":{' if form == "webhook" else b'{"')
@@ -164,7 +164,7 @@ async def test_renamed_away_in_mid_flow(node: Node, path: Path) -> None:
     async with running(*node.sinks({"archive": settings})):
         for number in range(4):
             node.add_numbers(range(number * 10, number * 10 + 10))
-            await until(lambda: node.positions.get("sink:archive") == node.feed.end())
+            await until(lambda: node.has_all("archive"))
             os.rename(path, path.with_name(f"events.jsonl.{number}"))
     files = [path.with_name(f"events.jsonl.{number}") for number in range(4)]
     assert ids_in(b"".join(each.read_bytes() for each in files)) == list(range(40))
@@ -176,13 +176,13 @@ async def test_a_full_disk_waits_and_goes_on(node: Node, tmp_path: Path) -> None
         settings = Sink(kind="json-lines", path=path, start="beginning", rotate_size=100_000)
         node.add_numbers(range(10))
         async with running(*node.sinks({"archive": settings})):
-            await until(lambda: node.positions.get("sink:archive") == node.feed.end())
+            await until(lambda: node.has_all("archive"))
             filler = fill(disk)
             node.add_numbers(range(10, 1000))
             await until(lambda: "a sink fails, its events wait" in node.logged)
             assert "No space left on device; free space" in node.said("a sink fails, its events wait")
             filler.unlink()
-            await until(lambda: node.positions.get("sink:archive") == node.feed.end())
+            await until(lambda: node.has_all("archive"))
         everything = ids_in(b"".join(map(content, [*rotated(path), path])))
         assert sorted(set(everything)) == list(range(1000))
         assert list(dict.fromkeys(everything)) == list(range(1000))
@@ -228,9 +228,10 @@ async def test_killed_at_every_step_it_leaves_whole_lines_and_all_of_them(tmp_pa
     for steps in (1, 2, 3, 4, 5, 12, 13, 14):  # of writing, syncing, rotating and keeping the position
         child = await asyncio.create_subprocess_exec(sys.executable, "-c", KILLED, str(tmp_path), str(path), str(steps))
         assert await child.wait() == -signal.SIGKILL
-    assert node.positions.get("sink:archive") not in (None, node.feed.end())
+    assert node.positions.get("sink:archive") is not None
+    assert not node.has_all("archive")
     async with running(*node.sinks({"archive": Sink(kind="json-lines", path=path, rotate_size=8000)})):
-        await until(lambda: node.positions.get("sink:archive") == node.feed.end())
+        await until(lambda: node.has_all("archive"))
     node.positions.close()
     node.writer.close()
     everything = ids_in(b"".join(map(content, [*rotated(path), path])))

@@ -10,6 +10,7 @@ from mailwake.sinks.json_lines import JsonLines
 from mailwake.sinks.own_thread import OwnThread
 from mailwake.sinks.runner import SinkRunner
 from mailwake.sinks.selection import Selection
+from mailwake.sinks.standard_output import StandardOutput
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,4 +83,6 @@ def make_sinks(
 def _destination(name: str, sink: Sink, thread: OwnThread, *, output: int, clock: Clock, log: Logger) -> Destination:
     if sink.kind == "json-lines":
         return JsonLines(name, sink, thread=thread, clock=clock, log=log)
+    if sink.kind == "stdout":
+        return StandardOutput(output, thread)
     raise StartupError(f"sinks.{name}: {sink.kind} is not here yet")
