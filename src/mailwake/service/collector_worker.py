@@ -7,10 +7,9 @@ Whatever fails in one of its parts is logged and begun again, and hinders neithe
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import fcntl
 import os
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Protocol
 
 from mailwake.enrichment.message_facts import MessageFactsFile
@@ -52,7 +51,7 @@ class Part(Protocol):
 
 async def run_collector(worker: Worker) -> None:
     """Collect until told to stop or to drain."""
-    with contextlib.suppress(OSError):  # a sandbox may not allow it
+    with suppress(OSError):  # a sandbox may not allow it
         os.nice(NICENESS)
     if not await worker.may_serve():
         return

@@ -91,6 +91,12 @@ class Generation:
         """Whether every worker serves."""
         return all((w := self._workers.get(order.name)) and w.ready for order in self.orders)
 
+    @property
+    def deserted(self) -> bool:
+        """Whether nobody of it takes mail or answers clicks any more, nor will again."""
+        living = {order.name for order in self.orders if order.role != "collector"} & self._workers.keys()
+        return self.ended.is_set() or (self._of_former_version and not living)
+
     def states(self) -> dict[str, dict[str, Any]]:
         """Each worker's state by name, with its process id, version and start, for people."""
         workers = dict(self._workers)

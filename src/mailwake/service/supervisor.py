@@ -263,7 +263,7 @@ class Supervisor:
         outcome = OUTCOMES[asked]
         self._tally.count(outcome.metric, "refused")
         self._log.error(outcome.refused, error=error, **facts)
-        if self._current.ended.is_set():
+        if self._current.deserted:
             self._give_up()  # nobody serves, and nobody can be made to
 
     async def _upgrade(self) -> None:
