@@ -9,26 +9,18 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from contextlib import ExitStack, closing, suppress
-from typing import TYPE_CHECKING, Protocol
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING
 
-from mailwake.enrichment.message_facts import MessageFactsFile
 from mailwake.errors import MailwakeError, StartupError
-from mailwake.events.record import record_time
-from mailwake.feed.live_feed import LiveFeed
-from mailwake.feed.positions_file import PositionsFile
-from mailwake.feed.writer import FeedWriter
-from mailwake.flows.event_flow import EventFlow
-from mailwake.journal.reader import JournalReader
-from mailwake.links.token import decode_body
+from mailwake.service.collector_parts import collector_parts
 from mailwake.service.life_line import first_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
     from typing import Any
 
-    from mailwake.events.model import Event
     from mailwake.service.worker_main import Worker
 
 NICENESS = 10
@@ -37,16 +29,6 @@ NICENESS = 10
 LOCK_PAUSE = 0.1
 RESTART_PAUSE = 5.0
 """Seconds before a part that has failed is begun again."""
-
-
-class Part(Protocol):
-    """Something that runs in the collector until it is told to stop."""
-
-    name: str
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Run until `stop` is set."""
-        ...
 
 
 async def run_collector(worker: Worker) -> None:
@@ -61,45 +43,12 @@ async def run_collector(worker: Worker) -> None:
         if descriptor is None:
             return
         opened.callback(os.close, descriptor)
-        parts = [*_parts(worker, opened)]
+        parts = [*collector_parts(worker, opened)]
         stop = asyncio.Event()
         running = [asyncio.create_task(_keep_running(part.name, part.run, stop, worker)) for part in parts]
         await first_of(worker.told.stop, worker.told.drain)
         stop.set()
         await asyncio.gather(*running)
-
-
-def _parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
-    """Everything that runs in the collector; what was opened for it is closed with `opened`."""
-    data, log, metrics, clock = worker.data, worker.log, worker.metrics, worker.clock
-    writer = opened.enter_context(closing(FeedWriter(data.feed)))
-    feed = LiveFeed(data.feed, writer)
-    positions = opened.enter_context(closing(PositionsFile(data.positions)))
-    facts = opened.enter_context(closing(MessageFactsFile(data.facts)))
-    enricher = _Nothing()
-    flow = EventFlow(
-        JournalReader(data.journal, time_of=record_time),
-        writer,
-        feed,
-        facts,
-        enricher,
-        decode_body,
-        hold_ms=0,
-        clock=clock,
-        metrics=metrics,
-        log=log,
-    )
-    flow.warm_up()
-    yield flow
-    del positions
-
-
-class _Nothing:
-    def observe(self, event: Event) -> None:
-        pass
-
-    def complete(self, event: Event) -> Event:
-        return event
 
 
 async def _keep_running(

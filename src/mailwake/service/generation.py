@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ from mailwake.service.life_line import first_of
 from mailwake.service.worker_process import STATUS_UNKNOWN, WorkerProcess
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable, Sequence
 
     from mailwake.logs import Logger
@@ -29,12 +28,12 @@ GIVE_UP_AFTER = 10
 
 @dataclass(frozen=True, slots=True)
 class WorkerOrder:
-    """A worker to keep alive: its role, its number among the role's workers, orders, inherited sockets."""
+    """A worker to keep alive: its role, its number among the role's workers, orders, what it inherits."""
 
     role: str
     number: int
     orders: bytes
-    sockets: Sequence[socket.socket] = field(default=())
+    descriptors: Sequence[int] = ()
 
     @property
     def name(self) -> str:
@@ -223,7 +222,7 @@ class Generation:
     async def _live(self, order: WorkerOrder) -> tuple[WorkerProcess, int]:
         worker = self._adopted.pop(order.name, None)
         if worker is None:
-            worker = WorkerProcess(order.name, order.orders, [s.fileno() for s in order.sockets], self._report)
+            worker = WorkerProcess(order.name, order.orders, order.descriptors, self._report)
             if self._serving:
                 worker.serve()
             self._tally.enrol(worker)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import fcntl
+import functools
 import os
 import pickle
 from dataclasses import dataclass, replace
@@ -16,6 +18,7 @@ from mailwake.service.generation import WorkerOrder
 from mailwake.service.parts import check_parts
 from mailwake.service.unix_sockets import FileAccess, path_of
 from mailwake.service.worker_orders import ROLE_NUMBERS, WorkerOrders
+from mailwake.sinks.make import check_sinks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -55,6 +58,7 @@ class ServeRequest:
             )
         if self.takes_mail:
             check_parts(settings, demo=self.demo)
+        check_sinks(settings.sinks)
         if any(count > ROLE_NUMBERS[role] for role, count in worker_counts(settings).items()):
             limits = " and ".join(f"{ROLE_NUMBERS[role]} {role}" for role in ("smtp", "tracker"))
             raise StartupError(f"workers: at most {limits} workers fit one node")
@@ -105,8 +109,9 @@ class ServeRequest:
                     data_dir=str(data.path),
                     demo=self.demo,
                     configuration=pickled,
+                    output=_standard_output() if role == "collector" else -1,
                 )
-                made.append(WorkerOrder(role, number, orders.encode(), [each for _, each in sockets]))
+                made.append(WorkerOrder(role, number, orders.encode(), orders.descriptors))
         return made
 
     def _with_flags(self, settings: Settings) -> Settings:
@@ -119,6 +124,15 @@ class ServeRequest:
         if self.api:
             settings = replace(settings, api=replace(settings.api, listen=tuple(self.api)))
         return settings
+
+
+@functools.cache
+def _standard_output() -> int:
+    """A duplicate for children, whose own standard output is the pipe of their reports; -1 when it is closed."""
+    try:
+        return fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 3)
+    except OSError:
+        return -1
 
 
 def _listen_address(text: str) -> str:

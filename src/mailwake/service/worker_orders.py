@@ -42,11 +42,18 @@ class WorkerOrders(msgspec.Struct, frozen=True):
     data_dir: str
     demo: bool
     configuration: str
+    output: int = -1
+    """The service's standard output, for a collector that may write events there; -1 for everybody else."""
 
     @property
     def name(self) -> str:
         """The worker's name in logs and in the journal."""
         return f"{self.role}-{self.number}"
+
+    @property
+    def descriptors(self) -> list[int]:
+        """What the worker inherits."""
+        return [descriptor for _, descriptor in self.listen] + ([self.output] if self.output >= 0 else [])
 
     @property
     def slot(self) -> int:

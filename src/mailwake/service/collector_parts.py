@@ -1,0 +1,97 @@
+"""Everything that runs in the collector, put together: the event flow, the consumers of the feed, the API."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Protocol
+
+from mailwake.api.app import limits_of, make_app
+from mailwake.api.parts import ApiParts
+from mailwake.api.server import serve_api
+from mailwake.control.api_keys import ApiKeys
+from mailwake.enrichment.message_facts import MessageFactsFile
+from mailwake.events.record import record_time
+from mailwake.feed.live_feed import LiveFeed
+from mailwake.feed.positions_file import PositionsFile
+from mailwake.feed.writer import FeedWriter
+from mailwake.flows.event_flow import EventFlow
+from mailwake.journal.reader import JournalReader
+from mailwake.links.token import decode_body
+from mailwake.sinks.make import make_sinks
+
+if TYPE_CHECKING:
+    import asyncio
+    import socket
+    from collections.abc import Iterator, Sequence
+    from contextlib import ExitStack
+
+    from mailwake.events.model import Event
+    from mailwake.service.worker_main import Worker
+
+
+class Part(Protocol):
+    """Something that runs in the collector until it is told to stop."""
+
+    @property
+    def name(self) -> str:
+        """What the log calls it."""
+        ...
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set; may be called again after it has failed."""
+        ...
+
+
+def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
+    """The parts; the files that they share are closed with `opened`. MailwakeError when one cannot be opened."""
+    data, log, metrics, clock, settings = worker.data, worker.log, worker.metrics, worker.clock, worker.settings
+    writer = opened.enter_context(closing(FeedWriter(data.feed)))
+    feed = LiveFeed(data.feed, writer)
+    positions = opened.enter_context(closing(PositionsFile(data.positions)))
+    facts = opened.enter_context(closing(MessageFactsFile(data.facts)))
+    flow = EventFlow(
+        JournalReader(data.journal, time_of=record_time),
+        writer,
+        feed,
+        facts,
+        _Nothing(),
+        decode_body,
+        hold_ms=0,
+        clock=clock,
+        metrics=metrics,
+        log=log,
+    )
+    flow.warm_up()
+    yield flow
+    yield from make_sinks(
+        settings.sinks,
+        feed,
+        positions,
+        output=worker.orders.output,
+        log=log,
+        metrics=metrics,
+        clock=clock,
+    )
+    keys = ApiKeys(data.api_keys, clock)
+    api = ApiParts(settings=settings.api, keys=keys, clock=clock, metrics=metrics, log=log)
+    yield _ApiServer([each for _, each in worker.sockets], api)
+
+
+class _ApiServer:
+    name = "api"
+
+    def __init__(self, sockets: Sequence[socket.socket], parts: ApiParts) -> None:
+        self._sockets = sockets
+        self._parts = parts
+
+    async def run(self, stop: asyncio.Event) -> None:
+        parts = self._parts
+        await serve_api(self._sockets, make_app(parts), stop, limits=limits_of(parts), clock=parts.clock)
+
+
+class _Nothing:
+    def observe(self, event: Event) -> None:
+        pass
+
+    def complete(self, event: Event) -> Event:
+        return event
