@@ -81,5 +81,10 @@ FIELDS = {
     "notify_socket": "the socket of systemd",
     "lost": "what was not told",
     "sink": "the name of a sink, as in [sinks]",
+    "webhook": "the webhook's name",
+    "webhook_id": "its id",
+    "target": "scheme and host of its target; the rest of the URL may be a secret",
+    "batch": "the batch's id",
+    "left": "how many of them there still are",
 }
 """What each field means; the words are the same wherever it stands."""

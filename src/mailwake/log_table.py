@@ -28,6 +28,8 @@ _ATTEMPT = (
     *("reason", "attempts", "waited"),
 )
 
+_WEBHOOK = ("webhook", "webhook_id")
+
 LOG: tuple[Area, ...] = (
     Area(
         "A message",
@@ -383,6 +385,50 @@ LOG: tuple[Area, ...] = (
                 "warning",
                 ("key", "error"),
                 "`mailwake apikey list` does not show it; the request was answered",
+            ),
+        ),
+    ),
+    Area(
+        "Webhooks",
+        (
+            LogEvent(
+                "a webhook's target fails",
+                "warning",
+                (*_WEBHOOK, "target", "batch", "reason"),
+                "Once, until it takes a batch again; the batch is tried again for `retry_for`",
+            ),
+            LogEvent(
+                "a webhook's target takes batches again", "info", (*_WEBHOOK, "batch"), "What has waited is delivered"
+            ),
+            LogEvent(
+                "a batch of a webhook is a dead letter",
+                "error",
+                (*_WEBHOOK, "batch", "events", "attempts", "reason"),
+                "It was given up; mend the target, then `mailwake webhooks replay`",
+            ),
+            LogEvent(
+                "the feed has not all events of a batch any more",
+                "error",
+                (*_WEBHOOK, "batch", "events", "left"),
+                "Retention has taken them, or they were erased: what is left is sent",
+            ),
+            LogEvent(
+                "a webhook waits until a file can be used again",
+                "error",
+                (*_WEBHOOK, "error"),
+                "Look at the disk; nothing is lost",
+            ),
+            LogEvent(
+                "webhooks wait until a file can be used again",
+                "error",
+                ("error",),
+                "Look at the disk; webhooks that are running go on",
+            ),
+            LogEvent(
+                "a webhook could not go on, it is tried again",
+                "error",
+                _WEBHOOK,
+                "A defect of mailwake; please report",
             ),
         ),
     ),

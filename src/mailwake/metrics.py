@@ -187,6 +187,36 @@ METRICS: tuple[Metric, ...] = (
     Metric("journal_records_unreadable_total", "Records of the journal that make no sense and were passed over"),
     Metric("journal_damaged_octets_total", "Octets of the journal that were damaged and passed over: look at the disk"),
     Metric(
+        "webhook_attempts_total",
+        "Attempts to deliver a batch to a webhook; result is delivered, or one of the failure codes",
+        ("result",),
+    ),
+    Metric(
+        "webhook_batches_total",
+        "Batches that are done with; result is delivered, or dead letter (given up, to be replayed)",
+        ("result",),
+    ),
+    Metric("webhook_events_total", "Events delivered to webhooks"),
+    Metric("webhook_seconds", "One attempt, from the look-up of the target to the end of its answer", buckets=SECONDS),
+    Metric(
+        "webhook_lag_seconds",
+        "How old the oldest event is that a webhook has not got yet; 0 when it has all",
+        ("webhook_id", "webhook"),
+        gauge=True,
+    ),
+    Metric(
+        "webhook_waiting_events",
+        "Events in a webhook's batch, the one in hand or the one that is being made; more may wait behind it",
+        ("webhook_id", "webhook"),
+        gauge=True,
+    ),
+    Metric(
+        "webhook_dead_letters",
+        "Batches that a webhook's target did not take, waiting to be replayed or dropped",
+        ("webhook_id", "webhook"),
+        gauge=True,
+    ),
+    Metric(
         "worker_restarts_total",
         "Workers that died and were started again; role is smtp, tracker or collector",
         ("role",),

@@ -17,6 +17,7 @@ from mailwake.config.networks import IPNetwork
 from mailwake.config.relay_settings import Relay
 from mailwake.config.scope_settings import NAME, EsmtpListener, Pathway, PathwayGroup, TrackingOptions
 from mailwake.config.sink_settings import Sink
+from mailwake.config.webhook_settings import ConfiguredWebhook, WebhookDelivery
 
 DEFAULT_LISTEN = "127.0.0.1:2525"
 """Where SMTP is served when no `[esmtp_listener.listen."…"]` says otherwise."""
@@ -383,3 +384,10 @@ class Settings(TrackingOptions):
         Mapping[str, Sink],
         Section("A place that events go to, in order and at least once.", key=NAME, example="archive"),
     ] = field(default_factory=dict)
+    webhooks: Annotated[
+        Mapping[str, ConfiguredWebhook],
+        Section("A target that gets batches of events; others are made with the API.", key=NAME, example="crm"),
+    ] = field(default_factory=dict)
+    webhook_delivery: Annotated[
+        WebhookDelivery, Section("How batches of events are delivered to webhooks, whoever has made these.")
+    ] = field(default_factory=WebhookDelivery)

@@ -68,6 +68,11 @@ class DataDirectory:
         return self.path / "api-keys.sqlite3"
 
     @property
+    def webhooks(self) -> Path:
+        """The SQLite file of webhooks, their batches and their secrets."""
+        return self.path / "webhooks.sqlite3"
+
+    @property
     def ids(self) -> Path:
         """The directory of the marks below which ids have been used."""
         return self.path / "ids"
