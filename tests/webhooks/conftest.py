@@ -88,6 +88,7 @@ def endless(start: bytes, more: bytes) -> Behaviour:
         while True:
             writer.write(more)
             await writer.drain()
+            await asyncio.sleep(0)  # drain alone does not let others have a turn
 
     return behave
 
@@ -159,6 +160,7 @@ class Target:
             pass
         finally:
             self._tasks.discard(task)
+            self.arrived.set()
             writer.close()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import httpcore
 
@@ -91,12 +91,21 @@ def _look_up(host: str, port: int, loop: asyncio.AbstractEventLoop, future: asyn
 
 
 class GuardedBackend(httpcore.AsyncNetworkBackend):
-    """httpcore's way to the network, by way of `lookup` and `rules`."""
+    """httpcore's way to the network, by way of `lookup` and `rules`; for one request.
+
+    `close()` ends what is open still: httpcore leaves a connection alone whose TLS handshake was cancelled.
+    """
 
     def __init__(self, rules: AddressRules, lookup: Lookup) -> None:
         self._rules = rules
         self._lookup = lookup
         self._network = httpcore.AnyIOBackend()
+        self._streams: list[httpcore.AsyncNetworkStream] = []
+
+    async def close(self) -> None:
+        """Close every connection that was opened."""
+        for stream in self._streams:
+            await stream.aclose()
 
     async def connect_tcp(
         self,
@@ -110,10 +119,15 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         addresses = await self._addresses(host, port)
         for address in addresses[:-1]:
             try:
-                return await self._network.connect_tcp(address, port, _PATIENCE, local_address, socket_options)
+                return await self._connect(address, port, _PATIENCE, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 continue
-        return await self._network.connect_tcp(addresses[-1], port, timeout, local_address, socket_options)
+        return await self._connect(addresses[-1], port, timeout, local_address, socket_options)
+
+    async def _connect(self, address: str, port: int, *options: Any) -> httpcore.AsyncNetworkStream:
+        stream = await self._network.connect_tcp(address, port, *options)
+        self._streams.append(stream)
+        return stream
 
     async def _addresses(self, host: str, port: int) -> list[str]:
         found = list(await self._lookup(host.removeprefix("[").removesuffix("]"), port))[:_MOST_ADDRESSES]

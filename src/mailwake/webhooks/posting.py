@@ -117,7 +117,8 @@ class HttpPoster:
         self._timeout = timeout
         self._urls = urls
         self._clock = clock
-        self._backend = GuardedBackend(addresses, lookup or SystemLookup())
+        self._addresses = addresses
+        self._lookup = lookup or SystemLookup()
         self._context = _context(ca_file) if ca_file is not None else None
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -138,10 +139,11 @@ class HttpPoster:
             self._context = _context(None)
         own = {"User-Agent": USER_AGENT, "Accept": "*/*", "Connection": "close"}
         pairs = [(name.encode("ascii"), value.encode("utf-8")) for name, value in {**own, **headers}.items()]
+        backend = GuardedBackend(self._addresses, self._lookup)
         try:
             async with (
                 httpcore.AsyncConnectionPool(
-                    ssl_context=self._context, max_keepalive_connections=0, network_backend=self._backend
+                    ssl_context=self._context, max_keepalive_connections=0, network_backend=backend
                 ) as pool,
                 pool.stream("POST", url, headers=pairs, content=body) as response,
             ):
@@ -156,6 +158,8 @@ class HttpPoster:
             return Answer(failure="cut_off", detail=f"the connection was lost: {_words(error)}")
         except (httpcore.ProtocolError, httpcore.UnsupportedProtocol) as error:
             return _protocol_trouble(error)
+        finally:
+            await backend.close()
 
 
 async def _answer(response: httpcore.Response) -> Answer:
