@@ -211,9 +211,7 @@ async def test_a_handshake_that_hangs_is_ended_and_leaves_no_connection_open(tar
 def test_a_file_of_authorities_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text("nothing")
     for name in ("ca.pem", "missing.pem"):
-        with pytest.raises(
-            StartupError, match=rf"webhook_delivery.tls_ca_file: cannot use .*{name}.*; name a PEM file"
-        ):
+        with pytest.raises(StartupError, match=rf"tls_ca_file: cannot use .*{name}.*; name a PEM file"):
             poster(ca_file=tmp_path / name)
 
 
