@@ -18,6 +18,7 @@ from mailwake.flows.event_flow import EventFlow
 from mailwake.journal.reader import JournalReader
 from mailwake.links.token import decode_body
 from mailwake.sinks.make import make_sinks
+from mailwake.webhooks.webhooks import Webhooks
 
 if TYPE_CHECKING:
     import asyncio
@@ -72,6 +73,9 @@ def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
         metrics=metrics,
         clock=clock,
     )
+    webhooks = Webhooks(data.webhooks, feed, positions, settings, clock=clock, log=log, metrics=metrics)
+    opened.callback(webhooks.close)
+    yield webhooks
     keys = ApiKeys(data.api_keys, clock)
     api = ApiParts(settings=settings.api, keys=keys, clock=clock, metrics=metrics, log=log)
     yield _ApiServer([each for _, each in worker.sockets], api)

@@ -19,6 +19,7 @@ from mailwake.service.parts import check_parts
 from mailwake.service.unix_sockets import FileAccess, path_of
 from mailwake.service.worker_orders import ROLE_NUMBERS, WorkerOrders
 from mailwake.sinks.make import check_sinks
+from mailwake.webhooks.configured import check_webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -59,6 +60,7 @@ class ServeRequest:
         if self.takes_mail:
             check_parts(settings, demo=self.demo)
         check_sinks(settings.sinks)
+        check_webhooks(settings)
         if any(count > ROLE_NUMBERS[role] for role, count in worker_counts(settings).items()):
             limits = " and ".join(f"{ROLE_NUMBERS[role]} {role}" for role in ("smtp", "tracker"))
             raise StartupError(f"workers: at most {limits} workers fit one node")

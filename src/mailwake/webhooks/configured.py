@@ -9,15 +9,22 @@ import msgspec
 from mailwake.errors import StartupError
 from mailwake.webhooks.request_body import apply
 from mailwake.webhooks.signature import new_secret
+from mailwake.webhooks.target_url import UrlRules
 from mailwake.webhooks.webhook import EVENT_TYPES, Webhook, WebhookError, configured_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from mailwake.config.schema import Settings
     from mailwake.config.webhook_settings import ConfiguredWebhook
     from mailwake.feed.contract import Position
     from mailwake.webhooks.subscription_table import SubscriptionTable
-    from mailwake.webhooks.target_url import UrlRules
+
+
+def check_webhooks(settings: Settings) -> None:
+    """StartupError, one line, for a webhook of the configuration that cannot be used."""
+    delivery = settings.webhook_delivery
+    read_configured(settings.webhooks, UrlRules(delivery.allow_http, delivery.ports))
 
 
 def read_configured(webhooks: Mapping[str, ConfiguredWebhook], urls: UrlRules) -> list[Webhook]:

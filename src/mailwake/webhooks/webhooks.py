@@ -51,6 +51,8 @@ class Webhooks:
     `subscriptions` is for the API: what it changes is acted on at once. Nothing is sent before `run`.
     """
 
+    name = "webhooks"
+
     def __init__(
         self,
         path: Path,
