@@ -68,6 +68,7 @@ FIELDS = {
     "where": "the line in it",
     "then": "what was done instead",
     "events": "how many",
+    "requests": "how many",
     "changed": "the settings that differ, by name only; absent in the first reload after an upgrade",
     "smtp": "the addresses of SMTP",
     "tracker": "the addresses of HTTP",

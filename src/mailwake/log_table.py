@@ -172,6 +172,12 @@ LOG: tuple[Area, ...] = (
             ),
             LogEvent("a copy leaves untracked", "warning", ("reason", "error"), "Mail goes on, tracking does not"),
             LogEvent(
+                "a copy leaves without List-Unsubscribe",
+                "warning",
+                ("error",),
+                "What the link must carry is too long for a line; the copy leaves all the same",
+            ),
+            LogEvent(
                 "planning failed, the message leaves untracked", "error", (), "A defect of mailwake; please report"
             ),
             LogEvent(
@@ -262,6 +268,12 @@ LOG: tuple[Area, ...] = (
             ),
             LogEvent(
                 "events lost, people were redirected all the same", "error", ("events", "error"), "Look at the disk"
+            ),
+            LogEvent(
+                "unsubscriptions not recorded, answered 503",
+                "error",
+                ("requests", "error"),
+                "Mail programs ask again, and so may people; look at the disk",
             ),
             LogEvent(
                 "events wait in the spool: the journal cannot be written",

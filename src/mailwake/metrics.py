@@ -131,6 +131,10 @@ METRICS: tuple[Metric, ...] = (
         "Messages to be tracked that arrived with a signature (DKIM, ARC); fate is tracked or skipped, see on_signed",
         ("fate",),
     ),
+    Metric(
+        "list_unsubscribe_failed_total",
+        "Copies that left without the List-Unsubscribe they were to get: what it must carry is too long, or a defect",
+    ),
     Metric("metadata_trimmed_total", "Messages of which some metadata did not fit max_metadata_len"),
     Metric(
         "tags_ignored_total",

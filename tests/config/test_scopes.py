@@ -77,6 +77,7 @@ def test_the_defaults() -> None:
         ("click_tracking_scheme", "http", "default"),
         ("tracking_domain", "localhost:8080", "default"),
         ("tracking_link_expiry", 31_536_000, "default"),
+        ("list_unsubscribe", False, "default"),
         ("pathway", None, "default"),
         ("relay", None, "default"),
     ]

@@ -14,9 +14,11 @@ from typing import Any, cast
 import pytest
 
 from mailwake.clock import ManualClock
+from mailwake.events.from_record import engagement_event
 from mailwake.events.model import EventType
 from mailwake.events.record import EngagementRecord, decode_record, encode_engagement
 from mailwake.events.unique_ids import UniqueIds
+from mailwake.events.wire import to_wire
 from mailwake.flows.click_flow import ClickFlow, is_safe_target
 from mailwake.journal.reader import JournalReader
 from mailwake.journal.segment_file import Disk
@@ -208,7 +210,8 @@ async def test_an_altered_token_leads_nowhere_whichever_character_it_is(bench: B
         ("q", token(LinkKind.CLICK, TARGET), "forged"),
         ("o", token(LinkKind.OPEN), "forged"),
         ("f", token(LinkKind.CLICK, TARGET, key=NEW), "key"),
-        ("u", token(LinkKind.LIST_UNSUBSCRIBE), "kind"),
+        ("u", token(LinkKind.CLICK, TARGET), "forged"),
+        ("u", token(LinkKind.LIST_UNSUBSCRIBE)[:-4], "forged"),
         ("f", token(LinkKind.CLICK), "target"),
         ("f", token(LinkKind.CLICK, "https://a.example/\r\nSet-Cookie: a=b"), "target"),
     ],
@@ -350,6 +353,79 @@ async def test_an_unreadable_keyring_leaves_the_old_one_in_use(bench: Bench, err
     assert await follow(flow, "f", token(LinkKind.CLICK, TARGET, key=NEW)) is Shown.NOTHING
     assert await follow(flow, "f", token(LinkKind.CLICK, TARGET)) == TARGET
     assert bench.lines.errors[0]["event"].startswith("keyring cannot be read")
+
+
+async def unsubscribe(flow: ClickFlow, text: str, request: Any = None) -> Outcome:
+    async with asyncio.timeout(PATIENCE):
+        return await flow.unsubscribe(text, request or FakeRequest(method="POST"))
+
+
+async def test_looking_at_an_unsubscription_link_unsubscribes_nobody(bench: Bench) -> None:
+    flow, text = bench.flow(), token(LinkKind.LIST_UNSUBSCRIBE)
+    assert await follow(flow, "u", text) is Shown.UNSUBSCRIBE
+    assert await follow(flow, "u", text, record=False) is Shown.UNSUBSCRIBE
+    assert bench.events() == []
+
+
+async def test_unsubscribing_is_durable_when_it_is_answered(bench: Bench) -> None:
+    request = FakeRequest(Headers({"user-agent": "provider"}), method="POST")
+    assert await unsubscribe(bench.flow(), token(LinkKind.LIST_UNSUBSCRIBE), request) is Shown.UNSUBSCRIBED
+    (event,) = bench.events()
+    assert (event.type, event.address, event.user_agent) == (EventType.LIST_UNSUBSCRIBE, "192.0.2.7", "provider")
+    assert decode_body(event.raw_body).context.recipient == "ann@example.com"
+    assert bench.count("events_total", "list_unsubscribe") == 1
+
+
+async def test_unsubscribing_works_for_ever(bench: Bench) -> None:
+    bench.clock.advance(LIFE * 1000)
+    assert await unsubscribe(bench.flow(), token(LinkKind.LIST_UNSUBSCRIBE)) is Shown.UNSUBSCRIBED
+    assert len(bench.events()) == 1
+
+
+@pytest.mark.parametrize("text", ["", "x" * 200, token(LinkKind.CLICK, TARGET), token(LinkKind.LIST_UNSUBSCRIBE)[:-4]])
+async def test_what_is_no_unsubscription_link_leaves_no_event(bench: Bench, text: str) -> None:
+    assert await unsubscribe(bench.flow(), text) is Shown.NOTHING
+    assert bench.events() == []
+
+
+async def test_an_unsubscription_that_is_not_recorded_is_said_not_to_be(bench: Bench) -> None:
+    flow, text = bench.flow(), token(LinkKind.LIST_UNSUBSCRIBE)
+    bench.disk.full = True
+    for _ in range(3):
+        assert await unsubscribe(flow, text) is Shown.NOT_RECORDED
+    (line,) = bench.lines.errors
+    assert (line["event"], line["requests"]) == ("unsubscriptions not recorded, answered 503", 1)
+    assert bench.count("events_lost_total") == 0, "whoever asked is told to ask again"
+    bench.disk.full = False
+    assert await unsubscribe(flow, text) is Shown.UNSUBSCRIBED
+    assert bench.count("events_total", "list_unsubscribe") == 1
+
+
+async def test_a_disk_that_hangs_unsubscribes_nobody_and_never_pretends_to(bench: Bench) -> None:
+    flow, text = bench.flow(patience=0.05), token(LinkKind.LIST_UNSUBSCRIBE)
+    bench.disk.spins.clear()
+    assert await follow(flow, "f", token(LinkKind.CLICK, TARGET)) == TARGET
+    assert await unsubscribe(flow, text) is Shown.NOT_RECORDED, "clicks stop waiting now, unsubscriptions do not"
+    bench.disk.spins.set()
+    assert await unsubscribe(flow, text) is Shown.UNSUBSCRIBED
+
+
+async def test_an_unsubscription_from_an_anonymous_copy_names_no_message_and_no_address(bench: Bench) -> None:
+    context = LinkContext(
+        customer_id="",
+        transmission_id=0,
+        message_id=message_id(0, 0xFFFF),
+        sent=NOW,
+        expires=LIFE,
+        recipient="ann@example.com",
+    )
+    text = bench.codec.encode(LinkKind.LIST_UNSUBSCRIBE, pack_context(context)).decode()
+    assert await unsubscribe(bench.flow(), text) is Shown.UNSUBSCRIBED
+    (record,) = bench.events()
+    assert record.address == ""
+    wire = to_wire(engagement_event(record, decode_body(record.raw_body)))["msys"]["unsubscribe_event"]
+    assert wire["rcpt_to"] == "ann@example.com"
+    assert not {"message_id", "transmission_id", "ip_address"} & set(wire)
 
 
 async def test_a_worker_answers_http_and_has_the_event_on_disk_before(bench: Bench) -> None:

@@ -33,6 +33,7 @@ def test_fields_with_their_defaults() -> None:
         "open_tracking_scheme": "https",
         "click_tracking_scheme": "https",
         "tracking_link_expiry": 31_536_000,
+        "list_unsubscribe": False,
         "campaign_id": None,
         "tags": (),
         "customer_id": None,

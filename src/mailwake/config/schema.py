@@ -173,6 +173,15 @@ class TrackingDomain:
             kinds.choice("off", "anonymous", "identified"),
         ),
     ] = "identified"
+    unsubscribe_mailto: Annotated[
+        str | None,
+        Setting(
+            "An address that takes unsubscriptions by mail: list_unsubscribe names it beside its link.",
+            kinds.text(pattern=r"[\x21-\x7e]{1,64}@[A-Za-z0-9.-]{1,255}", allowed="an address in ASCII"),
+            unset="List-Unsubscribe has the link alone",
+            example='"unsubscribe@example.com"',
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -57,6 +57,14 @@ class TrackingOptions:
             final=31_536_000,
         ),
     ] = None
+    list_unsubscribe: Annotated[
+        bool | None,
+        Setting(
+            "Whether messages without a List-Unsubscribe of their own get one, for one click (RFC 8058).",
+            kinds.flag(),
+            final=False,
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -41,6 +41,7 @@ class ResolvedOptions:
     click_tracking_scheme: Sourced[str]
     tracking_domain: Sourced[str]
     tracking_link_expiry: Sourced[int]
+    list_unsubscribe: Sourced[bool]
     pathway: Sourced[str | None]
     """The pathway in force, configured or named by policy."""
     relay: Sourced[str | None] = _UNSET

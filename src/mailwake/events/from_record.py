@@ -74,7 +74,7 @@ def engagement_event(record: EngagementRecord, link: LinkFacts) -> Event:
         type=record.type,
         event_id=record.event_id,
         timestamp=record.time_ms,
-        message_id=context.message_id,
+        message_id=context.message_id if context.transmission_id else "",  # leaving an anonymous message's list
         transmission_id=context.transmission_id,
         customer_id=context.customer_id,
         campaign_id=context.campaign_id,

@@ -41,6 +41,8 @@ def wire_fields(event: Event) -> dict[str, Any]:
             fields[name] = value
         else:
             fields.setdefault(outer, {})[name] = value
+    if not event.transmission_id:  # somebody left the list of an anonymous message
+        del fields["transmission_id"]
     fields["type"] = event.type.wire_name
     fields["timestamp"] = iso_time(event.timestamp)
     if event.injection_time is not None:

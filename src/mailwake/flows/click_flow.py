@@ -3,7 +3,8 @@
     token → links/token → expired? → client facts → event id → events/record → journal → target or image
 
 Redirects fail open: whatever keeps an event from being recorded, the person gets the page. Tokens never do: a target
-is only believed out of a token that opens with one of our keys.
+is only believed out of a token that opens with one of our keys. Nor do unsubscriptions: nobody is told that it is done
+before it is on the disk.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from mailwake.errors import MailwakeError
 from mailwake.events.model import EventType
 from mailwake.events.record import EngagementRecord, encode_engagement
+from mailwake.flows.event_losses import Losses, NotRecorded
+from mailwake.flows.link_opening import LinkOpening
 from mailwake.flows.patience import Patience
-from mailwake.links.token import BadToken, LinkKind
+from mailwake.links.token import LinkKind
 from mailwake.tracker.app import Shown
 
 if TYPE_CHECKING:
@@ -34,9 +37,6 @@ if TYPE_CHECKING:
 JOURNAL_PATIENCE: Final = 5.0
 """Seconds that an answer waits for its event to be durable."""
 
-_KEYRING_PAUSE: Final = 1.0
-_LOG_PAUSE: Final = 1.0
-
 EVENT_TYPES: Final = {
     LinkKind.CLICK: EventType.CLICK,
     LinkKind.OPEN: EventType.OPEN,
@@ -45,8 +45,9 @@ EVENT_TYPES: Final = {
     LinkKind.AMP_CLICK: EventType.AMP_CLICK,
     LinkKind.AMP_OPEN: EventType.AMP_OPEN,
     LinkKind.AMP_INITIAL_OPEN: EventType.AMP_INITIAL_OPEN,
+    LinkKind.LIST_UNSUBSCRIBE: EventType.LIST_UNSUBSCRIBE,
 }
-"""The kinds of links that a GET follows, and the event of each; all others lead to nothing here."""
+"""The kinds of links, and the event of each: a GET makes it, but for the last one, which takes a POST."""
 
 
 class Journal(Protocol):
@@ -84,16 +85,11 @@ class ClickFlow:
         read_keyring: Callable[[], Keyring] | None = None,
         patience: float = JOURNAL_PATIENCE,
     ) -> None:
-        self._codec = codec
+        self._links: Final = LinkOpening(codec, metrics, clock, log, read_keyring)
         self._next_id = ids.next
         self._append = journal.append
         self._read_facts = facts.read
-        self._metrics = metrics
-        self._clock = clock
         self._now = clock.now
-        self._log = log
-        self._read_keyring = read_keyring
-        self._keyring_read_at = -_KEYRING_PAUSE
         self._patience_limit = patience
         self._patience: Patience | None = None
         self._journal_hangs = False
@@ -102,23 +98,21 @@ class ClickFlow:
             for kind, event_type in EVENT_TYPES.items()
         }
         self._expired: Final = metrics.counter("tracker_links_expired_total")
-        self._losses = _Losses(metrics.counter("events_lost_total"), clock, log)
+        self._losses: Final = Losses(metrics, clock, log)
+        self._not_recorded: Final = NotRecorded(clock, log)
 
     async def follow(self, family: str, token: str, request: Request, *, record: bool) -> Outcome:
         """Where the link leads; with `record` its event is durable on return, or counted as lost."""
-        try:
-            link = self._codec.decode(token, family)
-        except BadToken as refusal:
-            found = self._with_new_keys(token, family) if refusal.reason == "key" else None
-            if found is None:
-                return self._refuse(refusal.reason)
-            link = found
-        event = self._events.get(link.kind)
-        if event is None or event.family != family:
-            return self._refuse("kind")
+        found = self._find(family, token)
+        if found is None:
+            return Shown.NOTHING
+        link, event = found
+        if family == "u":  # what only looks at a message follows its links: a GET unsubscribes nobody (RFC 8058 §1)
+            return Shown.UNSUBSCRIBE
         target = link.target
         if family == "f" and not is_safe_target(target):
-            return self._refuse("target")
+            self._links.refuse("target")
+            return Shown.NOTHING
         if record:
             now = self._now()
             if now > link.expires_at:
@@ -127,39 +121,76 @@ class ClickFlow:
                 try:
                     await saved
                 except (Exception, asyncio.CancelledError) as error:
-                    self._not_saved(error)
+                    self._losses.add(self._reason(error))
                 else:
                     self._journal_hangs = False
                     event.counter.inc()
         return target if family == "f" else Shown.IMAGE
 
+    async def unsubscribe(self, token: str, request: Request) -> Outcome:
+        """Record that the person of the link `/u/<token>` leaves the list: durable on return, or said not to be.
+
+        Nobody is told of an unsubscription that left no record, and the links work for ever: people keep old mail.
+        """
+        found = self._find("u", token)
+        if found is None:
+            return Shown.NOTHING
+        link, event = found
+        try:
+            saved = self._append(self._event(link, self._now(), request, event))
+            self._watch(saved)
+            await saved
+        except (Exception, asyncio.CancelledError) as error:
+            self._not_recorded.add(self._reason(error))
+            return Shown.NOT_RECORDED
+        self._journal_hangs = False
+        event.counter.inc()
+        return Shown.UNSUBSCRIBED
+
+    def _find(self, family: str, token: str) -> tuple[Link, _Followed] | None:
+        link = self._links.open(family, token)
+        if link is None:
+            return None
+        event = self._events.get(link.kind)
+        if event is None or event.family != family:
+            self._links.refuse("kind")
+            return None
+        return link, event
+
     def _record(self, link: Link, now: float, request: Request, event: _Followed) -> asyncio.Future[None] | None:
         # The future to wait for; None when there is nothing to wait for, which is seen to here.
         try:
-            facts = self._read_facts(request)
-            if not link.body.recipient:  # an anonymous link: who followed it is nobody's business
-                facts = facts._replace(address="")
-            record = EngagementRecord(event.type, self._next_id(), int(now * 1000), *facts, link.raw_body)
-            saved = self._append(encode_engagement(record))
+            saved = self._append(self._event(link, now, request, event))
         except Exception as error:
             self._losses.add(error)
             return None
         if self._journal_hangs:  # nobody waits for what kept others waiting in vain
             saved.add_done_callback(lambda done: self._saved_late(done, event.counter))
             return None
+        self._watch(saved)
+        return saved
+
+    def _event(self, link: Link, now: float, request: Request, event: _Followed) -> bytes:
+        facts = self._read_facts(request)
+        if not link.body.recipient or not link.transmission_id:
+            facts = facts._replace(address="")  # of an anonymous copy: who followed it is nobody's business
+        record = EngagementRecord(event.type, self._next_id(), int(now * 1000), *facts, link.raw_body)
+        return encode_engagement(record)
+
+    def _watch(self, saved: asyncio.Future[None]) -> None:
         if self._patience is None:
             self._patience = Patience(asyncio.get_running_loop(), self._patience_limit)
         self._patience.watch(saved)
-        return saved
 
-    def _not_saved(self, error: BaseException) -> None:
-        if isinstance(error, asyncio.CancelledError):
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise error
-            self._journal_hangs = True
-            error = MailwakeError(f"the journal's disk did not answer for {self._patience_limit:g} s")
-        self._losses.add(error)
+    def _reason(self, error: BaseException) -> BaseException:
+        # Why an event is not durable; what cancels the whole request goes on its way.
+        if not isinstance(error, asyncio.CancelledError):
+            return error
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise error
+        self._journal_hangs = True
+        return MailwakeError(f"the journal's disk did not answer for {self._patience_limit:g} s")
 
     def _saved_late(self, saved: asyncio.Future[None], count: Counter) -> None:
         error = None if saved.cancelled() else saved.exception()
@@ -169,44 +200,7 @@ class ClickFlow:
         self._journal_hangs = False
         count.inc()
 
-    def _with_new_keys(self, token: str, family: str) -> Link | None:
-        now = self._clock.monotonic()
-        if self._read_keyring is None or now - self._keyring_read_at < _KEYRING_PAUSE:
-            return None
-        self._keyring_read_at = now
-        try:
-            self._codec.use(self._read_keyring())
-            return self._codec.decode(token, family)
-        except BadToken:
-            return None
-        except (MailwakeError, OSError) as error:
-            self._log.error("keyring cannot be read; the one in use stays", error=str(error))
-            return None
-
-    def _refuse(self, reason: str) -> Shown:
-        self._metrics.counter("tracker_tokens_refused_total", reason).inc()
-        return Shown.NOTHING
-
 
 def is_safe_target(target: str) -> bool:
     """Whether `target` can stand in a Location field as it is: printable ASCII (RFC 9110 §5.5), and not empty."""
     return target.isascii() and target.isprintable() and target.strip() == target != ""
-
-
-class _Losses:
-    # Events that were not recorded: each is counted, and a line a second says so.
-    def __init__(self, count: Counter, clock: Clock, log: Logger) -> None:
-        self._count = count
-        self._clock = clock
-        self._log = log
-        self._unsaid = 0
-        self._said_at = -_LOG_PAUSE
-
-    def add(self, error: BaseException | None) -> None:
-        self._count.inc()
-        self._unsaid += 1
-        now = self._clock.monotonic()
-        if now - self._said_at < _LOG_PAUSE:
-            return
-        self._log.error("events lost, people were redirected all the same", events=self._unsaid, error=str(error))
-        self._said_at, self._unsaid = now, 0

@@ -18,10 +18,11 @@ from mailwake.message.summary import summarise
 from mailwake.policy.message_view import header_end as header_end_of
 from mailwake.policy.precedence import EngagementLimits, EngagementSettings, resolve
 from mailwake.rewrite.signatures import signed_by
+from mailwake.rewrite.unsubscribe_fields import has_own
 from mailwake.smtp.replies import Refusal, Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mailwake.flows.plan_cache import Planned
     from mailwake.flows.routing import Routing
@@ -47,6 +48,8 @@ class PreparationSettings:
     plan_cache_entries: int
     ip_pool_header: str
     """The field in which `options.ip_pool` leaves; "": it does not."""
+    unsubscribe_mailto: Mapping[str, str]
+    """By tracking domain, the address that List-Unsubscribe names beside the link."""
     rewriting: RewriteSettings
     limits: EngagementLimits
     routing: Routing
@@ -98,7 +101,10 @@ class CopyPlanner:
         gone = [*gone, *asked]
         removed = sorted((field.start, field.end) for field in gone)
         tracking = settings.open_tracking.value or settings.click_tracking.value
-        signatures = signed_by(content, header_end) if tracking else ()
+        if settings.list_unsubscribe.value:
+            settings = _unless_own(settings, header_fields)
+        changing = tracking or settings.list_unsubscribe.value
+        signatures = signed_by(content, header_end) if changing else ()
         if signatures:
             settings = self._signed(settings)
         planned = self._rewriting(content, header_end, header_fields, removed, settings) if tracking else None
@@ -112,7 +118,7 @@ class CopyPlanner:
             removed=removed,
             settings=settings,
             planned=planned,
-            signed_by=signatures,
+            signed_by=signatures if tracking else (),
             route=route,
             packed_facts=pack_facts(
                 message_facts(
@@ -176,7 +182,9 @@ class CopyPlanner:
             return settings
         self._metrics.counter("messages_signed_total", "skipped").inc()
         off = Sourced(False, "on_signed, because the message arrived signed")
-        return replace(settings, open_tracking=off, click_tracking=off)
+        # A field that the signature does not cover, or whose absence it covers, is of no use (RFC 8058 §4).
+        unsubscribe = off if settings.list_unsubscribe.value else settings.list_unsubscribe
+        return replace(settings, open_tracking=off, click_tracking=off, list_unsubscribe=unsubscribe)
 
     def _count(self, settings: EngagementSettings) -> None:
         if settings.metadata_trimmed:
@@ -184,6 +192,12 @@ class CopyPlanner:
             self._log.info("metadata trimmed to max_metadata_len", kept=settings.metadata_text)
         if settings.tags_over_recipient_limit:
             self._metrics.counter("tags_ignored_total", "recipient").inc(settings.tags_over_recipient_limit)
+
+
+def _unless_own(settings: EngagementSettings, header_fields: Sequence[Field]) -> EngagementSettings:
+    if not has_own(header_fields):
+        return settings
+    return replace(settings, list_unsubscribe=Sourced(False, "List-Unsubscribe, which the message has"))
 
 
 def body_start(content: bytes, header_end: int) -> int:

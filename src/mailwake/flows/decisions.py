@@ -37,6 +37,7 @@ def decisions(settings: EngagementSettings, route: Sourced[str], contexts: Seque
         ("click_tracking_scheme", settings.click_scheme),
         ("tracking_domain", settings.tracking_domain),
         ("tracking_link_expiry", settings.link_expiry),
+        ("list_unsubscribe", settings.list_unsubscribe),
         ("campaign_id", settings.campaign_id),
         ("metadata", settings.metadata),
         ("tags", settings.tags),

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from mailwake.flows.copy_planning import Common, CopyPlanner, PreparationSettings
 from mailwake.flows.prepared_message import CopyPlan, PreparedMessage
 from mailwake.flows.trace_header import received_field
-from mailwake.flows.tracked_copy import copy_urls, link_contexts, render_copy
+from mailwake.flows.tracked_copy import copy_urls, link_contexts, render_copy, unsubscribe_url
 from mailwake.links.token import ContextTooLong
 from mailwake.policy.context import Context
 from mailwake.policy.precedence import CONTEXT_VARIABLES
 from mailwake.relay.delivery import Copy
+from mailwake.rewrite.unsubscribe_fields import unsubscribe_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from mailwake.clock import Clock
     from mailwake.events.unique_ids import UniqueIds
     from mailwake.flows.message_policy import Judged, Recipient
-    from mailwake.links.token import TokenCodec
+    from mailwake.links.token import LinkContext, TokenCodec
     from mailwake.listener.session import Session
     from mailwake.logs import Logger
     from mailwake.metrics import Metrics
+    from mailwake.policy.precedence import EngagementSettings
     from mailwake.smtp.envelope import Envelope
 
 __all__ = ["Preparation", "PreparationSettings"]
@@ -123,17 +125,11 @@ class Preparation:
         plan = message.copy_plans[index]
         planned = plan.planned
         before = message.received + plan.added_fields + message.added_fields(index)
+        if plan.settings.list_unsubscribe.value:
+            before += self._unsubscribe_fields(message, index, plan.settings)
         if planned is not None:
-            original = message.links_of(index)
             try:
-                contexts = link_contexts(
-                    plan.settings,
-                    transmission_id=message.transmission_id,
-                    recipient_index=original,
-                    recipient=message.envelope.recipients[original],
-                    sent=int(message.sent),
-                    metadata_in_clicks=self._settings.include_metadata_in_clicks,
-                )
+                contexts = self._contexts(message, index, plan.settings)
                 urls = copy_urls(planned.plan, planned.recipes, plan.settings, self._codec, contexts)
                 pieces = render_copy(planned.plan, urls, plan.settings)
             except ContextTooLong as error:
@@ -148,6 +144,31 @@ class Preparation:
                 header = _without(plan.content[: plan.body_start], plan.removed)
                 return [before, *header, *pieces]
         return [before, *_without(plan.content, plan.removed)]
+
+    def _contexts(
+        self, message: PreparedMessage, index: int, settings: EngagementSettings
+    ) -> tuple[LinkContext, LinkContext]:
+        original = message.links_of(index)
+        return link_contexts(
+            settings,
+            transmission_id=message.transmission_id,
+            recipient_index=original,
+            recipient=message.envelope.recipients[original],
+            sent=int(message.sent),
+            metadata_in_clicks=self._settings.include_metadata_in_clicks,
+        )
+
+    def _unsubscribe_fields(self, message: PreparedMessage, index: int, settings: EngagementSettings) -> bytes:
+        recipient = message.envelope.recipients[message.links_of(index)]
+        try:
+            url = unsubscribe_url(settings, self._codec, self._contexts(message, index, settings)[0], recipient)
+        except Exception as error:  # as with links: mail is not held up by what is added to it
+            self._log.warning("a copy leaves without List-Unsubscribe", error=str(error)[:200])
+            self._metrics.counter("list_unsubscribe_failed_total").inc()
+            return b""
+        return unsubscribe_fields(
+            url, self._settings.unsubscribe_mailto.get(settings.tracking_domain.value.lower(), "")
+        )
 
     def _leave_alone(self, reason: str, error: Exception) -> None:
         self._log.warning("a copy leaves untracked", reason=reason, error=str(error)[:200])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from mailwake.links.token import LinkContext, LinkKind, message_id
-from mailwake.links.tracked_url import click_prefix, initial_open_url, open_url
+from mailwake.links.token import ContextTooLong, LinkContext, LinkKind, message_id
+from mailwake.links.tracked_url import click_prefix, initial_open_url, open_url, tracked_url
 from mailwake.rewrite.per_recipient import render
+from mailwake.rewrite.unsubscribe_fields import LONGEST_URL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 NOBODY = 0xFFFF
 """The recipient's place in links that name none; no message has so many recipients."""
+
+
+_DAY = 86_400
+_LESS_AND_LESS: tuple[dict[str, Any], ...] = ({}, {"metadata": ""}, {"tags": ()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,26 @@ def link_contexts(
     if metadata_in_clicks or not full.metadata:
         return full, full
     return full, msgspec.structs.replace(full, metadata="")
+
+
+def unsubscribe_url(settings: EngagementSettings, codec: TokenCodec, context: LinkContext, recipient: str) -> bytes:
+    """The URL for leaving the list; `context` is that of the copy's opens.
+
+    It names the recipient whatever the tracking level: leaving is no tracking. An anonymous copy's names no message, so
+    that it does not tell whose the copy's other links are. What makes the URL too long for a header line is left out:
+    metadata, then tags. Raises ContextTooLong when that is not enough.
+    """
+    if not context.recipient:
+        nothing = message_id(0, NOBODY)
+        day = context.sent - context.sent % _DAY
+        context = msgspec.structs.replace(context, recipient=recipient, transmission_id=0, message_id=nothing, sent=day)
+    for less in _LESS_AND_LESS:
+        context = msgspec.structs.replace(context, **less)
+        token = codec.encode(LinkKind.LIST_UNSUBSCRIBE, codec.pack_context(context))
+        url = tracked_url("https", settings.tracking_domain.value, LinkKind.LIST_UNSUBSCRIBE.family, token)
+        if len(url) <= LONGEST_URL:
+            return url
+    raise ContextTooLong(f"the List-Unsubscribe of {context.message_id} would be longer than a line may be")
 
 
 class CopyUrls(NamedTuple):

@@ -40,6 +40,8 @@ class TrackSettings:
     """The scheme of the links."""
     tracking_link_expiry: int = 31_536_000
     """Seconds after which a click still leads on, but leaves no event."""
+    list_unsubscribe: bool = False
+    """Whether a message without a List-Unsubscribe field gets one, with a link for one click (RFC 8058)."""
     campaign_id: str | None = None
     """The campaign that events name; at most 64 bytes of UTF-8."""
     metadata: Mapping[str, Any] = field(default_factory=dict)

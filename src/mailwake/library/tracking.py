@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from mailwake.config.scopes import ResolvedOptions, Sourced
 from mailwake.events.unique_ids import EPOCH
 from mailwake.flows.decisions import CLICKS_OFF
-from mailwake.flows.tracked_copy import copy_urls, link_contexts, link_recipes, render_copy
+from mailwake.flows.tracked_copy import copy_urls, link_contexts, link_recipes, render_copy, unsubscribe_url
 from mailwake.library.settings import LATEST, TrackError, TrackSettings
 from mailwake.library.tracked_message import TrackedLink, TrackedMessage
 from mailwake.links.keyring_file import KeyringFile
@@ -24,7 +24,8 @@ from mailwake.message.mime_tree import parse
 from mailwake.message.msys_header import HEADER_NAME, read_msys_header
 from mailwake.policy.precedence import EngagementLimits, EngagementSettings, resolve
 from mailwake.rewrite.per_recipient import render
-from mailwake.rewrite.plan import SkippedPart, make_plan
+from mailwake.rewrite.plan import SIGNED_ON_ARRIVAL, SkippedPart, make_plan
+from mailwake.rewrite.unsubscribe_fields import has_own, unsubscribe_fields
 from mailwake.smtp.replies import Refusal
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from mailwake.flows.tracked_copy import CopyUrls
     from mailwake.links.keyring import Keyring
+    from mailwake.links.token import LinkContext
     from mailwake.message.headers import Field
     from mailwake.rewrite.plan import MessagePlan
 
@@ -65,10 +67,12 @@ def track(message: bytes, recipient: str, settings: TrackSettings, keys: Keyring
     plan = make_plan(
         message, root, removed_fields=[(each.start, each.end) for each in ours], settings=settings.rewriting
     )
-    urls = _urls(plan, engagement, settings, keys, recipient, number, sent)
+    codec, contexts = TokenCodec(keys), _contexts(engagement, settings, recipient, number, sent)
+    urls = _urls(plan, engagement, codec, contexts)
     pieces = render(plan) if urls is None else render_copy(plan, urls, engagement)
+    added = _unsubscribe_fields(plan, header_fields, engagement, codec, contexts[0], recipient)
     return TrackedMessage(
-        b"".join(pieces),
+        b"".join((added, *pieces)),
         tuple(_links(plan, urls)),
         plan.skipped_parts if urls is not None else (*plan.skipped_parts, TOO_LONG),
         number,
@@ -103,6 +107,7 @@ def _engagement(settings: TrackSettings, header_values: Sequence[bytes]) -> Enga
         click_tracking_scheme=_given(settings.click_tracking_scheme),
         tracking_domain=_given(settings.tracking_domain),
         tracking_link_expiry=_given(settings.tracking_link_expiry),
+        list_unsubscribe=_given(settings.list_unsubscribe),
         pathway=Sourced(None, _SOURCE),
     )
     try:
@@ -154,17 +159,10 @@ def _transmission_id(message: bytes, recipient: str, sent: int) -> int:
     return milliseconds << _ID_BITS | drawn // 1000 & (1 << _ID_BITS) - 1
 
 
-def _urls(
-    plan: MessagePlan,
-    engagement: EngagementSettings,
-    settings: TrackSettings,
-    keys: Keyring,
-    recipient: str,
-    transmission_id: int,
-    sent: int,
-) -> CopyUrls | None:
-    """The copy's URLs; None when what they must carry does not fit, so that the copy leaves untracked."""
-    contexts = link_contexts(
+def _contexts(
+    engagement: EngagementSettings, settings: TrackSettings, recipient: str, transmission_id: int, sent: int
+) -> tuple[LinkContext, LinkContext]:
+    return link_contexts(
         engagement,
         transmission_id=transmission_id,
         recipient_index=settings.recipient_index,
@@ -172,11 +170,37 @@ def _urls(
         sent=sent,
         metadata_in_clicks=settings.click_tracking_include_metadata,
     )
+
+
+def _urls(
+    plan: MessagePlan, engagement: EngagementSettings, codec: TokenCodec, contexts: tuple[LinkContext, LinkContext]
+) -> CopyUrls | None:
+    """The copy's URLs; None when what they must carry does not fit, so that the copy leaves untracked."""
     recipes = link_recipes(plan, engagement) if engagement.click_tracking.value else ()
     try:
-        return copy_urls(plan, recipes, engagement, TokenCodec(keys), contexts)
+        return copy_urls(plan, recipes, engagement, codec, contexts)
     except ContextTooLong:
         return None
+
+
+def _unsubscribe_fields(
+    plan: MessagePlan,
+    header_fields: Sequence[Field],
+    engagement: EngagementSettings,
+    codec: TokenCodec,
+    context: LinkContext,
+    recipient: str,
+) -> bytes:
+    """The fields that the copy gets in front; none where the service would add none."""
+    signed = any(reason == SIGNED_ON_ARRIVAL for _, reason in plan.skipped_parts)
+    if signed or not engagement.list_unsubscribe.value or has_own(header_fields):
+        return b""
+    try:
+        url = unsubscribe_url(engagement, codec, context, recipient)
+    except ContextTooLong:
+        return b""
+    crlf = b"\r\n" in plan.content[: plan.root.body_start] or b"\n" not in plan.content
+    return unsubscribe_fields(url, line_break=b"\r\n" if crlf else b"\n")
 
 
 def _links(plan: MessagePlan, urls: CopyUrls | None) -> list[TrackedLink]:

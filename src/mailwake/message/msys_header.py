@@ -43,6 +43,7 @@ class MsysHeader:
     transactional: bool | None = None
     ip_pool: str | None = None
     tracking_level: str | None = None
+    list_unsubscribe: bool | None = None
 
 
 def read_msys_header(raw_values: Sequence[bytes]) -> MsysHeader | None:
@@ -117,6 +118,7 @@ def _header_of(fields: dict[str, Any]) -> MsysHeader:
         transactional=_field(options, "transactional", bool, "options."),
         ip_pool=_ip_pool(options),
         tracking_level=_tracking_level(options),
+        list_unsubscribe=_field(options, "list_unsubscribe", bool, "options."),
     )
 
 

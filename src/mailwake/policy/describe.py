@@ -75,6 +75,8 @@ def setting_rows() -> tuple[SettingRow, ...]:
                    "track.example.com", "http://track.example.com/", option="tracking_domain"),
         SettingRow("link_expiry", "life of a link", "smtpapi_tracking_link_expiry", "seconds, 1 to 10 digits", "86400",
                    "1d", option="tracking_link_expiry"),
+        SettingRow("list_unsubscribe", "add List-Unsubscribe *(ours)*", "smtpapi_list_unsubscribe", boolean, "1", "yes",
+                   "options.list_unsubscribe", "boolean", "list_unsubscribe"),
         SettingRow("campaign_id", "campaign", "smtpapi_campaign_id", "text", "spring_sale", _LONG_CAMPAIGN,
                    "campaign_id", "string", limit=campaign),
         SettingRow("metadata", "metadata", "smtpapi_metadata", "a JSON object", '{"plan":"gold"}', "plan=gold",
@@ -147,6 +149,7 @@ _BAD_HEADERS: tuple[tuple[str, list[bytes]], ...] = (
     ("`options` is of another type", [_header_with({"options": True})]),
     ("`options.open_tracking` is of another type", [_header_with({"options": {"open_tracking": 1}})]),
     ("`options.click_tracking` is of another type", [_header_with({"options": {"click_tracking": "yes"}})]),
+    ("`options.list_unsubscribe` is of another type", [_header_with({"options": {"list_unsubscribe": 1}})]),
     ("`campaign_id` is of another type", [_header_with({"campaign_id": None})]),
     ("`campaign_id` is longer", [_header_with({"campaign_id": _LONG_CAMPAIGN})]),
     ("`metadata` is of another type", [_header_with({"metadata": "plan=gold"})]),
@@ -228,6 +231,8 @@ _HEADER = """
 - `options.tracking_level`, or for one recipient the variable `smtpapi_tracking_level`: `off` tracks nothing;
   `anonymous` counts opens and clicks, with neither recipient nor metadata in the link and neither recipient nor address
   in the event; `identified` is the default. The configuration may set a ceiling for each tracking domain *(ours)*.
+- `options.list_unsubscribe` asks for, or forbids, the [List-Unsubscribe field](../unsubscribing.md) that mailwake adds;
+  where only the configuration asks for it, mail with `options.transactional` gets none *(ours)*.
 
 ## Rejections
 

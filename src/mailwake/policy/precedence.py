@@ -26,6 +26,7 @@ CONTEXT_VARIABLES = (
     "smtpapi_click_tracking_scheme",
     "smtpapi_tracking_domain",
     "smtpapi_tracking_link_expiry",
+    "smtpapi_list_unsubscribe",
     "smtpapi_campaign_id",
     "smtpapi_metadata",
     "smtpapi_tags",
@@ -74,6 +75,8 @@ class EngagementSettings:
     tracking_domain: Sourced[str]
     link_expiry: Sourced[int]
     """Seconds."""
+    list_unsubscribe: Sourced[bool]
+    """Whether the copy gets header fields for unsubscribing."""
     campaign_id: Sourced[str | None]
     metadata: Sourced[Mapping[str, Any]]
     """All of it, for policy."""
@@ -121,6 +124,7 @@ def resolve(
         _scheme(read("smtpapi_click_tracking_scheme"), "smtpapi_click_tracking_scheme", options.click_tracking_scheme),
         domain,
         _expiry(read("smtpapi_tracking_link_expiry"), options.tracking_link_expiry),
+        _list_unsubscribe(context, header, options.list_unsubscribe),
         _campaign(read("smtpapi_campaign_id"), header),
         metadata,
         tags,
@@ -170,6 +174,13 @@ def _tracking(context: Mapping[str, str], name: str, header: MsysHeader, option:
     if from_header is not None:
         return Sourced(from_header, f"X-MSYS-API options.{name}")
     return option
+
+
+def _list_unsubscribe(context: Mapping[str, str], header: MsysHeader, option: Sourced[bool]) -> Sourced[bool]:
+    # What is sent because somebody ordered or lost something has no list to leave, unless its sender says so.
+    if header.transactional and option.value:
+        option = Sourced(False, "X-MSYS-API options.transactional")
+    return _tracking(context, "list_unsubscribe", header, option)
 
 
 def _scheme(value: str | None, name: str, option: Sourced[str]) -> Sourced[str]:

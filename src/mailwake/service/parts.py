@@ -83,6 +83,11 @@ def preparation_settings(settings: Settings) -> PreparationSettings:
         include_metadata_in_clicks=settings.click_tracking_include_metadata,
         plan_cache_entries=settings.plan_cache_entries,
         ip_pool_header=settings.ip_pool_header or "",
+        unsubscribe_mailto={
+            name.lower(): domain.unsubscribe_mailto
+            for name, domain in settings.tracking_domains.items()
+            if domain.unsubscribe_mailto
+        },
         rewriting=RewriteSettings(
             text_click_tracking=settings.text_click_tracking,
             text_click_limit=settings.text_click_limit,

@@ -26,6 +26,11 @@ class Shown(Enum):
 
     IMAGE = "image"
     NOTHING = "nothing"
+    UNSUBSCRIBE = "unsubscribe"
+    """The page that asks whether to unsubscribe."""
+    UNSUBSCRIBED = "unsubscribed"
+    NOT_RECORDED = "not recorded"
+    """An unsubscription that failed: whoever asked shall ask again."""
 
 
 Outcome = str | Shown
