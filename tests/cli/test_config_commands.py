@@ -48,6 +48,7 @@ def test_show_says_which_value_applies_and_which_scope_it_came_from(file: str) -
         "  click_tracking_scheme   https              global, command line\n"
         "  tracking_domain         track.example.com  global, mailwake.toml:1\n"
         "  tracking_link_expiry    30d                pathway news, mailwake.toml:11\n"
+        "  list_unsubscribe        false              default\n"
         "  pathway                 news               peer 10.0.0.0/8 in listen 127.0.0.1:2525, mailwake.toml:8\n"
         "  smtp_extensions         []                 default\n"
         "  ehlo_discard            []                 default\n"

@@ -46,6 +46,8 @@ from mailwake.relay.routes import Routes
 from mailwake.relay.schedule import RetrySchedule
 from mailwake.relay.settings import RelaySettings
 from mailwake.relay.status_report import StatusReports
+from mailwake.service.data_directory import DataDirectory
+from mailwake.service.event_privacy import event_privacy
 from mailwake.service.parts import preparation_settings
 from mailwake.smtp.envelope import Envelope
 from mailwake.smtp.extensions import EVERY_EXTENSION
@@ -133,6 +135,7 @@ class MessageHarness:
         self.metrics = Metrics()
         self.configuration = load(file, overrides, host_name="mailwake.example")
         self.codec = TokenCodec(Keyring.new(os.urandom, 0))
+        self.privacy = event_privacy(self.configuration.settings.privacy, DataDirectory(directory))
 
     async def start(self) -> None:
         await self.hop.start()
@@ -158,7 +161,7 @@ class MessageHarness:
             log=log,
         )
         preparation = Preparation(
-            preparation_settings(self.configuration.settings),
+            preparation_settings(self.configuration.settings, self.privacy),
             ids=ids,
             codec=self.codec,
             admit_tags=list,
@@ -166,7 +169,7 @@ class MessageHarness:
             log=log,
             metrics=self.metrics,
         )
-        events = MessageEvents(self.journal, ids, clock=clock, log=log, metrics=self.metrics)
+        events = MessageEvents(self.journal, ids, privacy=self.privacy, clock=clock, log=log, metrics=self.metrics)
         schedule = RetrySchedule((0.05,), 3600.0)
         reports = StatusReports("mailwake.example")
         remainder = Remainder(self.front, schedule, preparation, reports, clock=clock, log=log, metrics=self.metrics)
@@ -186,6 +189,7 @@ class MessageHarness:
             ids,
             limits=EngagementLimits.of(self.configuration.settings),
             node_name="mailwake.example",
+            privacy=self.privacy,
             known_tags=list,
             clock=clock,
         )

@@ -16,6 +16,7 @@ import pytest
 from mailwake.clock import ManualClock
 from mailwake.events.from_record import engagement_event
 from mailwake.events.model import EventType
+from mailwake.events.privacy import EventPrivacy, IpAddresses, RecipientHash
 from mailwake.events.record import EngagementRecord, decode_record, encode_engagement
 from mailwake.events.unique_ids import UniqueIds
 from mailwake.events.wire import to_wire
@@ -426,6 +427,31 @@ async def test_an_unsubscription_from_an_anonymous_copy_names_no_message_and_no_
     wire = to_wire(engagement_event(record, decode_body(record.raw_body)))["msys"]["unsubscribe_event"]
     assert wire["rcpt_to"] == "ann@example.com"
     assert not {"message_id", "transmission_id", "ip_address"} & set(wire)
+
+
+@pytest.mark.parametrize(("ip_addresses", "kept"), [("full", "192.0.2.7"), ("truncated", "192.0.2.0"), ("none", "")])
+async def test_an_address_is_made_less_of_before_it_is_written(
+    bench: Bench, ip_addresses: IpAddresses, kept: str
+) -> None:
+    flow = bench.flow(privacy=EventPrivacy(ip_addresses))
+    assert await follow(flow, "f", token(LinkKind.CLICK, TARGET)) == TARGET
+    assert await unsubscribe(flow, token(LinkKind.LIST_UNSUBSCRIBE)) is Shown.UNSUBSCRIBED
+    assert [event.address for event in bench.events()] == [kept, kept]
+    written = b"".join(path.read_bytes() for path in bench.directory.iterdir())
+    assert (b"192.0.2.7" in written) is (kept == "192.0.2.7")
+
+
+async def test_a_link_that_is_older_than_hashing_is_hashed_before_it_is_written(bench: Bench) -> None:
+    hashing = RecipientHash(bytes(32))
+    flow = bench.flow(privacy=EventPrivacy(recipients=hashing))
+    assert await follow(flow, "f", token(LinkKind.CLICK, TARGET)) == TARGET
+    (event,) = bench.events()
+    link = decode_body(event.raw_body)
+    assert link.context.recipient == hashing.hashed("ann@example.com")
+    before = bench.codec.decode(token(LinkKind.CLICK, TARGET), "f")
+    assert (link.target, link.name, link.expires_at) == (before.target, before.name, before.expires_at)
+    assert (link.context.tags, link.context.metadata) == (before.context.tags, before.context.metadata)
+    assert b"ann@" not in b"".join(path.read_bytes() for path in bench.directory.iterdir())
 
 
 async def test_a_worker_answers_http_and_has_the_event_on_disk_before(bench: Bench) -> None:

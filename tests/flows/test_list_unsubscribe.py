@@ -28,7 +28,7 @@ async def asked(begin: Begin) -> MessageHarness:
 def url_of(content: bytes) -> str:
     header = BytesHeaderParser().parsebytes(content)
     assert header.get_all("List-Unsubscribe-Post") == ["List-Unsubscribe=One-Click"]
-    (field,) = header.get_all("List-Unsubscribe")
+    (field,) = header.get_all("List-Unsubscribe", [])
     found = re.fullmatch(r"<(https://[^>]*)>(,\s+<mailto:[^>]*>)?", field)
     assert found, field
     return str(found[1])

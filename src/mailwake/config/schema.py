@@ -14,6 +14,7 @@ from mailwake.config import kinds
 from mailwake.config.api_settings import Api
 from mailwake.config.fields import Section, Setting
 from mailwake.config.networks import IPNetwork
+from mailwake.config.privacy_settings import Privacy
 from mailwake.config.relay_settings import Relay
 from mailwake.config.scope_settings import NAME, EsmtpListener, Pathway, PathwayGroup, TrackingOptions
 from mailwake.config.sink_settings import Sink
@@ -180,6 +181,24 @@ class TrackingDomain:
             kinds.text(pattern=r"[\x21-\x7e]{1,64}@[A-Za-z0-9.-]{1,255}", allowed="an address in ASCII"),
             unset="List-Unsubscribe has the link alone",
             example='"unsubscribe@example.com"',
+        ),
+    ] = None
+    unsubscribe_page: Annotated[
+        Path | None,
+        Setting(
+            "The page (HTML) that asks people whether to unsubscribe; its form has to POST List-Unsubscribe=One-Click.",
+            kinds.path(),
+            unset="a page of mailwake's own, in English",
+            example='"/etc/mailwake/unsubscribe.html"',
+        ),
+    ] = None
+    unsubscribed_url: Annotated[
+        str | None,
+        Setting(
+            "Where people are sent who have pressed the button on that page; mail programs never are (RFC 8058 §3.1).",
+            kinds.text(pattern=r"https?://[\x21-\x7e]{1,2000}", allowed="a URL in ASCII, http or https"),
+            unset="a page of mailwake's own says that it is done",
+            example='"https://www.example.com/unsubscribed"',
         ),
     ] = None
 
@@ -364,6 +383,9 @@ class Settings(TrackingOptions):
             example="links.example.com",
         ),
     ] = field(default_factory=dict)
+    privacy: Annotated[Privacy, Section("What events say of people; it is applied before anything is written.")] = (
+        field(default_factory=Privacy)
+    )
     policy: Annotated[
         tuple[PolicyFile, ...],
         Section("A policy file; several are asked in the order in which they stand here.", numbered=True),

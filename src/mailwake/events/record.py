@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _FORM_MESSAGE = 2
+_TRUE = 0xC3
 _SHORT_TEXT, _SHORT_TEXTS = 0xA0, 32
 """msgpack's first byte of a text of n bytes is 0xA0 + n, while n is below 32."""
 
@@ -61,6 +62,8 @@ class MessageFacts(msgspec.Struct, array_like=True, frozen=True):
     transactional: bool = False
     node_name: str = ""
     pathway: str = ""
+    anonymous: bool = False
+    """Nothing of the copy's events may say whose it is. `is_anonymous` needs it to be the last element."""
 
 
 class Outcome(msgspec.Struct, array_like=True, frozen=True):
@@ -112,6 +115,12 @@ encode_engagement = _pack
 def pack_facts(facts: MessageFacts) -> bytes:
     """The facts as `encode_message` takes them: packed once for all copies and events of a message."""
     return _pack(facts)
+
+
+def is_anonymous(packed_facts: bytes) -> bool:
+    """Whether these are the facts of an anonymous copy, without unpacking them."""
+    # The last octet is msgpack's true. Facts of earlier releases end with text, in which that octet cannot be the last.
+    return packed_facts[-1] == _TRUE
 
 
 def encode_message(

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from mailwake.errors import MailwakeError
 from mailwake.events.model import EventType
+from mailwake.events.privacy import NO_PRIVACY
 from mailwake.events.record import EngagementRecord, encode_engagement
 from mailwake.flows.event_losses import Losses, NotRecorded
 from mailwake.flows.link_opening import LinkOpening
 from mailwake.flows.patience import Patience
+from mailwake.links.body import with_recipient
 from mailwake.links.token import LinkKind
 from mailwake.tracker.app import Shown
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mailwake.clock import Clock
+    from mailwake.events.privacy import EventPrivacy
     from mailwake.events.unique_ids import UniqueIds
     from mailwake.links.keyring import Keyring
     from mailwake.links.token import Link, TokenCodec
@@ -83,8 +86,10 @@ class ClickFlow:
         log: Logger,
         *,
         read_keyring: Callable[[], Keyring] | None = None,
+        privacy: EventPrivacy = NO_PRIVACY,
         patience: float = JOURNAL_PATIENCE,
     ) -> None:
+        self._privacy: Final = None if privacy == NO_PRIVACY else privacy
         self._links: Final = LinkOpening(codec, metrics, clock, log, read_keyring)
         self._next_id = ids.next
         self._append = journal.append
@@ -171,10 +176,14 @@ class ClickFlow:
         return saved
 
     def _event(self, link: Link, now: float, request: Request, event: _Followed) -> bytes:
-        facts = self._read_facts(request)
-        if not link.body.recipient or not link.transmission_id:
+        facts, body, recipient = self._read_facts(request), link.raw_body, link.body.recipient
+        if not recipient or not link.transmission_id:
             facts = facts._replace(address="")  # of an anonymous copy: who followed it is nobody's business
-        record = EngagementRecord(event.type, self._next_id(), int(now * 1000), *facts, link.raw_body)
+        elif self._privacy is not None:
+            facts = facts._replace(address=self._privacy.ip_address(facts.address))
+        if self._privacy is not None and (hidden := self._privacy.recipient(recipient)) != recipient:
+            body = with_recipient(link, hidden)  # the link is older than the setting
+        record = EngagementRecord(event.type, self._next_id(), int(now * 1000), *facts, body)
         return encode_engagement(record)
 
     def _watch(self, saved: asyncio.Future[None]) -> None:

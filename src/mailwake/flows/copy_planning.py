@@ -24,6 +24,7 @@ from mailwake.smtp.replies import Refusal, Reply
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from mailwake.events.privacy import EventPrivacy
     from mailwake.flows.plan_cache import Planned
     from mailwake.flows.routing import Routing
     from mailwake.listener.session import Session
@@ -50,6 +51,8 @@ class PreparationSettings:
     """The field in which `options.ip_pool` leaves; "": it does not."""
     unsubscribe_mailto: Mapping[str, str]
     """By tracking domain, the address that List-Unsubscribe names beside the link."""
+    privacy: EventPrivacy
+    """What events and links say of recipients."""
     rewriting: RewriteSettings
     limits: EngagementLimits
     routing: Routing
@@ -125,7 +128,7 @@ class CopyPlanner:
                     transmission_id=common.transmission_id,
                     now=common.now,
                     content=content,
-                    sender=common.sender,
+                    sender=self._settings.privacy.sender(common.sender),
                     summary=summary,
                     header=header,
                     settings=settings,

@@ -6,9 +6,12 @@ import ipaddress
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from mailwake.events.model import EventType
+from mailwake.events.privacy import NO_PRIVACY
 from mailwake.events.record import Outcome as EventOutcome
-from mailwake.events.record import encode_message
+from mailwake.events.record import encode_message, is_anonymous
 from mailwake.events.unique_ids import UniqueIdError
 from mailwake.journal.frame import JournalError
 from mailwake.relay.delivery import Status
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from mailwake.clock import Clock
+    from mailwake.events.privacy import EventPrivacy
     from mailwake.events.unique_ids import UniqueIds
     from mailwake.flows.prepared_message import PreparedMessage
     from mailwake.journal.writer import JournalWriter
@@ -42,7 +46,17 @@ _METHODS: dict[NextHopProtocol, str] = {"smtp": "esmtp", "lmtp": "lmtp"}
 class MessageEvents:
     """Records message events in the worker's journal. A journal that fails never holds up mail: it is counted."""
 
-    def __init__(self, journal: JournalWriter, ids: UniqueIds, *, clock: Clock, log: Logger, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        journal: JournalWriter,
+        ids: UniqueIds,
+        *,
+        privacy: EventPrivacy = NO_PRIVACY,
+        clock: Clock,
+        log: Logger,
+        metrics: Metrics,
+    ) -> None:
+        self._privacy = privacy
         self._journal = journal
         self._ids = ids
         self._clock = clock
@@ -132,6 +146,12 @@ class MessageEvents:
         rcpt_type: str = "",
     ) -> bytes:
         self._counted[kind].inc()
+        if is_anonymous(facts):
+            # Replies quote addresses, in more ways than could be looked for.
+            recipient, outcome = "", outcome and replace(outcome, text="")
+        elif self._privacy.recipients is not None:
+            recipient = self._privacy.recipient(recipient)
+            outcome = outcome and replace(outcome, text=self._privacy.reply(outcome.text))
         return encode_message(kind, self._ids.next(), time_ms, facts, recipient, index, rcpt_type, outcome)
 
     async def _write(self, payloads: list[bytes]) -> None:

@@ -27,8 +27,12 @@ def message_facts(
     node_name: str,
     amp_enabled: bool = False,
 ) -> MessageFacts:
-    """The facts; `settings` is None where the message is refused and its header or a variable cannot be read."""
+    """The facts; of an anonymous copy without what may say whose it is.
+
+    `settings` is None where the message is refused and its header or a variable cannot be read.
+    """
     opens = settings is not None and settings.open_tracking.value
+    anonymous = settings is not None and settings.tracking_level.value == "anonymous"
     return MessageFacts(
         transmission_id=transmission_id,
         injection_time=int(now * 1000),
@@ -36,9 +40,9 @@ def message_facts(
         customer_id=customer_id,
         campaign_id=settings.campaign_id.value or "" if settings is not None else "",
         tags=settings.tags.value if settings is not None else (),
-        metadata=settings.metadata_text if settings is not None else "",
+        metadata=settings.metadata_text if settings is not None and not anonymous else "",
         friendly_from=summary.friendly_from,
-        msg_from=sender,
+        msg_from="" if anonymous else sender,  # list managers put the recipient into it (VERP)
         sending_domain=summary.sending_domain or domain_of(sender),
         subject=summary.subject,
         open_tracking=opens,
@@ -48,4 +52,5 @@ def message_facts(
         transactional=header is not None and header.transactional is True,
         node_name=node_name,
         pathway=pathway,
+        anonymous=anonymous,
     )

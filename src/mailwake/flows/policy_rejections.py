@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mailwake.events.model import EventType
+from mailwake.events.privacy import NO_PRIVACY
 from mailwake.events.record import Outcome, pack_facts
 from mailwake.events.unique_ids import UniqueIdError
 from mailwake.flows.message_facts import message_facts
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mailwake.clock import Clock
+    from mailwake.events.privacy import EventPrivacy
     from mailwake.events.record import MessageFacts
     from mailwake.events.unique_ids import UniqueIds
     from mailwake.flows.message_events import MessageEvents
@@ -43,6 +45,7 @@ class PolicyRejections:
         *,
         limits: EngagementLimits,
         node_name: str,
+        privacy: EventPrivacy = NO_PRIVACY,
         known_tags: Callable[[Sequence[str]], Sequence[str]],
         clock: Clock,
     ) -> None:
@@ -50,6 +53,7 @@ class PolicyRejections:
         self._ids = ids
         self._limits = limits
         self._node_name = node_name
+        self._privacy = privacy
         self._known_tags = known_tags
         self._clock = clock
 
@@ -98,7 +102,7 @@ class PolicyRejections:
             transmission_id=transmission_id,
             now=self._clock.now(),
             content=content,
-            sender=sender,
+            sender=self._privacy.sender(sender),
             summary=summarise(content, header_fields),
             header=header,
             settings=settings,

@@ -153,13 +153,13 @@ class Preparation:
             settings,
             transmission_id=message.transmission_id,
             recipient_index=original,
-            recipient=message.envelope.recipients[original],
+            recipient=self._settings.privacy.recipient(message.envelope.recipients[original]),
             sent=int(message.sent),
             metadata_in_clicks=self._settings.include_metadata_in_clicks,
         )
 
     def _unsubscribe_fields(self, message: PreparedMessage, index: int, settings: EngagementSettings) -> bytes:
-        recipient = message.envelope.recipients[message.links_of(index)]
+        recipient = self._settings.privacy.recipient(message.envelope.recipients[message.links_of(index)])
         try:
             url = unsubscribe_url(settings, self._codec, self._contexts(message, index, settings)[0], recipient)
         except Exception as error:  # as with links: mail is not held up by what is added to it

@@ -169,6 +169,12 @@ def message_id(transmission_id: int, recipient_index: int) -> str:
     return f"{transmission_id:016x}{recipient_index:04x}"
 
 
+def with_recipient(link: Link, recipient: str) -> bytes:
+    """The `raw_body` of the same link for another spelling of its recipient."""
+    body = _pack(msgspec.structs.replace(link.body, recipient=recipient))
+    return link.transmission_id.to_bytes(ID_OCTETS, "big") + body
+
+
 def _id_seconds(transmission_id: int) -> int:
     # events/unique_ids.py puts milliseconds since 2025 above 22 other bits. Should that ever change, links only
     # become a little longer: the difference to `sent` is stored, not assumed.

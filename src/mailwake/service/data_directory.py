@@ -33,6 +33,11 @@ class DataDirectory:
         return self.path / "keys.json"
 
     @property
+    def recipient_secret(self) -> Path:
+        """The secret of recipients' hashes."""
+        return self.path / "recipient-hash.key"
+
+    @property
     def journal(self) -> Path:
         """The directory of the journal's segments."""
         return self.path / "journal"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mailwake.config.networks import network_set
 from mailwake.config.scope_settings import Listen
+from mailwake.events.privacy import NO_PRIVACY
 from mailwake.flows.preparation import PreparationSettings
 from mailwake.flows.routing import Routing
 from mailwake.links.keyring import Key, Keyring
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from mailwake.config.schema import Keys, Settings
     from mailwake.config.scope_settings import EsmtpListener
     from mailwake.config.scopes import ResolvedOptions, ScopedOptions
+    from mailwake.events.privacy import EventPrivacy
     from mailwake.service.data_directory import DataDirectory
     from mailwake.smtp.extensions import Extension
 
@@ -74,7 +76,7 @@ def accounts_of(settings: Settings) -> Accounts:
     )
 
 
-def preparation_settings(settings: Settings) -> PreparationSettings:
+def preparation_settings(settings: Settings, privacy: EventPrivacy = NO_PRIVACY) -> PreparationSettings:
     """What holds for every message."""
     return PreparationSettings(
         hostname=settings.esmtp_listener.hostname,
@@ -88,6 +90,7 @@ def preparation_settings(settings: Settings) -> PreparationSettings:
             for name, domain in settings.tracking_domains.items()
             if domain.unsubscribe_mailto
         },
+        privacy=privacy,
         rewriting=RewriteSettings(
             text_click_tracking=settings.text_click_tracking,
             text_click_limit=settings.text_click_limit,

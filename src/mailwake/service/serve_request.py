@@ -14,6 +14,7 @@ from mailwake.config.kinds import listen_address, normal_listen_address
 from mailwake.config.scope_settings import Listen
 from mailwake.errors import StartupError
 from mailwake.links.keyring_file import KeyringFile
+from mailwake.service.event_privacy import event_privacy
 from mailwake.service.generation import WorkerOrder
 from mailwake.service.parts import check_parts
 from mailwake.service.unix_sockets import FileAccess, path_of
@@ -155,6 +156,7 @@ def complete(configuration: Configuration, data: DataDirectory) -> Configuration
     settings = configuration.settings
     if not settings.keys.secrets:
         KeyringFile(data.keys).load_or_create()
+    event_privacy(settings.privacy, data)
     return replace(configuration, settings=replace(settings, node_id=data.node_id(settings.node_id)))
 
 

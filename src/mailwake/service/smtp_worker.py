@@ -63,7 +63,7 @@ async def run_smtp_worker(worker: RecordingWorker) -> None:
     delivery = _delivery(worker)
     tags = KnownTags(worker.data.control, settings.max_tags, clock=clock, metrics=metrics, log=log)
     preparation = Preparation(
-        preparation_settings(settings),
+        preparation_settings(settings, worker.privacy),
         ids=worker.ids,
         codec=codec,
         admit_tags=tags.admit,
@@ -71,7 +71,7 @@ async def run_smtp_worker(worker: RecordingWorker) -> None:
         log=log,
         metrics=metrics,
     )
-    events = MessageEvents(worker.journal, worker.ids, clock=clock, log=log, metrics=metrics)
+    events = MessageEvents(worker.journal, worker.ids, privacy=worker.privacy, clock=clock, log=log, metrics=metrics)
     schedule = RetrySchedule(settings.spool.retry_schedule, settings.spool.expiry)
     reports = StatusReports(settings.esmtp_listener.hostname)
     remainder = Remainder(spool, schedule, preparation, reports, clock=clock, log=log, metrics=metrics)
@@ -97,6 +97,7 @@ async def run_smtp_worker(worker: RecordingWorker) -> None:
         worker.ids,
         limits=EngagementLimits.of(settings),
         node_name=settings.node_name,
+        privacy=worker.privacy,
         known_tags=tags.known,
         clock=clock,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from mailwake.events.privacy import NO_PRIVACY
 from mailwake.flows.click_flow import ClickFlow
 from mailwake.tracker.address_rate import AddressRate
 from mailwake.tracker.app import TrackerApp
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mailwake.clock import Clock
+    from mailwake.events.privacy import EventPrivacy
     from mailwake.events.unique_ids import UniqueIds
     from mailwake.flows.click_flow import Journal
     from mailwake.links.keyring import Keyring
@@ -41,6 +43,7 @@ async def run_tracker_worker(
     may_serve: Callable[[], Awaitable[bool]] | None = None,
     on_serving: Callable[[], None] | None = None,
     read_keyring: Callable[[], Keyring] | None = None,
+    privacy: EventPrivacy = NO_PRIVACY,
     trusted_proxies: Sequence[IPv4Network | IPv6Network] = (),
     app_links_directory: Path | None = None,
     max_requests_per_address: int = 0,
@@ -55,7 +58,7 @@ async def run_tracker_worker(
     journal afterwards. Raises StartupError when HTTP cannot be served.
     """
     facts = ClientFactsReader(trusted_proxies)
-    flow = ClickFlow(codec, ids, journal, facts, metrics, clock, log, read_keyring=read_keyring)
+    flow = ClickFlow(codec, ids, journal, facts, metrics, clock, log, read_keyring=read_keyring, privacy=privacy)
     rate = AddressRate(max_requests_per_address, facts, clock) if max_requests_per_address else None
     app = TrackerApp(flow, AppLinks(app_links_directory), metrics, log, rate=rate)
     if may_serve is not None and not await may_serve():

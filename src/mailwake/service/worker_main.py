@@ -24,6 +24,7 @@ from mailwake.journal.writer import JournalWriter
 from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
 from mailwake.service.data_directory import DataDirectory
+from mailwake.service.event_privacy import event_privacy
 from mailwake.service.id_marks import IdMarks
 from mailwake.service.life_line import LifeLine, Told
 from mailwake.service.worker_orders import decode_orders
@@ -47,10 +48,13 @@ class Worker:
         self.orders = orders
         self.configuration = orders.read_configuration()
         self.settings = self.configuration.settings
-        self.log = make_logger(self.settings.log_format, self.settings.log_level, worker=orders.name)
+        self.data = DataDirectory(Path(orders.data_dir))
+        self.privacy = event_privacy(self.settings.privacy, self.data)
+        self.log = make_logger(
+            self.settings.log_format, self.settings.log_level, hidden=self.privacy.recipients, worker=orders.name
+        )
         self.metrics = Metrics()
         self.clock = SystemClock()
-        self.data = DataDirectory(Path(orders.data_dir))
         self.told = Told()
         self.sockets = [(name, socket.socket(fileno=descriptor)) for name, descriptor in orders.listen]
 
@@ -137,6 +141,7 @@ class RecordingWorker(Worker):
             may_serve=self.may_serve,
             on_serving=lambda: self.report(ready=True),
             read_keyring=keys.load,
+            privacy=self.privacy,
             trusted_proxies=self.settings.tracker.trusted_proxies,
             app_links_directory=self.settings.tracker.app_links_directory,
             max_requests_per_address=self.settings.tracker.max_requests_per_address,

@@ -104,7 +104,7 @@ class TrackerApp:
         if outcome is Shown.IMAGE:
             self._count_image()
             responses.image(responder)
-        elif outcome is Shown.NOTHING:
+        elif isinstance(outcome, Shown):
             self._count_not_found()
             responses.not_found(responder)
         else:
