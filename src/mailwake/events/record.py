@@ -2,6 +2,7 @@
 
     engagement: [1, type, event id, time, address, user agent, language, prefetched, the link's raw body]
     message:    [2, type, event id, time, recipient index, recipient, recipient's type, facts, outcome or absent]
+    erased:     [3, type, event id, time, octets of no meaning], in the place of one of the others
 
 A form only ever gains elements at its end; anything else gets a new number.
 """
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _FORM_MESSAGE = 2
 _TRUE = 0xC3
+_BIN8_HEAD, _BIN16_HEAD, _BIN32_HEAD = 2, 3, 5
 _SHORT_TEXT, _SHORT_TEXTS = 0xA0, 32
 """msgpack's first byte of a text of n bytes is 0xA0 + n, while n is below 32."""
 
@@ -94,7 +96,16 @@ class MessageRecord(msgspec.Struct, array_like=True, tag_field="form", tag=_FORM
     outcome: Outcome | None = None
 
 
-Record = EngagementRecord | MessageRecord
+class ErasedRecord(msgspec.Struct, array_like=True, tag_field="form", tag=3, frozen=True):
+    """What is left of a record whose person asked for it: that something happened, not to whom."""
+
+    type: EventType
+    event_id: int
+    time_ms: int
+    padding: bytes
+
+
+Record = EngagementRecord | MessageRecord | ErasedRecord
 
 
 class _Head(msgspec.Struct, array_like=True):
@@ -105,7 +116,7 @@ class _Head(msgspec.Struct, array_like=True):
 
 
 _pack = msgspec.msgpack.Encoder().encode
-_unpack: Callable[[bytes], Record] = msgspec.msgpack.Decoder(EngagementRecord | MessageRecord).decode
+_unpack: Callable[[bytes], Record] = msgspec.msgpack.Decoder(EngagementRecord | MessageRecord | ErasedRecord).decode
 _unpack_head = msgspec.msgpack.Decoder(_Head).decode
 
 encode_engagement = _pack
@@ -159,6 +170,21 @@ def decode_record(payload: bytes) -> Record:
         return _unpack(payload)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise RecordError(f"a record of the journal cannot be read: {error}") from None
+
+
+def erased(record: EngagementRecord | MessageRecord, length: int) -> bytes:
+    """The payload of `length` octets, those of the record's own, that stands in its place once it is erased."""
+    head = _pack(ErasedRecord(record.type, record.event_id, record.time_ms, b""))[:-2]
+    return head + padding(length - len(head))
+
+
+def padding(length: int) -> bytes:
+    """Zeros as binary data of msgpack that take `length` octets with their own head, at least 2."""
+    if length < _BIN8_HEAD + 256:
+        return b"\xc4" + (length - _BIN8_HEAD).to_bytes(1, "big") + bytes(length - _BIN8_HEAD)
+    if length < _BIN16_HEAD + 65_536:
+        return b"\xc5" + (length - _BIN16_HEAD).to_bytes(2, "big") + bytes(length - _BIN16_HEAD)
+    return b"\xc6" + (length - _BIN32_HEAD).to_bytes(4, "big") + bytes(length - _BIN32_HEAD)
 
 
 def record_time(payload: bytes) -> int:

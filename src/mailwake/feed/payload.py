@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from mailwake.events.model import Event
+from mailwake.events.record import padding
 from mailwake.feed.contract import FeedError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ _decode_event = msgspec.msgpack.Decoder(Event).decode
 _decode_cursor = msgspec.msgpack.Decoder(dict[str, dict[str, int]]).decode
 
 _CHECKPOINT_KEY = "merged"
+_ERASED = b"\x92" + msgspec.msgpack.encode("erased")
 _CHECKPOINT_START = msgspec.msgpack.encode({_CHECKPOINT_KEY: {}})[:-1]
 """How a checkpoint begins: a map of one member, which no event has so few of."""
 
@@ -36,6 +38,11 @@ def is_checkpoint(payload: bytes) -> bool:
 def is_event(payload: bytes) -> bool:
     """Whether it is an event; what is neither event nor checkpoint is of a later release, or was erased."""
     return (0x80 <= payload[0] <= 0x8F or payload[0] == 0xDE) and not is_checkpoint(payload)
+
+
+def erased(payload: bytes) -> bytes:
+    """What stands in the place of an event once it is erased: as many octets, which are no event."""
+    return _ERASED + padding(len(payload) - len(_ERASED))
 
 
 def decode_checkpoint(payload: bytes) -> Cursor:
