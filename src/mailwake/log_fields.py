@@ -69,6 +69,7 @@ FIELDS = {
     "then": "what was done instead",
     "events": "how many",
     "requests": "how many",
+    "erasure": "the number of a request",
     "changed": "the settings that differ, by name only; absent in the first reload after an upgrade",
     "smtp": "the addresses of SMTP",
     "tracker": "the addresses of HTTP",

@@ -269,6 +269,8 @@ LOG: tuple[Area, ...] = (
             LogEvent(
                 "events lost, people were redirected all the same", "error", ("events", "error"), "Look at the disk"
             ),
+            LogEvent("a person's events are erased", "info", ("erasure",), "`mailwake privacy status` lists them all"),
+            LogEvent("events cannot be erased yet", "error", ("error",), "It is tried again every second"),
             LogEvent(
                 "unsubscriptions not recorded, answered 503",
                 "error",

@@ -190,6 +190,9 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("journal_records_unreadable_total", "Records of the journal that make no sense and were passed over"),
     Metric("journal_damaged_octets_total", "Octets of the journal that were damaged and passed over: look at the disk"),
+    Metric("erasures_waiting", "People whose events are to be erased and are not yet", gauge=True),
+    Metric("erasures_total", "People whose events were erased"),
+    Metric("erased_records_total", "Records that were erased, in journal, feed and store"),
     Metric(
         "webhook_attempts_total",
         "Attempts to deliver a batch to a webhook; result is delivered, or one of the failure codes",

@@ -9,7 +9,7 @@ import msgspec
 
 from mailwake.events.bounce_class import bounce_class
 from mailwake.events.model import Event, EventType
-from mailwake.events.record import EngagementRecord, MessageRecord, RecordError, decode_record
+from mailwake.events.record import EngagementRecord, ErasedRecord, MessageRecord, RecordError, decode_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +53,10 @@ class LinkFacts(Protocol):
         ...
 
 
+class ErasedError(RecordError):
+    """There is no event any more: its person asked for that."""
+
+
 class EventReader:
     """Makes events of payloads; `decode_link` reads a link's raw body (`links.token.decode_body`)."""
 
@@ -62,6 +66,8 @@ class EventReader:
     def read(self, payload: bytes) -> Event:
         """The event of a payload; RecordError, or what `decode_link` raises, when it cannot be read."""
         record = decode_record(payload)
+        if isinstance(record, ErasedRecord):
+            raise ErasedError("this record was erased")
         if isinstance(record, EngagementRecord):
             return engagement_event(record, self._decode_link(record.raw_body))
         return message_event(record)
@@ -93,7 +99,10 @@ def engagement_event(record: EngagementRecord, link: LinkFacts) -> Event:
 
 def completed(event: Event, facts: MessageFacts) -> Event:
     """An engagement event with what its link does not carry, out of the facts of its message (2-tracking.md, §3)."""
-    return msgspec.structs.replace(event, **_shared_facts(facts))
+    shared = _shared_facts(facts)
+    if not event.raw_rcpt_to:  # anonymous; the facts may be those of a copy that is not, and name somebody
+        shared["msg_from"] = ""
+    return msgspec.structs.replace(event, **shared)
 
 
 def _shared_facts(facts: MessageFacts) -> dict[str, Any]:

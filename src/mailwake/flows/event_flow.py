@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
+import msgspec
+
 from mailwake.errors import MailwakeError
 from mailwake.events.from_record import completed, engagement_event, message_event
 from mailwake.events.model import EventType
-from mailwake.events.record import EngagementRecord, decode_record
+from mailwake.events.record import EngagementRecord, ErasedRecord, decode_record
 from mailwake.feed.merge import Merge
 from mailwake.feed.payload import encode_event
 
@@ -93,10 +95,21 @@ class EventFlow:
         self._merge = Merge(writer.cursor)
         self._unclaimed = set(writer.unclaimed)
         self._due: list[Event] = []
+        self._settled_ms = 0
+        self._roll_wanted = False
         self._moved: Final = metrics.counter("feed_events_total")
         self._unreadable: Final = metrics.counter("journal_records_unreadable_total")
         self._damaged: Final = metrics.counter("journal_damaged_octets_total")
         self._behind: Final = metrics.counter("feed_behind_seconds")
+
+    @property
+    def settled_ms(self) -> int:
+        """What was recorded before this time (Unix milliseconds, of this process's clock) stands in the feed."""
+        return self._settled_ms
+
+    def roll_soon(self) -> None:
+        """Have the feed's segment closed at the next occasion, for erasure; any thread may ask."""
+        self._roll_wanted = True
 
     async def run(self, stop: asyncio.Event) -> None:
         """Move events until `stop` is set; what the disk refuses is tried again for ever, and nothing is skipped."""
@@ -143,7 +156,12 @@ class EventFlow:
         while due := self._merge.let_go(up_to, APPEND_RECORDS, at_most_held=HELD_RECORDS):
             self._due = due
             let_go += self._settle()
+        if self._roll_wanted:
+            self._roll_wanted = False
+            self._writer.roll()
         oldest = self._merge.oldest_ms()
+        if not batch.more:
+            self._settled_ms = now_ms if oldest is None else min(now_ms, oldest)
         self._behind.value = 0.0 if oldest is None else max(0, now_ms - oldest) / 1000
         return let_go or len(batch.records)
 
@@ -161,13 +179,16 @@ class EventFlow:
         self._merge.add(record, time_ms, event)
         return time_ms
 
-    def _event_of(self, record: EventRecord) -> Event:
+    def _event_of(self, record: EventRecord) -> Event | None:
+        if isinstance(record, ErasedRecord):
+            return None
         if isinstance(record, EngagementRecord):
             event = engagement_event(record, self._decode_link(record.raw_body))
         else:
             event = message_event(record)
             if record.type is EventType.INJECTION:
-                self._facts.keep(record.facts)
+                # What links carry themselves need not be kept beside them.
+                self._facts.keep(msgspec.structs.replace(record.facts, metadata="", tags=()))
         self._enricher.observe(event)
         return event
 

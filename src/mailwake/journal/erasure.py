@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from mailwake.durable_names import sync_directory
 from mailwake.journal.frame import FRAME_OVERHEAD, SEGMENT_HEADER, JournalError, frame, parse_frames
+from mailwake.journal.resynchronisation import find_frame
 from mailwake.journal.segment_reader import is_live
 
 if TYPE_CHECKING:
@@ -24,11 +25,14 @@ _STEP = 1 << 20
 _FRAMES = 1 << 20
 
 
-def erase_in(path: Path, erased: Callable[[bytes], bytes | None]) -> int | None:
+def erase_in(
+    path: Path, erased: Callable[[bytes], bytes | None], before: Callable[[], None] = lambda: None
+) -> int | None:
     """Replace each payload for which `erased` gives another one of the same length; how many there were.
 
-    None for a segment that still grows, or has gone: nothing is done then. JournalError when the disk refuses; the
-    segment is as it was then. The same call again does what is left to do.
+    `before` is called when all of them have been seen, and all still stand there. None for a segment that still grows,
+    or has gone: nothing is done then. JournalError when the disk refuses; the segment is as it was then. The same call
+    again does what is left to do.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -41,6 +45,7 @@ def erase_in(path: Path, erased: Callable[[bytes], bytes | None]) -> int | None:
             return None
         replaced = list(_replaced(descriptor, erased))
         if replaced:
+            before()
             _put_in_place(path, descriptor, replaced)
         return len(replaced)
     except OSError as error:
@@ -66,8 +71,11 @@ def _replaced(descriptor: int, erased: Callable[[bytes], bytes | None]) -> Itera
                     yield place, frame(other)
                 place += FRAME_OVERHEAD + len(payload)
             offset += used
-            if reason and not used:
-                return
+            if reason and not used:  # damage, or the zeros at the end
+                found = find_frame(descriptor, offset + 1, size)
+                if found is None:
+                    return
+                offset = found
 
 
 def _put_in_place(path: Path, descriptor: int, frames: list[tuple[int, bytes]]) -> None:
