@@ -13,10 +13,11 @@ from mailwake.journal.frame import (
     FRAME_OVERHEAD,
     MAX_PAYLOAD,
     SEGMENT_HEADER,
-    UNWRITTEN,
+    TORN,
     Damage,
     parse_frames,
 )
+from mailwake.journal.segment_reader import pass_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,37 +129,57 @@ class _Segment:
         self._segment = segment
         self._descriptor = descriptor
         self._end = end
+        self._events: list[FeedEvent] = []
+        self._damages: list[Damage] = []
 
     def read(self, offset: int, max_events: int, *, is_last: bool) -> Page:
-        events: list[FeedEvent] = []
-        number = self._segment.number
         if offset == 0:
-            if os.pread(self._descriptor, len(SEGMENT_HEADER), 0) != SEGMENT_HEADER:
-                return self._broken(events, 0, "not a segment of this format", is_last=is_last)
-            offset = len(SEGMENT_HEADER)
+            reason = "not a segment of this format"
+            if os.pread(self._descriptor, len(SEGMENT_HEADER), 0) == SEGMENT_HEADER:
+                offset = len(SEGMENT_HEADER)
+            elif (next_offset := self._behind_damage(0, reason, is_last=is_last)) is None:
+                return self._page(0, more=False)
+            else:
+                offset = next_offset
         while True:
             room = READ_BYTES if self._end is None else min(READ_BYTES, max(0, self._end - offset))
             data = os.pread(self._descriptor, room, offset)
-            payloads, used, reason = parse_frames(data, max(1, max_events - len(events)))
-            place = offset
-            for payload in payloads:
-                place += FRAME_OVERHEAD + len(payload)
-                if is_event(payload):
-                    events.append(FeedEvent(decode_event(payload), Position(number, place)))
+            payloads, used, reason = parse_frames(data, max(1, max_events - len(self._events)))
+            self._take_in(payloads, offset)
             offset += used
-            if len(events) >= max_events:
-                return Page(events, Position(number, offset), [], more=True)
-            if used and (not reason or (reason == "torn frame" and len(data) == READ_BYTES)):
+            if len(self._events) >= max_events:
+                return self._page(offset, more=True)
+            if used and (not reason or (reason == TORN and len(data) == READ_BYTES)):
                 continue  # more frames than events, or a frame that goes on behind what was read
-            if reason in ("", UNWRITTEN):
-                return Page(events, Position(number, offset), [], more=False)
-            return self._broken(events, offset, reason, is_last=is_last)
+            next_offset = self._behind_damage(offset, reason, is_last=is_last) if reason else None
+            if next_offset is None:
+                return self._page(offset, more=False)
+            offset = next_offset
 
-    def _broken(self, events: list[FeedEvent], offset: int, reason: str, *, is_last: bool) -> Page:
-        # In the last segment the writer may be in the middle of it; a closed one does not get better.
-        number = self._segment.number
-        if is_last:
-            return Page(events, Position(number, offset), [], more=False)
-        size = os.fstat(self._descriptor).st_size
-        damage = Damage(self._segment.path.name, offset, size - offset, reason)
-        return Page(events, Position(number, size), [damage], more=False)
+    def _take_in(self, payloads: list[bytes], offset: int) -> None:
+        for payload in payloads:
+            offset += FRAME_OVERHEAD + len(payload)
+            if not is_event(payload):
+                continue
+            try:
+                event = decode_event(payload)
+            except FeedError as error:
+                # It does not get better, and what is behind it must not wait for it.
+                start = offset - FRAME_OVERHEAD - len(payload)
+                self._damages.append(Damage(self._segment.path.name, start, offset - start, str(error)))
+            else:
+                self._events.append(FeedEvent(event, Position(self._segment.number, offset)))
+
+    def _behind_damage(self, offset: int, reason: str, *, is_last: bool) -> int | None:
+        # Where reading goes on; None where it has to wait, or where nothing follows but zeros.
+        # In the last segment the writer may be in the middle of it, unless we know its end. Nothing else gets better.
+        if is_last and self._end is None:
+            return None
+        next_offset, damage = pass_over(self._descriptor, self._segment.path.name, offset, reason, size=self._end)
+        if damage is None:
+            return None
+        self._damages.append(damage)
+        return next_offset
+
+    def _page(self, offset: int, *, more: bool) -> Page:
+        return Page(self._events, Position(self._segment.number, offset), self._damages, more)

@@ -9,26 +9,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mailwake.clock import SystemClock
 from mailwake.feed.contract import FeedError, Position
-from mailwake.feed.payload import (
-    decode_checkpoint,
-    decode_event,
-    encode_checkpoint,
-    is_checkpoint,
-    is_event,
-)
+from mailwake.feed.last_state import last_state
+from mailwake.feed.payload import encode_checkpoint
 from mailwake.feed.segments import segments_in, writer_name
-from mailwake.journal.frame import SEGMENT_HEADER, frame, parse_frames
+from mailwake.journal.frame import frame
 from mailwake.journal.segment_file import Disk, SegmentFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from mailwake.feed.segments import FeedSegment
+    from mailwake.clock import Clock
     from mailwake.journal.reader import Cursor
 
 SEGMENT_BYTES = 64 << 20
+SEGMENT_SECONDS = 3600.0
 
 
 class FeedWriter:
@@ -36,17 +33,30 @@ class FeedWriter:
 
     `cursor` says up to where the journal has been merged, and `unclaimed` the ids of events that stand in the feed
     beyond it; `latest_ms` is the latest time of an event in the last segment at the start, 0 without one. `end` is the
-    durable end, and may be read from any thread.
+    durable end, and may be read from any thread. A segment has at most `segment_bytes` (a longer append has one of its
+    own) and is at most `segment_seconds` old, so that retention and erasure can have it.
     """
 
-    def __init__(self, directory: Path, *, segment_bytes: int = SEGMENT_BYTES, disk: Disk | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        segment_seconds: float = SEGMENT_SECONDS,
+        disk: Disk | None = None,
+        clock: Clock | None = None,
+    ) -> None:
         self._directory = directory
         self._segment_bytes = segment_bytes
+        self._segment_seconds = segment_seconds
         self._disk = disk or Disk()
+        self._clock = clock or SystemClock()
         self._segment: SegmentFile | None = None
+        self._begun = 0.0
+        self._has_events = False
         segments = segments_in(directory)
         self._number = segments[-1].number if segments else 0
-        self.cursor, self.unclaimed, self.latest_ms = _last_state(segments)
+        self.cursor, self.unclaimed, self.latest_ms, _ = last_state(directory)
         self.end = Position(self._number, segments[-1].path.stat().st_size) if segments else Position()
 
     def append(self, payloads: Sequence[bytes], cursor: Cursor) -> Position:
@@ -63,6 +73,7 @@ class FeedWriter:
             self._give_up()
             raise FeedError(f"{self._directory}: cannot write the feed: {error.strerror}; free space") from None
         self.cursor = dict(cursor)
+        self._has_events = self._has_events or bool(payloads)
         self.end = Position(self._number, self._segment.size)
         return self.end
 
@@ -74,8 +85,16 @@ class FeedWriter:
             except OSError:
                 self._give_up()
 
+    def roll_if_old(self) -> None:
+        """Begin another segment if the one in use has events and is old; for when there is nothing to append.
+
+        The new one begins with a checkpoint, so that all that was before it may be deleted. FeedError as by `append`.
+        """
+        if self._has_events and self._is_old():
+            self.append([], self.cursor)
+
     def roll(self) -> None:
-        """Close the segment, so that retention and erasure can have it; the next append begins another."""
+        """Close the segment; the next append begins another."""
         segment, self._segment = self._segment, None
         if segment is not None:
             segment.close()
@@ -83,43 +102,20 @@ class FeedWriter:
     close = roll
 
     def _roll(self, octets: int) -> None:
-        if self._segment is not None and self._segment.size + octets > self._segment_bytes:
+        if self._segment is not None and (self._segment.size + octets > self._segment_bytes or self._is_old()):
             self.roll()
         if self._segment is None:
             self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             number = self._number + 1
             self._segment = SegmentFile(self._directory, writer_name(number), self._disk, self._segment_bytes)
             self._number = number
+            self._begun = self._clock.monotonic()
+            self._has_events = False
+
+    def _is_old(self) -> bool:
+        return self._clock.monotonic() - self._begun >= self._segment_seconds
 
     def _give_up(self) -> None:
         segment, self._segment = self._segment, None
         if segment is not None:
             segment.cut_back_and_close()
-
-
-def _last_state(segments: Sequence[FeedSegment]) -> tuple[Cursor, set[int], int]:
-    """The cursor of the last checkpoint, the ids of the events behind it, and the latest time of the events seen."""
-    unclaimed: set[int] = set()
-    latest = 0
-    for segment in reversed(segments):
-        cursor: Cursor | None = None
-        found: set[int] = set()
-        for payload in _payloads(segment.path):
-            if is_checkpoint(payload):
-                cursor = decode_checkpoint(payload)
-                found.clear()
-            elif is_event(payload):
-                event = decode_event(payload)
-                found.add(event.event_id)
-                latest = max(latest, event.timestamp)
-        unclaimed |= found
-        if cursor is not None:
-            return cursor, unclaimed, latest
-    return {}, unclaimed, latest
-
-
-def _payloads(path: Path) -> list[bytes]:
-    data = path.read_bytes()
-    if not data.startswith(SEGMENT_HEADER):
-        return []
-    return parse_frames(data[len(SEGMENT_HEADER) :], len(data))[0]

@@ -86,6 +86,35 @@ def is_live(descriptor: int) -> bool:
     return False
 
 
+def pass_over(
+    descriptor: int, name: str, offset: int, reason: str, *, size: int | None = None
+) -> tuple[int, Damage | None]:
+    """Where reading goes on in the closed segment `name`, at whose `offset` parsing has stopped for `reason`.
+
+    With it the damage that was passed over; None when there are only zeros up to the end. Of a segment that still
+    grows the first `size` octets count, which its writer has done with.
+    """
+    size = os.fstat(descriptor).st_size if size is None else size
+    used = _used(descriptor, offset, size)
+    if reason == UNWRITTEN and used == offset:
+        return size, None
+    reason = "zeros where records were" if reason == UNWRITTEN else reason
+    found = find_frame(descriptor, offset + 1, size)
+    lost = (max(used, offset + 1) if found is None else found) - offset
+    return size if found is None else found, Damage(name, offset, lost, reason)
+
+
+def _used(descriptor: int, start: int, end: int) -> int:
+    # Where the last octet stands, between these two, that is not zero: the offset after it.
+    while end > start:
+        begin = max(start, end - READ_BYTES)
+        data = os.pread(descriptor, end - begin, begin).rstrip(b"\0")
+        if data:
+            return begin + len(data)
+        end = begin
+    return start
+
+
 class _Segment:
     def __init__(self, name: str, descriptor: int) -> None:
         self._name = name
@@ -104,32 +133,14 @@ class _Segment:
         return self._beyond(run.end, reason, max_records)
 
     def _beyond(self, offset: int, reason: str, max_records: int) -> Run:
-        # What follows a place where no whole frame begins. Nobody writes here any more.
-        size = self._size()
-        used = self._used(offset, size)
-        if reason == UNWRITTEN and used == offset:
-            return Run(self._name, [], size)  # the next read need not look at the zeros again
-        reason = "zeros where records were" if reason == UNWRITTEN else reason
-        found = find_frame(self._descriptor, offset + 1, size)
-        if found is None:
-            lost = max(used, offset + 1) - offset
-            return Run(self._name, [], size, damages=[Damage(self._name, offset, lost, reason)])
-        run, _ = self._parse(found, max_records)
-        run.damages.append(Damage(self._name, offset, found - offset, reason))
+        next_offset, damage = pass_over(self._descriptor, self._name, offset, reason)
+        run, _ = self._parse(next_offset, max_records)
+        if damage is not None:
+            run.damages.append(damage)
         return run
 
     def _size(self) -> int:
         return os.fstat(self._descriptor).st_size
-
-    def _used(self, start: int, end: int) -> int:
-        # Where the last octet stands, between these two, that is not zero: the offset after it.
-        while end > start:
-            begin = max(start, end - READ_BYTES)
-            data = os.pread(self._descriptor, end - begin, begin).rstrip(b"\0")
-            if data:
-                return begin + len(data)
-            end = begin
-        return start
 
     def _parse(self, offset: int, max_records: int) -> tuple[Run, str]:
         if offset == 0:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
+
+from mailwake.disk_room import free_octets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,8 +56,6 @@ class FreeSpace:
 
     def _look(self) -> int:
         try:
-            facts = os.statvfs(self._directory)
+            return free_octets(self._directory)
         except OSError:  # whoever writes there will say more
             return self._minimum
-        # Only root may use the last blocks of many file systems, and we are not root.
-        return facts.f_bavail * facts.f_frsize if facts.f_favail or not facts.f_files else 0
