@@ -375,6 +375,35 @@ LOG: tuple[Area, ...] = (
                 ("error",),
                 "What stood there is lost; look at the disk",
             ),
+            LogEvent(
+                "the feed is damaged, and read on behind the damage",
+                "error",
+                ("error",),
+                "What stood there is lost for consumers that had not read it; look at the disk",
+            ),
+            LogEvent(
+                "a damaged segment of the journal was put aside",
+                "warning",
+                ("path", "octets"),
+                "All that can be read of it is in the feed; the file stays for `[journal] keep`, for you to look at",
+            ),
+            LogEvent("old events deleted from the feed", "info", ("segments", "octets"), "By `[journal]`"),
+            LogEvent(
+                "a consumer holds back old events that would be deleted",
+                "warning",
+                ("consumer", "octets", "seconds"),
+                "It has not read them; mend it, or remove it with `mailwake journal forget`. Said once an hour",
+            ),
+            LogEvent(
+                "the disk is nearly full, old events are deleted before their time",
+                "error",
+                ("path", "free"),
+                "Less than twice `min_free_space` is free; what a consumer has not read stays",
+            ),
+            LogEvent(
+                "the disk has room again, events are kept as long as they should be", "info", ("free",), "It is over"
+            ),
+            LogEvent("the journal cannot be tidied", "error", ("error",), "It is tried again in a minute"),
         ),
     ),
     Area(

@@ -188,6 +188,17 @@ METRICS: tuple[Metric, ...] = (
     Metric(
         "feed_behind_seconds", "How old the oldest event is that is not in the feed yet; 0 when all are", gauge=True
     ),
+    Metric("feed_octets", "Octets that the feed takes on the disk", gauge=True),
+    Metric(
+        "feed_lag_octets",
+        "Octets of the feed that a consumer has not read; it is looked at every minute",
+        ("consumer",),
+        gauge=True,
+    ),
+    Metric("feed_lag_seconds", "How old the oldest event is that a consumer has not read", ("consumer",), gauge=True),
+    Metric("feed_damaged_octets_total", "Octets of the feed that were damaged and passed over: look at the disk"),
+    Metric("journal_octets", "Octets that the journal takes on the disk, the feed not among them", gauge=True),
+    Metric("data_free_octets", "Octets that are free on the disk of the feed", gauge=True),
     Metric("journal_records_unreadable_total", "Records of the journal that make no sense and were passed over"),
     Metric("journal_damaged_octets_total", "Octets of the journal that were damaged and passed over: look at the disk"),
     Metric("erasures_waiting", "People whose events are to be erased and are not yet", gauge=True),

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 from mailwake.config import kinds
 from mailwake.config.api_settings import Api
 from mailwake.config.fields import Section, Setting
+from mailwake.config.journal_settings import Journal
 from mailwake.config.networks import IPNetwork
 from mailwake.config.privacy_settings import Privacy
 from mailwake.config.relay_settings import Relay
@@ -406,6 +407,9 @@ class Settings(TrackingOptions):
     ] = field(default_factory=dict)
     spool: Annotated[Spool, Section("Copies that wait for another attempt, or, if you like, for their first one.")] = (
         field(default_factory=Spool)
+    )
+    journal: Annotated[Journal, Section("Events on this node's disk, and how long they stay there.")] = field(
+        default_factory=Journal
     )
     api: Annotated[Api, Section("The HTTP API, which the collector serves.")] = field(default_factory=Api)
     keys: Annotated[Keys, Section("Keys for links; without any, mailwake makes its own in the data directory.")] = (

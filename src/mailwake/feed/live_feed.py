@@ -5,22 +5,39 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from mailwake.feed.contract import PAGE_EVENTS
 from mailwake.feed.reader import FeedReader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-    from mailwake.feed.contract import Position
+    from mailwake.feed.contract import Page, Position
     from mailwake.feed.writer import FeedWriter
+    from mailwake.journal.frame import Damage
 
 
 class LiveFeed(FeedReader):
-    """An `EventFeed` beside its writer; `announce()` is called in the loop after each append."""
+    """An `EventFeed` beside its writer; `announce()` is called in the loop after each append.
 
-    def __init__(self, directory: Path, writer: FeedWriter) -> None:
+    `on_damage` is told of damage by whatever thread reads, as often as a consumer comes upon it.
+    """
+
+    def __init__(
+        self, directory: Path, writer: FeedWriter, *, on_damage: Callable[[Damage], None] | None = None
+    ) -> None:
         super().__init__(directory, lambda: writer.end)
         self._writer = writer
         self._waiting: set[asyncio.Future[None]] = set()
+        self._on_damage = on_damage
+
+    def read(self, after: Position, *, max_events: int = PAGE_EVENTS, until: Position | None = None) -> Page:
+        """The events behind `after`; see `contract.EventFeed.read`."""
+        page = super().read(after, max_events=max_events, until=until)
+        for damage in page.damages:
+            if self._on_damage is not None:
+                self._on_damage(damage)
+        return page
 
     def announce(self) -> None:
         """Wake everybody who waits."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def decide(
     total = sum(segment.octets for segment in segments)
     free = 0
     verdict = Verdict([], {})
-    for segment, following in zip(segments, segments[1:], strict=False):
+    for segment, following in pairwise(segments):
         old = following.begun_ms <= now_ms - limits.keep_seconds * 1000
         too_much = bool(limits.max_octets) and total > limits.max_octets
         if not (old or too_much or free < octets_wanted):

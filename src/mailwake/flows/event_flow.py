@@ -159,6 +159,8 @@ class EventFlow:
         if self._roll_wanted:
             self._roll_wanted = False
             self._writer.roll()
+        elif not let_go:
+            self._writer.roll_if_old()
         oldest = self._merge.oldest_ms()
         if not batch.more:
             self._settled_ms = now_ms if oldest is None else min(now_ms, oldest)

@@ -11,8 +11,11 @@ from mailwake.api.server import serve_api
 from mailwake.control.api_keys import ApiKeys
 from mailwake.enrichment.message_facts import MessageFactsFile
 from mailwake.events.record import record_time
+from mailwake.feed.damage_report import DamageReport
 from mailwake.feed.live_feed import LiveFeed
 from mailwake.feed.positions_file import PositionsFile
+from mailwake.feed.retention import Limits
+from mailwake.feed.tidier import Tidier
 from mailwake.feed.writer import FeedWriter
 from mailwake.flows.event_flow import EventFlow
 from mailwake.journal.reader import JournalReader
@@ -47,7 +50,7 @@ def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
     """The parts; the files that they share are closed with `opened`. MailwakeError when one cannot be opened."""
     data, log, metrics, clock, settings = worker.data, worker.log, worker.metrics, worker.clock, worker.settings
     writer = opened.enter_context(closing(FeedWriter(data.feed)))
-    feed = LiveFeed(data.feed, writer)
+    feed = LiveFeed(data.feed, writer, on_damage=DamageReport(metrics, log))
     positions = opened.enter_context(closing(PositionsFile(data.positions)))
     facts = opened.enter_context(closing(MessageFactsFile(data.facts)))
     flow = EventFlow(
@@ -64,6 +67,17 @@ def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
     )
     flow.warm_up()
     yield flow
+    yield Tidier(
+        data.journal,
+        data.feed,
+        positions,
+        lambda: writer.cursor,
+        Limits(settings.journal.keep, settings.journal.max_size),
+        min_free_space=settings.min_free_space,
+        clock=clock,
+        metrics=metrics,
+        log=log,
+    )
     yield from make_sinks(
         settings.sinks,
         feed,
