@@ -1,10 +1,11 @@
-"""Kill -9 of every worker in mid-load, twenty times, with a ledger at both ends.
+"""Kill -9 of every worker and of the collector in mid-load, again and again, with a ledger at every end.
 
-    benchmarks/kill [--kills 20] [--workers 2] [--seconds 2]
+    benchmarks/kill [--kills 50] [--workers 2] [--seconds 2]
 
 Senders and clickers never repeat anything, so that the books must balance exactly: every message that got its 250 has
-each of its copies at the sink or in the spool exactly once, and every click that got its 302 has its event in the
-journal. Needs smtp-sink (Debian's postfix, installed, or unpacked with MAILWAKE_POSTFIX naming the folder).
+each of its copies at the sink or in the spool exactly once, every click that got its 302 has its event in the feed, and
+a webhook's target, which refuses every seventh post, gets every event of the feed at least once, in the feed's order,
+each under one id. Needs smtp-sink (Debian's postfix, installed, or unpacked with MAILWAKE_POSTFIX naming the folder).
 """
 
 from __future__ import annotations
@@ -24,12 +25,13 @@ from benchmarks.kill_run import Load, balance, kill
 from benchmarks.machine import children, describe_machine
 from benchmarks.newsletter import newsletter
 from benchmarks.sink import running_sink
+from benchmarks.webhook_receiver import Received, compare, running_receiver, webhook_settings
 
-from mailwake.events.from_record import EventReader
-from mailwake.events.model import EventType
-from mailwake.journal.reader import JournalReader
+from mailwake.events.model import Event, EventType
+from mailwake.feed.contract import BEGINNING
+from mailwake.feed.reader import FeedReader
 from mailwake.links.keyring_file import KeyringFile
-from mailwake.links.token import TokenCodec, decode_body
+from mailwake.links.token import TokenCodec
 from mailwake.spool.sqlite_spool import SqliteSpool
 
 
@@ -50,7 +52,7 @@ def healthy(admin: tuple[str, int]) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=2.0, help="load between two kills")
     arguments = parser.parse_args()
@@ -60,14 +62,16 @@ def main() -> int:
         directory.chmod(0o755)  # smtp-sink may run as another user
         (directory / "dump").mkdir()
         dump, data = directory / "dump" / "messages", directory / "data"
-        with running_sink(dump) as port:
-            return run(arguments, port, dump, data)
+        with running_sink(dump) as port, running_receiver(refuse_every=7) as (receiver_port, received):
+            (directory / "mailwake.toml").write_text(webhook_settings(receiver_port))
+            return run(arguments, port, received, dump, data)
 
 
-def run(arguments: argparse.Namespace, sink_port: int, dump: Path, data: Path) -> int:
+def run(arguments: argparse.Namespace, sink_port: int, received: Received, dump: Path, data: Path) -> int:
     command = [sys.executable, "-m", "mailwake", "serve", "--smtp", "127.0.0.1:0", "--tracker", "127.0.0.1:0"]
     command += ["--admin", "127.0.0.1:0", "--next-hop", f"127.0.0.1:{sink_port}", "--data", str(data)]
-    command += ["--workers", str(arguments.workers)]
+    command += ["--workers", str(arguments.workers), "--api", "127.0.0.1:0"]
+    command += ["--config", str(data.parent / "mailwake.toml")]
     with (data.parent / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
     assert process.stdout is not None
@@ -92,9 +96,12 @@ def run(arguments: argparse.Namespace, sink_port: int, dump: Path, data: Path) -
             ledger = load.ledger
             print(
                 f"kill {count}: {len(pids)} workers; so far {len(ledger.accepted)} copies accepted, "
-                f"{len(ledger.redirected)} clicks redirected, {ledger.cut_off} cut off",
+                f"{len(ledger.redirected)} clicks redirected, {ledger.cut_off} cut off, "
+                f"{len(received.events())} events at the webhook",
                 flush=True,
             )
+        load.stop()
+        wait_for_the_rest(received, load.ledger.redirected)
     finally:
         load.stop()
         process.send_signal(signal.SIGTERM)
@@ -103,16 +110,40 @@ def run(arguments: argparse.Namespace, sink_port: int, dump: Path, data: Path) -
     spool = SqliteSpool(data / "spool.sqlite3")
     waiting = [entry.recipient for entry in spool.list()]
     spool.close()
-    read, cursor, targets = EventReader(decode_body).read, None, []
-    reader = JournalReader(data / "journal")
-    while (batch := reader.read(cursor)).records:
-        cursor = batch.cursor
-        targets += [e.target_link_url for r in batch.records if (e := read(r.payload)).type is EventType.CLICK]
+    events = all_events(data / "feed")
+    targets = [event.target_link_url for event in events if event.type is EventType.CLICK]
     books = balance(load, at_sink, waiting, targets)
-    print(json.dumps({"sink": len(at_sink), "spool": len(waiting), "click events": len(targets)}))
+    last = received.events()[-1]["event_id"]
+    ids = [str(event.event_id) for event in events]
+    delivered = compare(received, load.ledger.redirected, ids[: ids.index(last) + 1])
+    posts = {"batches": len(received.batches), "refused": received.refused, "events": len(received.events())}
+    print(json.dumps({"sink": len(at_sink), "spool": len(waiting), "click events": len(targets), "webhook": posts}))
     print(books)
-    print("nothing lost, nothing doubled" if books.clean else "THE BOOKS DO NOT BALANCE")
-    return 0 if books.clean else 1
+    print(delivered)
+    clean = books.clean and delivered.clean and len(set(ids)) == len(ids)
+    print("nothing lost, nothing doubled, all in order" if clean else "THE BOOKS DO NOT BALANCE")
+    return 0 if clean else 1
+
+
+def wait_for_the_rest(received: Received, redirected: list[str], patience: float = 120.0) -> None:
+    """Return when every answered click has come to the webhook, or when patience is at its end."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        targets = received.targets()
+        if all(target in targets for target in redirected):
+            return
+        time.sleep(0.2)
+
+
+def all_events(feed: Path) -> list[Event]:
+    """Every event of the feed, in order."""
+    reader, position, events = FeedReader(feed), BEGINNING, list[Event]()
+    while True:
+        page = reader.read(position)
+        events += [each.event for each in page.events]
+        position = page.position
+        if not page.more:
+            return events
 
 
 if __name__ == "__main__":

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
+from benchmarks.kill_load import all_events
 from benchmarks.kill_run import Load, balance, kill
+from benchmarks.webhook_receiver import Received, compare, running_receiver, webhook_settings
 
 from mailwake.links.keyring_file import KeyringFile
 from mailwake.links.token import TokenCodec
@@ -35,11 +38,22 @@ def _work_and_be_killed(service: Mailwake, load: Load, enough: int) -> None:
     wait_until(lambda: service.get("/healthz", server="admin")[0] == 200, "the service is healthy again")
 
 
-def test_every_250_has_its_copies_once_and_every_302_its_event(
-    start_mailwake: Callable[..., Mailwake], start_sink: Callable[..., Sink]
+@pytest.fixture
+def receiver() -> Iterator[tuple[int, Received]]:
+    with running_receiver(refuse_every=7) as running:
+        yield running
+
+
+def test_every_250_has_its_copies_once_and_every_302_its_event_here_and_at_the_webhook(
+    start_mailwake: Callable[..., Mailwake],
+    start_sink: Callable[..., Sink],
+    receiver: tuple[int, Received],
+    tmp_path: Path,
 ) -> None:
     sink = start_sink()
-    service = start_mailwake("--next-hop", sink.address, "--workers", "2")
+    port, received = receiver
+    (tmp_path / "mailwake.toml").write_text(webhook_settings(port))
+    service = start_mailwake("--next-hop", sink.address, "--workers", "2", "--config", str(tmp_path / "mailwake.toml"))
     codec = TokenCodec(KeyringFile(service.data / "keys.json").load())
     load = Load(service.smtp, service.tracker, codec, _message)
     load.start()
@@ -48,6 +62,8 @@ def test_every_250_has_its_copies_once_and_every_302_its_event(
             _work_and_be_killed(service, load, 40 * round_number)
     finally:
         load.stop()
+    redirected = load.ledger.redirected
+    wait_until(lambda: set(redirected) <= received.targets().keys(), "every answered click came to the webhook")
     spool = SqliteSpool(service.data / "spool.sqlite3")
     waiting = [entry.recipient for entry in spool.list()]
     spool.close()
@@ -55,4 +71,8 @@ def test_every_250_has_its_copies_once_and_every_302_its_event(
     targets = [event["target_link_url"] for event in service.events() if event["type"] == "click"]
     books = balance(load, at_sink, waiting, targets)
     assert books.clean, books
-    assert service.metric("mailwake_worker_restarts_total") >= 16
+    assert service.metric("mailwake_worker_restarts_total") >= 20
+    ids = [str(event.event_id) for event in all_events(service.data / "feed")]
+    last = received.events()[-1]["event_id"]
+    delivered = compare(received, redirected, ids[: ids.index(last) + 1])
+    assert delivered.clean, delivered
