@@ -476,6 +476,31 @@ LOG: tuple[Area, ...] = (
         ),
     ),
     Area(
+        "The store",
+        (
+            LogEvent(
+                "the store is not loaded; events wait in the feed",
+                "error",
+                ("error",),
+                "It cannot be used, or the feed cannot be read; it is tried every half a minute, webhooks go on",
+            ),
+            LogEvent("the store is loaded again", "info", (), "What events waited for is over"),
+            LogEvent(
+                "the feed is damaged, and loaded on behind the damage",
+                "error",
+                ("error",),
+                "What stood there is not in the store; look at the disk",
+            ),
+            LogEvent(
+                "the feed ends before what the store has loaded; it is read from its beginning",
+                "warning",
+                (),
+                "The feed was put back or lost; events that the store has already are passed over",
+            ),
+            LogEvent("old events are forgotten", "info", ("events",), "They were older than `store.keep`"),
+        ),
+    ),
+    Area(
         "The service",
         (
             LogEvent(

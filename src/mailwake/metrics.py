@@ -204,6 +204,16 @@ METRICS: tuple[Metric, ...] = (
     Metric("erasures_waiting", "People whose events are to be erased and are not yet", gauge=True),
     Metric("erasures_total", "People whose events were erased"),
     Metric("erased_records_total", "Records that were erased, in journal, feed and store"),
+    Metric("store_up", "1 while events are loaded into the store and can be searched; absent without one", gauge=True),
+    Metric("store_events_loaded_total", "Events that went from the feed into the store"),
+    Metric("store_events_known_total", "Events that the feed gave again, and the store had already"),
+    Metric("store_events", "Events in the store now", gauge=True),
+    Metric("store_octets", "What the store takes on the disk", gauge=True),
+    Metric(
+        "store_behind_seconds",
+        "How old the event is that was loaded last, while there is more to load; 0 when all is loaded",
+        gauge=True,
+    ),
     Metric(
         "webhook_attempts_total",
         "Attempts to deliver a batch to a webhook; result is delivered, or one of the failure codes",

@@ -19,6 +19,7 @@ from mailwake.config.privacy_settings import Privacy
 from mailwake.config.relay_settings import Relay
 from mailwake.config.scope_settings import NAME, EsmtpListener, Pathway, PathwayGroup, TrackingOptions
 from mailwake.config.sink_settings import Sink
+from mailwake.config.store_settings import Store
 from mailwake.config.webhook_settings import ConfiguredWebhook, WebhookDelivery
 
 DEFAULT_LISTEN = "127.0.0.1:2525"
@@ -412,6 +413,9 @@ class Settings(TrackingOptions):
         default_factory=Journal
     )
     api: Annotated[Api, Section("The HTTP API, which the collector serves.")] = field(default_factory=Api)
+    store: Annotated[
+        Store, Section("Where events can be searched; a site that only wants webhooks can do without.")
+    ] = field(default_factory=Store)
     keys: Annotated[Keys, Section("Keys for links; without any, mailwake makes its own in the data directory.")] = (
         field(default_factory=Keys)
     )

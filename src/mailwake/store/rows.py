@@ -1,0 +1,89 @@
+"""Events as rows of the table, there and back: in as lines of JSON that the engine reads itself, out as tuples.
+
+The engine's own reader of JSON takes a batch five times as fast as rows handed over one by one, and without holding the
+interpreter. The lines are in memory, in a file without a name: nothing of them comes to the disk.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from mailwake.events.model import Event, EventType
+from mailwake.store.schema import COLUMNS, DOCUMENT, KEYS, LOAD, TAGS, TEXT, key_sql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_encode_lines = msgspec.json.Encoder().encode_lines
+_decode_document = msgspec.json.Decoder(dict[str, Any]).decode
+
+_NAMES = tuple(COLUMNS)
+_TAGS_AT, _DOCUMENT_AT, _TYPE_AT = (_NAMES.index(name) for name in ("rcpt_tags", "rcpt_meta", "type"))
+
+_EMPTY = {TEXT: "''", TAGS: "[]::VARCHAR[]", DOCUMENT: "''"}
+
+
+def _given(name: str, kind: str) -> str:
+    return (
+        f'coalesce("{name}"::{"VARCHAR" if kind == DOCUMENT else kind}, {_EMPTY[kind]})'
+        if kind in _EMPTY
+        else f'"{name}"'
+    )
+
+
+_JSON_COLUMNS = ", ".join(f"{name}: '{kind}'" for name, kind in COLUMNS.items())
+_VALUES = ", ".join(_given(name, kind) for name, kind in COLUMNS.items())
+_KEY_VALUES = ", ".join(key_sql(_given(source, TEXT)) for source in KEYS.values())
+
+_TARGET = ", ".join(f'"{name}"' for name in (*COLUMNS, *KEYS, LOAD))
+
+INSERT = (
+    f"INSERT INTO events ({_TARGET}) SELECT {_VALUES}, {_KEY_VALUES}, $load"  # noqa: S608  (names from that table alone)
+    f" FROM read_json($lines, format = 'newline_delimited', columns = {{{_JSON_COLUMNS}}},"
+    " maximum_object_size = $longest)"
+)
+"""Add what stands in the file `$lines` as the load number `$load`."""
+
+SELECTED = ", ".join(f'"{name}"' for name in COLUMNS)
+"""The columns that `event_of` takes."""
+
+
+class Lines:
+    """A file in memory that holds one batch at a time; `path` is its name for the engine, in this process only."""
+
+    def __init__(self) -> None:
+        if hasattr(os, "memfd_create"):
+            self._file = os.fdopen(os.memfd_create("mailwake-batch"), "wb", buffering=0)
+        else:  # a system without them: a file that has lost its name
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  (close() closes it)
+        self.path = f"/dev/fd/{self._file.fileno()}"
+        self.longest = 0
+
+    def write(self, events: Iterable[Event]) -> None:
+        """Hold these events, and nothing of those before."""
+        data = _encode_lines(events)
+        self.clear()
+        self.longest = max(1 << 20, max(map(len, data.splitlines()), default=0) + 1)
+        os.pwrite(self._file.fileno(), data, 0)
+
+    def clear(self) -> None:
+        """Hold nothing."""
+        os.ftruncate(self._file.fileno(), 0)
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._file.close()
+
+
+def event_of(row: Sequence[Any]) -> Event:
+    """The event of a row of SELECTED."""
+    fields = dict(zip(_NAMES, row, strict=True))
+    fields["type"] = EventType(row[_TYPE_AT])
+    fields["rcpt_tags"] = tuple(row[_TAGS_AT])
+    document = row[_DOCUMENT_AT]
+    fields["rcpt_meta"] = _decode_document(document) if document else {}
+    return Event(**fields)

@@ -1,0 +1,106 @@
+"""A question as SQL: a fixed text for each filter, its values as parameters, never text of the asker's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mailwake.store.contract import SearchPage
+from mailwake.store.cursor import PageCursor
+from mailwake.store.question import INITIAL_CURSOR
+from mailwake.store.rows import SELECTED, event_of
+from mailwake.store.schema import KEYS, LOAD, key_of
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from mailwake.store.duckdb_file import State
+    from mailwake.store.question import Question
+
+_COLUMNS: dict[str, tuple[str, str]] = {
+    "types": ("type", "UTINYINT"),
+    "event_ids": ("event_id", "BIGINT"),
+    "recipients": ("rcpt_to", "VARCHAR"),
+    "recipient_domains": ("recipient_domain", "VARCHAR"),
+    "campaigns": ("campaign_id", "VARCHAR"),
+    "messages": ("message_id", "VARCHAR"),
+    "transmissions": ("transmission_id", "BIGINT"),
+    "customers": ("customer_id", "VARCHAR"),
+    "subjects": ("subject", "VARCHAR"),
+    "from_addresses": ("friendly_from", "VARCHAR"),
+    "sending_domains": ("sending_domain", "VARCHAR"),
+    "bounce_classes": ("bounce_class", "INTEGER"),
+}
+"""Each filter's column and its type."""
+
+_LOWER = ("recipients", "recipient_domains", "sending_domains")
+_KEY_OF = {source: key for key, source in KEYS.items()}
+_FARTHEST = 1 << 62
+"""Milliseconds; nothing happened before or after."""
+
+
+class Condition(NamedTuple):
+    """What an event must fulfil: SQL with `?` in it, and the values for these."""
+
+    sql: str
+    values: list[Any]
+
+
+def condition_of(question: Question) -> Condition:
+    """All filters of a question, without its cursor."""
+    parts: list[str] = []
+    values: list[Any] = []
+
+    def add(sql: str, *new: Any) -> None:
+        parts.append(sql)
+        values.extend(new)
+
+    if question.since is not None:
+        add("timestamp >= ?", max(question.since, -_FARTHEST))
+    if question.until is not None:
+        add("timestamp < ?", min(question.until, _FARTHEST))
+    if question.only_customer is not None:
+        add("customer_id = ?", question.only_customer)
+    for name, (column, kind) in _COLUMNS.items():
+        wanted = [_as_stored(name, each) for each in getattr(question, name)]
+        if not wanted:
+            continue
+        if column in _KEY_OF:
+            add(_one_of(_KEY_OF[column], "UINTEGER", len(wanted)), *(key_of(str(each)) for each in wanted))
+        add(_one_of(column, kind, len(wanted)), *wanted)
+    if question.tags:
+        add("list_has_any(rcpt_tags, ?::VARCHAR[])", list(question.tags))
+    return Condition(" AND ".join(parts) or "true", values)
+
+
+def _as_stored(name: str, value: str | int) -> str | int:
+    if isinstance(value, str):
+        return value.lower() if name in _LOWER else value
+    return int(value)
+
+
+def _one_of(column: str, kind: str, number: int) -> str:
+    place = f"?::{kind}"
+    return f"{column} = {place}" if number == 1 else f"{column} IN ({', '.join([place] * number)})"
+
+
+def search(database: duckdb.DuckDBPyConnection, state: State, question: Question) -> SearchPage:
+    """The page that is asked for; in a transaction, whose state is `state`."""
+    condition = condition_of(question)
+    if question.cursor in ("", INITIAL_CURSOR):
+        counted = f"SELECT count(*) FROM events WHERE {condition.sql}"  # noqa: S608
+        ((total,),) = database.execute(counted, condition.values).fetchall()
+        after = PageCursor(state.store, question.fingerprint(), total, state.load, _FARTHEST, 0)
+    else:
+        after = PageCursor.parse(question.cursor, question, state.store)
+    rows = database.execute(
+        f"SELECT {SELECTED} FROM events WHERE {condition.sql}"  # noqa: S608
+        f" AND {LOAD} <= ? AND timestamp <= ? AND (timestamp < ? OR event_id < ?)"
+        " ORDER BY timestamp DESC, event_id DESC LIMIT ?",
+        [*condition.values, after.snapshot, after.timestamp, after.timestamp, after.event_id, question.per_page + 1],
+    ).fetchall()
+    events = [event_of(row) for row in rows[: question.per_page]]
+    if len(rows) <= question.per_page:
+        return SearchPage(events, after.total, "")
+    last = events[-1]
+    following = after._replace(timestamp=last.timestamp, event_id=last.event_id)
+    return SearchPage(events, after.total, str(following))

@@ -1,0 +1,57 @@
+"""The tables: their columns are the event's fields, and files of other formats are taken over or refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import duckdb
+import pytest
+
+from mailwake.events.model import Event
+from mailwake.store.contract import StoreUnavailableError
+from mailwake.store.schema import COLUMNS, KEYS, LOAD, MIGRATIONS, key_of, key_sql, migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def database() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect() as opened:
+        yield opened
+
+
+def columns_of(database: duckdb.DuckDBPyConnection) -> list[str]:
+    return [name for (name, *_) in database.execute("DESCRIBE events").fetchall()]
+
+
+def test_every_field_of_an_event_has_its_column(database: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    # A new field of Event: add it to COLUMNS, and a migration that adds the column to files that exist.
+    assert tuple(COLUMNS) == Event.__struct_fields__
+    migrate(database, tmp_path)
+    assert columns_of(database) == [*COLUMNS, *KEYS, LOAD]
+
+
+def test_a_migration_keeps_what_is_there_and_runs_once(database: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    migrate(database, tmp_path)
+    state = database.execute("SELECT * FROM state").fetchall()
+    later = (*MIGRATIONS, ("ALTER TABLE events ADD COLUMN further VARCHAR DEFAULT ''",))
+    for _ in range(2):
+        migrate(database, tmp_path, later)
+        assert columns_of(database)[-1] == "further"
+    assert database.execute("SELECT * FROM state").fetchall() == state
+    with pytest.raises(StoreUnavailableError, match=f"has format {len(later)}, .* knows {len(MIGRATIONS)} at most"):
+        migrate(database, tmp_path)
+
+
+def test_a_file_of_something_else_is_left_alone(database: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    database.execute("CREATE TABLE events (a INTEGER)")
+    with pytest.raises(StoreUnavailableError, match="something else"):
+        migrate(database, tmp_path)
+    assert columns_of(database) == ["a"]
+
+
+@pytest.mark.parametrize("text", ["", "bob@example.org", "\u20ac' \0x", "x" * 5000])
+def test_both_ways_to_a_key_give_the_same(database: duckdb.DuckDBPyConnection, text: str) -> None:
+    assert database.execute(f"SELECT {key_sql('?::VARCHAR')}", [text]).fetchall() == [(key_of(text),)]
