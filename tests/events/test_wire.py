@@ -20,7 +20,7 @@ from mailwake.events.record import (
     pack_facts,
     record_time,
 )
-from mailwake.events.wire import WireEncoder, iso_time, to_wire
+from mailwake.events.wire import iso_time, to_wire, wire_json
 from mailwake.links.token import LinkContext, LinkKind, decode_body, link_array, message_id, pack_context
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "events"
@@ -127,7 +127,7 @@ def test_the_webhook_form_is_as_promised(event_type: EventType) -> None:
 
 @pytest.mark.parametrize("event_type", EventType, ids=lambda event_type: event_type.wire_name)
 def test_an_event_is_one_line_of_json(event_type: EventType) -> None:
-    line = WireEncoder(decode_body).event_json(payload(event_type))
+    line = wire_json(EventReader(decode_body).read(payload(event_type)))
     assert b"\n" not in line
     assert json.loads(line) == json.loads(json.dumps(to_wire(EventReader(decode_body).read(payload(event_type)))))
 
@@ -189,7 +189,7 @@ def test_a_link_without_a_name_is_called_raw_url() -> None:
 )
 def test_a_record_that_makes_no_sense_is_an_error_of_ours(damaged: bytes) -> None:
     with pytest.raises(RecordError, match=r"^a record of the journal cannot be read"):
-        WireEncoder(decode_body).event_json(damaged)
+        EventReader(decode_body).read(damaged)
 
 
 def test_later_releases_may_append_to_a_record() -> None:

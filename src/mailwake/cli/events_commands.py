@@ -14,18 +14,17 @@ from rich.text import Text
 
 from mailwake.cli import keyring_source
 from mailwake.cli.keyring_source import ConfigOption, DataOption  # typer reads the annotations
-from mailwake.errors import MailwakeError, StartupError
-from mailwake.events.from_record import EventReader
-from mailwake.events.record import record_time
-from mailwake.events.wire import WireEncoder, iso_time
-from mailwake.journal.reader import JournalReader
+from mailwake.errors import StartupError
+from mailwake.events.wire import iso_time, wire_json
+from mailwake.feed.contract import BEGINNING
+from mailwake.flows.node_events import NodeEvents
 from mailwake.links.token import decode_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mailwake.events.model import Event
-    from mailwake.journal.reader import Batch
+    from mailwake.flows.node_events import Seen
 
 app = typer.Typer(help="Read what was recorded.", no_args_is_help=True)
 
@@ -46,25 +45,26 @@ def tail(
     ] = False,
 ) -> None:
     """Show the recorded events, oldest first: a table on a terminal, else one JSON object a line."""
-    directory = keyring_source.data_directory(data, keyring_source.settings_of(config)).journal
-    if not directory.is_dir():
+    directory = keyring_source.data_directory(data, keyring_source.settings_of(config))
+    if not directory.journal.is_dir():
         raise StartupError(
-            f"{directory}: there is no journal; name the service's data directory with --data, or start it first"
+            f"{directory.journal}: there is no journal; name the service's data directory with --data, "
+            "or start it first"
         )
     show = _show_lines if as_json or not sys.stdout.isatty() else _show_table_rows
-    reader = JournalReader(directory, time_of=record_time)
+    events = NodeEvents(directory.feed, directory.journal, decode_body)
     try:
-        _tail(reader, show, follow=follow)
+        _tail(events, show, follow=follow)
     except BrokenPipeError:  # whoever read our output has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _tail(reader: JournalReader, show: Callable[[Batch], None], *, follow: bool) -> None:
+def _tail(events: NodeEvents, show: Callable[[Seen], None], *, follow: bool) -> None:
     stop = _Interruption()
-    for batch in reader.follow(wait=stop.wait if follow else lambda seconds: True):
-        for damage in batch.damages:
-            _warn(str(damage))
-        show(batch)
+    for seen in events.batches(BEGINNING, wait=stop.wait if follow else None):
+        for trouble in seen.troubles:
+            _warn(trouble)
+        show(seen)
         sys.stdout.flush()
         if stop.asked:
             return
@@ -88,23 +88,15 @@ class _Interruption:
         return self.asked or bool(self._output.poll(seconds * 1000)) or self.asked
 
 
-def _show_lines(batch: Batch) -> None:
-    event_json = WireEncoder(decode_body).event_json
-    for record in batch.records:
-        try:
-            sys.stdout.buffer.write(event_json(record.payload) + b"\n")
-        except MailwakeError as error:
-            _warn(f"{record.segment}: at {record.start}: {error}")
+def _show_lines(seen: Seen) -> None:
+    for event in seen.events:
+        sys.stdout.buffer.write(wire_json(event) + b"\n")
 
 
-def _show_table_rows(batch: Batch) -> None:
+def _show_table_rows(seen: Seen) -> None:
     console = Console()
-    read = EventReader(decode_body).read
-    for record in batch.records:
-        try:
-            console.print(_row(read(record.payload)), soft_wrap=True)
-        except MailwakeError as error:
-            _warn(f"{record.segment}: at {record.start}: {error}")
+    for event in seen.events:
+        console.print(_row(event), soft_wrap=True)
 
 
 _STYLES = {"track_event": "green", "message_event": "cyan", "unsubscribe_event": "magenta"}

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mailwake.events.from_record import EventReader
 from mailwake.events.model import NESTED_FIELDS, Event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    pass
 
-    from mailwake.events.from_record import LinkFacts
 
 _encode = msgspec.json.Encoder().encode
 _OBJECT_OF = {field: name for name, fields in NESTED_FIELDS.items() for field in fields}
@@ -56,12 +54,6 @@ def iso_time(milliseconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{thousandths:03d}Z"
 
 
-class WireEncoder:
-    """Makes lines of JSON out of the journal's payloads; `decode_link` is `links.token.decode_body`."""
-
-    def __init__(self, decode_link: Callable[[bytes], LinkFacts]) -> None:
-        self._reader = EventReader(decode_link)
-
-    def event_json(self, payload: bytes) -> bytes:
-        """One event as one line of JSON without its line end; RecordError when the payload cannot be read."""
-        return _encode(to_wire(self._reader.read(payload)))
+def wire_json(event: Event) -> bytes:
+    """The event as webhooks carry it, as one line of JSON without its line end."""
+    return _encode(to_wire(event))
