@@ -21,6 +21,9 @@ from mailwake.flows.event_flow import EventFlow
 from mailwake.journal.reader import JournalReader
 from mailwake.links.token import decode_body
 from mailwake.sinks.make import make_sinks
+from mailwake.store.contract import CONSUMER
+from mailwake.store.duckdb_store import open_store
+from mailwake.store.loader import StoreLoader
 from mailwake.webhooks.webhooks import Webhooks
 
 if TYPE_CHECKING:
@@ -78,6 +81,11 @@ def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
         metrics=metrics,
         log=log,
     )
+    if settings.store.enabled:
+        store = opened.enter_context(closing(open_store(data.store, settings.store)))
+        yield StoreLoader(feed, store, positions, keep=settings.store.keep, clock=clock, metrics=metrics, log=log)
+    else:
+        positions.forget(CONSUMER)  # retention need not wait for what is not loaded
     yield from make_sinks(
         settings.sinks,
         feed,

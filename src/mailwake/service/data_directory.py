@@ -58,6 +58,11 @@ class DataDirectory:
         return self.path / "facts.sqlite3"
 
     @property
+    def store(self) -> Path:
+        """The directory of the store of events."""
+        return self.path / "store"
+
+    @property
     def spool(self) -> Path:
         """The SQLite file of copies that wait."""
         return self.path / "spool.sqlite3"
