@@ -239,9 +239,9 @@ async def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path)
 
 async def test_memory_stays_within_the_limit(store: DuckDbStore) -> None:
     await store.open()
-    text = "x" * 2000
-    for start in range(0, 40_000, 10_000):
-        many = [event(number, subject=f"{number}{text}", timestamp=START) for number in range(start, start + 10_000)]
+    text = "x" * 6000
+    for start in range(0, 10_000, 5000):
+        many = [event(number, subject=f"{number}{text}", timestamp=START) for number in range(start, start + 5000)]
         await store.load(many, HERE)
     assert (await store.status()).memory < LIMITS.memory
     assert len((await store.search(Question(per_page=10_000))).events) == 10_000

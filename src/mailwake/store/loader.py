@@ -109,10 +109,13 @@ class StoreLoader:
 
     async def _mirror(self, position: Position, *, now: bool) -> None:
         """Tell retention of the position: at a rest, and under way now and then."""
-        if position != self._mirrored and (now or self._clock.monotonic() >= self._mirror_due):
-            await asyncio.to_thread(self._positions.keep, CONSUMER, position)
-            self._mirrored = position
-            self._mirror_due = self._clock.monotonic() + MIRROR_PAUSE
+        if position == self._mirrored or not (now or self._clock.monotonic() >= self._mirror_due):
+            return
+        if await self._store.position() != position:  # there were no events on the way
+            await self._store.load([], position)
+        await asyncio.to_thread(self._positions.keep, CONSUMER, position)
+        self._mirrored = position
+        self._mirror_due = self._clock.monotonic() + MIRROR_PAUSE
 
     async def _rest(self, position: Position, stop: asyncio.Event) -> None:
         """All is loaded: do what can wait, and wait for more."""
