@@ -20,6 +20,7 @@ from mailwake.config.networks import parse_network
 from mailwake.config.schema import Settings
 from mailwake.config.webhook_settings import ConfiguredWebhook, WebhookDelivery
 from mailwake.events.model import Event
+from mailwake.feed.contract import Position
 from mailwake.feed.live_feed import LiveFeed
 from mailwake.feed.payload import encode_event
 from mailwake.feed.positions_file import PositionsFile
@@ -156,12 +157,19 @@ class Target:
             self.requests.append(Request(first.split(" ")[1], headers, body))
             self.arrived.set()
             await (self.script.pop(0) if self.script else self.always)(reader, writer)
-        except (ConnectionError, asyncio.IncompleteReadError):
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             self._tasks.discard(task)
             self.arrived.set()
             writer.close()
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for what nobody announces: the state of a file."""
+    async with asyncio.timeout(20):
+        while not await condition():  # noqa: ASYNC110  # a file cannot call us
+            await asyncio.sleep(0.001)
 
 
 class JumpingPauses:
@@ -252,15 +260,49 @@ class Node:
         return str((await self.webhooks.subscriptions.create(body))["id"])
 
     async def until_delivered(self, webhook_id: str, target: Target, number: int) -> None:
-        """Wait until the target has had so many batches and the file knows it of all of them."""
+        """Wait until the target has had so many batches, and none is in hand any more."""
         await target.until(lambda: len(target.batches) >= number)
-        async with asyncio.timeout(20):
-            while not await self._all_known(webhook_id):  # noqa: ASYNC110  # the file cannot call us
-                await asyncio.sleep(0.001)
 
-    async def _all_known(self, webhook_id: str) -> bool:
-        tables = self.webhooks._tables
-        return await asyncio.to_thread(tables.batches.current, webhook_id) is None
+        async def nothing_in_hand() -> bool:
+            return await asyncio.to_thread(self.webhooks._tables.batches.current, webhook_id) is None
+
+        await until(nothing_in_hand)
+
+    async def until_position(self, webhook_id: str, position: Position) -> None:
+        """Wait until the feed's retention may have all up to here."""
+
+        async def there() -> bool:
+            return self.positions.get(f"webhook:{webhook_id}") == position
+
+        await until(there)
+
+    async def until_consumers(self, names: set[str]) -> None:
+        """Wait until exactly these hold positions in the feed."""
+
+        async def all_of_them() -> bool:
+            return set(self.positions.all()) == names
+
+        await until(all_of_them)
+
+    async def dead(self, webhook_id: str) -> list[dict[str, Any]]:
+        return await self.webhooks.subscriptions.dead_letters(webhook_id)
+
+    async def until_dead_count(self, webhook_id: str, number: int) -> None:
+        """Wait for exactly so many dead letters."""
+
+        async def so_many() -> bool:
+            return len(await self.dead(webhook_id)) == number
+
+        await until(so_many)
+
+    async def until_dead(self, webhook_id: str, number: int) -> list[dict[str, Any]]:
+        """Wait for so many dead letters."""
+
+        async def enough() -> bool:
+            return len(await self.dead(webhook_id)) >= number
+
+        await until(enough)
+        return await self.dead(webhook_id)
 
 
 @pytest.fixture

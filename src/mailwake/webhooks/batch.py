@@ -43,6 +43,10 @@ class Limits(NamedTuple):
     octets: int
 
 
+ANY_SIZE = 1 << 62
+"""Octets: no limit, for a batch that was made before."""
+
+
 class Content(NamedTuple):
     """The body of a batch, how many events are in it, and the position behind the last one."""
 

@@ -58,10 +58,12 @@ class BatchTable:
         return found[0].batch if found else None
 
     def form(self, subscription: Subscription, batch: Batch) -> bool:
-        """Take a batch in hand before its first attempt; False when the webhook has changed place meanwhile."""
+        """Take a batch in hand before its first attempt; False when the webhook has changed meanwhile."""
         with self._database.changing() as database:
-            place = database.execute("SELECT turn FROM webhooks WHERE id = ?", (subscription.webhook.id,)).fetchone()
-            if place != (subscription.turn,):
+            found = database.execute(
+                "SELECT revision FROM webhooks WHERE id = ?", (subscription.webhook.id,)
+            ).fetchone()
+            if found != (subscription.revision,):
                 return False
             database.execute(
                 "INSERT INTO batches (webhook, batch_id, state, moves, filter, from_segment, from_place, to_segment,"

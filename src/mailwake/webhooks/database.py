@@ -21,7 +21,7 @@ BUSY_TIMEOUT = 5.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS webhooks (
     id TEXT PRIMARY KEY, definition BLOB NOT NULL, created REAL NOT NULL, revision INTEGER NOT NULL DEFAULT 1,
-    segment INTEGER NOT NULL, place INTEGER NOT NULL, turn INTEGER NOT NULL DEFAULT 0,
+    segment INTEGER NOT NULL, place INTEGER NOT NULL,
     last_successful REAL, last_failure REAL, failing_since REAL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS batches (

@@ -11,7 +11,7 @@ import uuid
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from mailwake.feed.contract import FeedError
-from mailwake.webhooks.batch import Batch, Limits, Waiting, count, gather
+from mailwake.webhooks.batch import ANY_SIZE, Batch, Limits, Waiting, count, gather
 from mailwake.webhooks.database import WebhooksFileError
 from mailwake.webhooks.patience import read_retry_after
 from mailwake.webhooks.posting import Answer
@@ -40,8 +40,6 @@ _ADVANCE_SECONDS = 10.0
 
 _DISK_PAUSE = 5.0
 """Seconds until a file is tried again that cannot be read or written."""
-
-_ANY_SIZE = 1 << 62
 
 
 class Pauses(Protocol):
@@ -92,7 +90,7 @@ class Delivery:
         self._clock = around.clock
         self._woken = asyncio.Event()
         self._log = around.log.bind(webhook=webhook.name, webhook_id=webhook.id)
-        self._advanced = around.clock.monotonic()
+        self._advanced: float | None = None
         counter = around.metrics.counter
         self._waiting_events = counter("webhook_waiting_events", webhook.id, webhook.name)
         self._delivered = counter("webhook_batches_total", "delivered")
@@ -142,7 +140,7 @@ class Delivery:
             return False
         if batch is None:
             formed = await self._collect(subscription)
-            if formed is not None:
+            if formed is not None and not self.ending:
                 await self._attempt(subscription, *formed)
         elif not self.ending:
             body = await asyncio.to_thread(self._read_again, batch)
@@ -158,7 +156,7 @@ class Delivery:
 
     def _read_again(self, batch: Batch) -> bytes | None:
         """The body of a batch from before; None when the feed has none of its events any more."""
-        content = gather(self._around.feed, batch.start, batch.filter, Limits(batch.events, _ANY_SIZE), batch.end)
+        content = gather(self._around.feed, batch.start, batch.filter, Limits(batch.events, ANY_SIZE), batch.end)
         if content.events < batch.events:
             self._log.error(
                 "the feed has not all events of a batch any more",
@@ -190,7 +188,7 @@ class Delivery:
         return None
 
     def _form(self, subscription: Subscription, limits: Limits, due: float) -> tuple[Batch, bytes] | None:
-        """Make a batch, durably; None when the webhook was set to another position meanwhile."""
+        """Make a batch, durably; None when the webhook has changed meanwhile."""
         wanted = subscription.webhook.filter
         content = gather(self._around.feed, subscription.position, wanted, limits)
         batch = Batch(
@@ -221,11 +219,11 @@ class Delivery:
 
     async def _deliver(self, subscription: Subscription, batch: Batch, answer: Answer) -> None:
         await asyncio.to_thread(self._around.tables.batches.delivered, self.id, batch, answer, self._clock.now())
-        await asyncio.to_thread(self._tell_position)
         self._delivered.inc()
         self._events.inc(batch.events)
         if subscription.failing_since is not None:
             self._log.info("a webhook's target takes batches again", batch=batch.batch_id)
+        await asyncio.to_thread(self._tell_position)
 
     async def _fail(self, batch: Batch, answer: Answer) -> None:
         """Wait for the next attempt, or give the batch up. The state is asked for anew: the attempt took a while."""
@@ -252,7 +250,6 @@ class Delivery:
     async def _give_up(self, batch: Batch, answer: Answer) -> None:
         now = self._clock.now()
         await asyncio.to_thread(self._around.tables.batches.give_up, self.id, batch, answer, now)
-        await asyncio.to_thread(self._tell_position)
         self._dead.inc()
         self._log.error(
             "a batch of a webhook is a dead letter",
@@ -261,11 +258,12 @@ class Delivery:
             attempts=batch.attempts + 1,
             reason=answer.trouble,
         )
+        await asyncio.to_thread(self._tell_position)
 
     async def _advance(self, subscription: Subscription, position: Position) -> None:
         """Keep from time to time that nothing up to here was for this webhook, so that the feed may forget it."""
         now = self._clock.monotonic()
-        if position != subscription.position and now - self._advanced >= _ADVANCE_SECONDS:
+        if position != subscription.position and (self._advanced is None or now - self._advanced >= _ADVANCE_SECONDS):
             self._advanced = now
             await asyncio.to_thread(self._around.tables.subscriptions.advance, subscription, position)
             await asyncio.to_thread(self._tell_position)

@@ -8,7 +8,6 @@ from mailwake.events.wire import iso_time
 from mailwake.webhooks.webhook import HIDDEN
 
 if TYPE_CHECKING:
-    from mailwake.feed.contract import Position
     from mailwake.webhooks.batch_table import BatchStatus
     from mailwake.webhooks.posting import Answer
     from mailwake.webhooks.subscription_table import Subscription
@@ -65,10 +64,9 @@ def shown_batch(status: BatchStatus) -> dict[str, Any]:
     return {field: value for field, value in shown.items() if value is not None}
 
 
-def shown_dead_letter(status: BatchStatus, beginning: Position) -> dict[str, Any]:
-    """A dead letter; `events_available` says how many of its events the feed, which begins there, still has."""
+def shown_dead_letter(status: BatchStatus, available: int) -> dict[str, Any]:
+    """A dead letter; `events_available` says how many of its events the feed still has."""
     batch = status.batch
-    available = "all" if batch.start >= beginning else "none" if batch.end <= beginning else "some"
     return {
         **shown_batch(status),
         "due": _time(batch.due),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Webhook).decode
 
-_COLUMNS = "definition, created, revision, segment, place, turn, last_successful, last_failure, failing_since"
+_COLUMNS = "definition, created, revision, segment, place, last_successful, last_failure, failing_since"
 
 
 class Subscription(NamedTuple):
@@ -24,11 +24,9 @@ class Subscription(NamedTuple):
     webhook: Webhook
     created: float
     revision: int
-    """Greater after each change of the webhook or of its position by hand."""
+    """Greater after each change of the webhook, or of its position by hand."""
     position: Position
     """Behind the last event that it has had, or that was not for it."""
-    turn: int
-    """How often the position was set by hand; a batch that was formed before moves it no more."""
     last_successful: float | None
     last_failure: float | None
     failing_since: float | None
@@ -85,11 +83,11 @@ class SubscriptionTable:
                 raise UnknownWebhookError(webhook_id)
 
     def advance(self, subscription: Subscription, position: Position) -> None:
-        """Nothing up to `position` was for it; nothing happens where the position was set by hand meanwhile."""
+        """Nothing up to `position` was for it; nothing happens where it has changed meanwhile."""
         with self._database.changing() as database:
             database.execute(
-                "UPDATE webhooks SET segment = ?, place = ? WHERE id = ? AND turn = ?",
-                (*position, subscription.webhook.id, subscription.turn),
+                "UPDATE webhooks SET segment = ?, place = ? WHERE id = ? AND revision = ?",
+                (*position, subscription.webhook.id, subscription.revision),
             )
 
     def move(self, webhook_id: str, position: Position) -> None:
@@ -100,7 +98,7 @@ class SubscriptionTable:
         """
         with self._database.changing() as database:
             changed = database.execute(
-                "UPDATE webhooks SET segment = ?, place = ?, turn = turn + 1, revision = revision + 1 WHERE id = ?",
+                "UPDATE webhooks SET segment = ?, place = ?, revision = revision + 1 WHERE id = ?",
                 (*position, webhook_id),
             ).rowcount
             if not changed:
@@ -109,7 +107,7 @@ class SubscriptionTable:
 
 
 def _subscription(
-    row: tuple[bytes, float, int, int, int, int, float | None, float | None, float | None],
+    row: tuple[bytes, float, int, int, int, float | None, float | None, float | None],
 ) -> Subscription:
-    definition, created, revision, segment, place, turn, *times = row
-    return Subscription(_decode(definition), created, revision, Position(segment, place), turn, *times)
+    definition, created, revision, segment, place, *times = row
+    return Subscription(_decode(definition), created, revision, Position(segment, place), *times)

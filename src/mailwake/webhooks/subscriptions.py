@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from mailwake.events.wire import iso_time
-from mailwake.webhooks.batch import TEST_BODY
+from mailwake.webhooks.batch import ANY_SIZE, TEST_BODY, Limits, gather
 from mailwake.webhooks.request_body import apply, required
 from mailwake.webhooks.sending import Sender
 from mailwake.webhooks.shown import shown_answer, shown_batch, shown_dead_letter, shown_webhook
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mailwake.clock import Clock
-    from mailwake.feed.contract import EventFeed, Positions
+    from mailwake.feed.contract import EventFeed, Position, Positions
+    from mailwake.webhooks.batch import Batch
     from mailwake.webhooks.batch_table import BatchTable
     from mailwake.webhooks.posting import Answer, Poster
     from mailwake.webhooks.subscription_table import Subscription, SubscriptionTable
@@ -134,11 +135,20 @@ class Subscriptions:
     async def dead_letters(self, webhook_id: str, *, customer: str | None = None) -> list[Shown]:
         """The batches that were given up, the oldest first, and whether the feed still has their events."""
         await self._find(webhook_id, customer)
-        dead = await asyncio.to_thread(self._tables.batches.dead, webhook_id)
-        if not dead:
-            return []
-        beginning = await asyncio.to_thread(self._feed.seek, 0)
-        return [shown_dead_letter(each, beginning) for each in dead]
+        return await asyncio.to_thread(self._dead_letters, webhook_id)
+
+    def _dead_letters(self, webhook_id: str) -> list[Shown]:
+        dead = self._tables.batches.dead(webhook_id)
+        beginning = self._feed.seek(0) if dead else None
+        return [shown_dead_letter(each, self._available(each.batch, beginning)) for each in dead]
+
+    def _available(self, batch: Batch, beginning: Position | None) -> int:
+        """How many events of the batch the feed still has; they are counted where it begins in the middle of them."""
+        if beginning is None or batch.start >= beginning:
+            return batch.events
+        if batch.end <= beginning:
+            return 0
+        return gather(self._feed, batch.start, batch.filter, Limits(batch.events, ANY_SIZE), batch.end).events
 
     async def replay_dead_letters(
         self, webhook_id: str, batch_ids: Sequence[str] | None = None, *, customer: str | None = None
