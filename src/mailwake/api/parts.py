@@ -9,8 +9,18 @@ if TYPE_CHECKING:
     from mailwake.clock import Clock
     from mailwake.config.api_settings import Api
     from mailwake.control.api_keys import ApiKeys
+    from mailwake.control.erasures import Erasures
+    from mailwake.feed.person_events import PersonEvents
     from mailwake.logs import Logger
     from mailwake.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacyParts:
+    """What answers requests about what is known of a person."""
+
+    events: PersonEvents
+    erasures: Erasures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,3 +32,4 @@ class ApiParts:
     clock: Clock
     metrics: Metrics
     log: Logger
+    privacy: PrivacyParts | None = None

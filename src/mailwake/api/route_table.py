@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mailwake.api.about_routes import ABOUT_ROUTES
+from mailwake.api.privacy_routes import PRIVACY_ROUTES
 
 if TYPE_CHECKING:
     from mailwake.api.routes import Route
 
-ROUTES: tuple[Route, ...] = (*ABOUT_ROUTES,)
+ROUTES: tuple[Route, ...] = (*ABOUT_ROUTES, *PRIVACY_ROUTES)

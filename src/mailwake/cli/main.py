@@ -22,6 +22,7 @@ def make_app() -> typer.Typer:
         keys_commands,
         link_commands,
         policy_commands,
+        privacy_commands,
         serve_command,
         spool_commands,
         tags_commands,
@@ -54,6 +55,7 @@ def make_app() -> typer.Typer:
     app.add_typer(tags_commands.app, name="tags")
     app.add_typer(account_commands.app, name="account")
     app.add_typer(apikey_commands.app, name="apikey")
+    app.add_typer(privacy_commands.app, name="privacy")
     return app
 
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from mailwake.errors import MailwakeError
+from mailwake.feed.people import People
 from mailwake.feed.segments import segments_in
-from mailwake.flows.people import People
 from mailwake.journal.erasure import erase_in
 from mailwake.journal.frame import SEGMENT_SUFFIX
 

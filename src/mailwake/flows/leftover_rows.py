@@ -15,7 +15,7 @@ from mailwake.errors import MailwakeError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mailwake.flows.people import People
+    from mailwake.feed.people import People
 
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for others that use a file."""

@@ -6,20 +6,25 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
 from mailwake.api.app import limits_of, make_app
-from mailwake.api.parts import ApiParts
+from mailwake.api.parts import ApiParts, PrivacyParts
 from mailwake.api.server import serve_api
 from mailwake.control.api_keys import ApiKeys
+from mailwake.control.erasures import Erasures
 from mailwake.enrichment.message_facts import MessageFactsFile
 from mailwake.events.record import record_time
 from mailwake.feed.damage_report import DamageReport
 from mailwake.feed.live_feed import LiveFeed
+from mailwake.feed.person_events import PersonEvents
 from mailwake.feed.positions_file import PositionsFile
 from mailwake.feed.retention import Limits
 from mailwake.feed.tidier import Tidier
 from mailwake.feed.writer import FeedWriter
+from mailwake.flows.erasure import ErasureFlow
 from mailwake.flows.event_flow import EventFlow
+from mailwake.flows.leftover_rows import FactsRows, SpoolRows
 from mailwake.journal.reader import JournalReader
 from mailwake.links.token import decode_body
+from mailwake.service.event_privacy import recipient_hash
 from mailwake.sinks.make import make_sinks
 from mailwake.store.contract import CONSUMER
 from mailwake.store.duckdb_store import open_store
@@ -98,8 +103,23 @@ def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
     webhooks = Webhooks(data.webhooks, feed, positions, settings, clock=clock, log=log, metrics=metrics)
     opened.callback(webhooks.close)
     yield webhooks
+    erasures, hashing = Erasures(data.erasures), recipient_hash(settings.privacy, data)
+    yield ErasureFlow(
+        erasures,
+        data.journal,
+        data.feed,
+        flow,
+        end=feed.end,
+        store=None,
+        leftovers=[SpoolRows(data.spool), FactsRows(data.facts)],
+        hashing=hashing,
+        clock=clock,
+        metrics=metrics,
+        log=log,
+    )
     keys = ApiKeys(data.api_keys, clock)
-    api = ApiParts(settings=settings.api, keys=keys, clock=clock, metrics=metrics, log=log)
+    privacy = PrivacyParts(PersonEvents(data.feed, data.journal, hashing), erasures)
+    api = ApiParts(settings=settings.api, keys=keys, clock=clock, metrics=metrics, log=log, privacy=privacy)
     yield _ApiServer([each for _, each in worker.sockets], api)
 
 

@@ -38,6 +38,11 @@ class DataDirectory:
         return self.path / "recipient-hash.key"
 
     @property
+    def erasures(self) -> Path:
+        """The SQLite file of those whose events are to be erased."""
+        return self.path / "erasures.sqlite3"
+
+    @property
     def journal(self) -> Path:
         """The directory of the journal's segments."""
         return self.path / "journal"

@@ -34,7 +34,7 @@ class People:
 
     def in_feed(self, payload: bytes) -> Event | None:
         """The event in a payload of the feed, if it is one of theirs."""
-        if not is_event(payload) or not self._may_be_in(payload):
+        if not is_event(payload) or not self.may_be_in(payload):
             return None
         event = decode_event(payload)
         return event if self.are_of(event) else None
@@ -48,7 +48,7 @@ class People:
 
     def erased_in_journal(self, payload: bytes) -> bytes | None:
         """The same for the journal."""
-        if not self._may_be_in(payload):
+        if not self.may_be_in(payload):
             return None
         try:
             record = decode_record(payload)
@@ -67,7 +67,8 @@ class People:
         lower = octets.lower()
         return any(name.encode() in lower or name.replace("@", "=").encode() in lower for name in self.names)
 
-    def _may_be_in(self, payload: bytes) -> bool:
+    def may_be_in(self, payload: bytes) -> bool:
+        """Whether it is worth decoding: cheap, and never wrong when it says no."""
         if self._octets is None:
             return True
         lower = payload.lower()

@@ -1,0 +1,139 @@
+"""Routes about what is known of one person: export it, erase it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
+
+import msgspec
+
+from mailwake.api.errors import ApiError, Fault
+from mailwake.api.parameters import Parameter, text
+from mailwake.api.routes import Route
+from mailwake.control.api_keys import Scope
+from mailwake.events.wire import iso_time, wire_fields
+
+if TYPE_CHECKING:
+    from mailwake.api.parts import PrivacyParts
+    from mailwake.api.routes import Call
+    from mailwake.control.erasures import Erasure
+
+LONGEST_ADDRESS = 320
+"""Characters: 64 before the @, 255 behind it (RFC 5321 §4.5.3.1)."""
+
+_EVENT_EXAMPLE = {"type": "open", "event_id": "1", "rcpt_to": "ann@example.org"}
+
+
+class ErasureRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """Whose events are to be erased."""
+
+    recipient: Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ADDRESS, pattern=r"^[^\x00-\x20\x7f]+$")]
+
+
+class ErasureShown(msgspec.Struct):
+    """A request; it names nobody."""
+
+    id: str
+    requested: str
+    finished: str | None
+    records: int
+
+
+_ERASURE_EXAMPLE = {
+    "id": "7",
+    "requested": "2026-11-26T19:00:00.000Z",
+    "finished": None,
+    "records": 12,
+}
+
+
+def _privacy(call: Call) -> PrivacyParts:
+    if call.parts.privacy is None:
+        raise ApiError(Fault.BUSY, "this collector has no events to look at")
+    return call.parts.privacy
+
+
+async def _export(call: Call) -> list[dict[str, Any]]:
+    privacy, recipient = _privacy(call), call.query.get("recipient")
+    if recipient is None:
+        raise ApiError(Fault.BAD_PARAMETER, "parameter 'recipient' is missing: say whose events are wanted")
+    found = await asyncio.to_thread(lambda: list(privacy.events.of(recipient)))
+    return [wire_fields(event) for event in found if call.customer in (None, event.customer_id)]
+
+
+async def _erase(call: Call) -> ErasureShown:
+    privacy = _privacy(call)
+    if call.customer is not None:
+        raise ApiError(
+            Fault.FORBIDDEN, "a person is erased for all customers; this needs a key that is bound to no customer"
+        )
+    now_ms = int(call.parts.clock.now() * 1000)
+    return _shown(await asyncio.to_thread(privacy.erasures.request, call.body.recipient, now_ms))
+
+
+async def _erasures(call: Call) -> list[ErasureShown]:
+    return [_shown(each) for each in await asyncio.to_thread(_privacy(call).erasures.all)]
+
+
+async def _erasure(call: Call) -> ErasureShown:
+    for each in await _erasures(call):
+        if each.id == call.path["id"]:
+            return each
+    raise ApiError(Fault.NOT_FOUND, "there is no erasure of this id; GET /api/v1/privacy/erasures lists them")
+
+
+def _shown(erasure: Erasure) -> ErasureShown:
+    finished = None if erasure.finished_ms is None else iso_time(erasure.finished_ms)
+    return ErasureShown(str(erasure.number), iso_time(erasure.requested_ms), finished, erasure.records)
+
+
+PRIVACY_ROUTES = (
+    Route(
+        method="GET",
+        path="/api/v1/privacy/events",
+        summary="Everything that is known of a person",
+        details="All events of one recipient, those that are not searchable yet among them. A key that is bound to a "
+        "customer gets that customer's. Every file of the feed is read for it; for very many events use `mailwake "
+        "privacy export`.",
+        answer=_export,
+        scope=Scope.ADMIN,
+        query=(Parameter(name="recipient", kind=text(maximum=LONGEST_ADDRESS), doc="The address, in any case."),),
+        result=dict[str, list[dict[str, Any]]],
+        result_example={"results": [_EVENT_EXAMPLE]},
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/privacy/erasures",
+        summary="Erase a person's events",
+        details="They are erased from journal, feed and store, within about an hour: files that workers still write to "
+        "are waited for. Asked for again before that, it is the same request.",
+        answer=_erase,
+        scope=Scope.ADMIN,
+        body=ErasureRequest,
+        body_example={"recipient": "ann@example.org"},
+        result=dict[str, ErasureShown],
+        result_example={"results": _ERASURE_EXAMPLE},
+        status=202,
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/privacy/erasures",
+        summary="List the requests to erase",
+        answer=_erasures,
+        scope=Scope.ADMIN,
+        result=dict[str, list[ErasureShown]],
+        result_example={"results": [_ERASURE_EXAMPLE]},
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/privacy/erasures/{id}",
+        summary="What has become of one",
+        answer=_erasure,
+        scope=Scope.ADMIN,
+        path_docs={"id": "The id that the request was answered with."},
+        result=dict[str, ErasureShown],
+        result_example={"results": _ERASURE_EXAMPLE},
+        faults=(Fault.NOT_FOUND,),
+    ),
+)
+"""Routes that keys of scope admin may use."""
