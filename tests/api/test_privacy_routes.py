@@ -1,0 +1,116 @@
+"""Exporting and erasing what is known of a person, over the API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+from structlog.testing import LogCapture
+from tests.api.conftest import only_error, serving
+
+from mailwake.api.app import limits_of, make_app
+from mailwake.api.parts import ApiParts, PrivacyParts
+from mailwake.clock import ManualClock
+from mailwake.control.api_keys import Scope
+from mailwake.control.erasures import Erasures
+from mailwake.events.model import EventType
+from mailwake.events.privacy import RecipientHash
+from mailwake.events.record import MessageFacts, encode_message, pack_facts
+from mailwake.feed.person_events import PersonEvents
+from mailwake.journal.frame import frame
+from mailwake.journal.segment_file import Disk, SegmentFile
+
+NewKey = Callable[..., str]
+ANN = "ann@example.org"
+
+
+@pytest.fixture
+def erasures(tmp_path: Path) -> Erasures:
+    return Erasures(tmp_path / "erasures.sqlite3")
+
+
+@pytest.fixture
+def client_parts(parts: ApiParts, tmp_path: Path, erasures: Erasures) -> ApiParts:
+    (tmp_path / "journal").mkdir()
+    segment = SegmentFile(tmp_path / "journal", "smtp-0", Disk(), 1 << 20)
+    for number, (recipient, customer) in enumerate([(ANN, "42"), ("Ann@Example.org", "43"), ("bob@example.org", "42")]):
+        facts = pack_facts(MessageFacts(number, 1000, 1, customer_id=customer))
+        segment.append(frame(encode_message(EventType.INJECTION, number, 1000, facts, recipient, 0)))
+    segment.close()
+    events = PersonEvents(tmp_path / "feed", tmp_path / "journal", RecipientHash(bytes(32)))
+    return replace(parts, privacy=PrivacyParts(events, erasures))
+
+
+@pytest.fixture
+async def client(client_parts: ApiParts, clock: ManualClock) -> AsyncIterator[httpx.AsyncClient]:
+    async with (
+        serving(make_app(client_parts), limits_of(client_parts), clock) as served,
+        httpx.AsyncClient(base_url=served.url, trust_env=False) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def admin(new_key: NewKey) -> dict[str, str]:
+    return {"authorization": new_key(Scope.ADMIN)}
+
+
+async def test_export_gives_all_events_of_a_person_in_any_spelling(
+    client: httpx.AsyncClient, admin: dict[str, str]
+) -> None:
+    answer = await client.get("/api/v1/privacy/events", params={"recipient": "ANN@example.ORG"}, headers=admin)
+    assert answer.status_code == 200
+    assert [event["raw_rcpt_to"] for event in answer.json()["results"]] == [ANN, "Ann@Example.org"]
+
+
+async def test_a_customers_key_gets_the_customers_events_and_erases_nobody(
+    client: httpx.AsyncClient, new_key: NewKey, erasures: Erasures
+) -> None:
+    bound = {"authorization": new_key(Scope.ADMIN, customer="43")}
+    answer = await client.get("/api/v1/privacy/events", params={"recipient": ANN}, headers=bound)
+    assert [event["customer_id"] for event in answer.json()["results"]] == ["43"]
+    answer = await client.post("/api/v1/privacy/erasures", json={"recipient": ANN}, headers=bound)
+    assert answer.status_code == 403
+    assert "bound to no customer" in only_error(answer)["description"]
+    assert erasures.all() == []
+
+
+async def test_an_erasure_is_kept_and_shown_without_a_name(
+    client: httpx.AsyncClient, admin: dict[str, str], erasures: Erasures, log: LogCapture
+) -> None:
+    asked = await client.post("/api/v1/privacy/erasures", json={"recipient": ANN}, headers=admin)
+    assert asked.status_code == 202
+    shown = asked.json()["results"]
+    assert (shown["id"], shown["finished"], shown["records"]) == ("1", None, 0)
+    assert [each.recipient for each in erasures.pending()] == [ANN]
+    erasures.count(1, 7)
+    erasures.finish(1, 5000)
+    one = await client.get("/api/v1/privacy/erasures/1", headers=admin)
+    assert one.json()["results"] == {**shown, "finished": "1970-01-01T00:00:05.000Z", "records": 7}
+    every = await client.get("/api/v1/privacy/erasures", headers=admin)
+    assert every.json()["results"] == [one.json()["results"]]
+    assert ANN not in one.text + every.text
+    assert ANN not in str(log.entries)
+
+
+@pytest.mark.parametrize("body", [{"recipient": ""}, {"recipient": "a b@c"}, {"recipient": "a" * 400}, {}, {"x": "y"}])
+async def test_whom_nobody_can_be(client: httpx.AsyncClient, admin: dict[str, str], body: dict[str, str]) -> None:
+    answer = await client.post("/api/v1/privacy/erasures", json=body, headers=admin)
+    assert answer.status_code == 422
+    only_error(answer)
+
+
+async def test_what_is_missing_is_said(client: httpx.AsyncClient, admin: dict[str, str]) -> None:
+    assert (await client.get("/api/v1/privacy/events", headers=admin)).status_code == 400
+    assert (await client.get("/api/v1/privacy/erasures/9", headers=admin)).status_code == 404
+
+
+@pytest.mark.parametrize("scope", [Scope.READ, Scope.WEBHOOKS])
+async def test_other_keys_may_not(client: httpx.AsyncClient, new_key: NewKey, scope: Scope) -> None:
+    headers = {"authorization": new_key(scope)}
+    assert (await client.get("/api/v1/privacy/events", params={"recipient": ANN}, headers=headers)).status_code == 403
+    answer = await client.post("/api/v1/privacy/erasures", json={"recipient": ANN}, headers=headers)
+    assert answer.status_code == 403
