@@ -85,4 +85,8 @@ def _destination(name: str, sink: Sink, thread: OwnThread, *, output: int, clock
         return JsonLines(name, sink, thread=thread, clock=clock, log=log)
     if sink.kind == "stdout":
         return StandardOutput(output, thread)
+    if sink.kind == "kafka":
+        from mailwake.sinks.kafka import KafkaTopic
+
+        return KafkaTopic(sink, thread)
     raise StartupError(f"sinks.{name}: {sink.kind} is not here yet")
