@@ -89,4 +89,6 @@ def _destination(name: str, sink: Sink, thread: OwnThread, *, output: int, clock
         from mailwake.sinks.kafka import KafkaTopic
 
         return KafkaTopic(sink, thread)
-    raise StartupError(f"sinks.{name}: {sink.kind} is not here yet")
+    from mailwake.sinks.nats_jetstream import JetStream
+
+    return JetStream(sink)
