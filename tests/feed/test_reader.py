@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 from typing import TYPE_CHECKING
 
 import pytest
@@ -97,7 +98,10 @@ def test_a_segment_that_was_cut_off_is_read_up_to_the_cut_and_reported_once(
     second = FeedReader(directory).read(BEGINNING).events[1].position
     path.write_bytes(path.read_bytes()[: second.offset + 5])
     reader = FeedReader(directory)
-    assert reader.read(BEGINNING).damages == []  # its writer may be in the middle of it
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert reader.read(BEGINNING).damages == []  # its writer may be in the middle of it
+    assert [damage.offset for damage in reader.read(BEGINNING).damages] == [second.offset]
     again = FeedWriter(directory)
     again.append(payloads([3]), {})
     page = reader.read(BEGINNING)

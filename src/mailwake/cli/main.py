@@ -19,6 +19,7 @@ def make_app() -> typer.Typer:
         config_commands,
         events_commands,
         explain_command,
+        journal_commands,
         keys_commands,
         link_commands,
         policy_commands,
@@ -49,6 +50,7 @@ def make_app() -> typer.Typer:
     app.add_typer(config_commands.app, name="config")
     app.add_typer(policy_commands.app, name="policy")
     app.add_typer(events_commands.app, name="events")
+    app.add_typer(journal_commands.app, name="journal")
     app.add_typer(spool_commands.app, name="spool")
     app.add_typer(link_commands.app, name="link")
     app.add_typer(keys_commands.app, name="keys")

@@ -17,7 +17,7 @@ from mailwake.journal.frame import (
     Damage,
     parse_frames,
 )
-from mailwake.journal.segment_reader import pass_over
+from mailwake.journal.segment_reader import is_live, pass_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,17 +131,19 @@ class _Segment:
         self._end = end
         self._events: list[FeedEvent] = []
         self._damages: list[Damage] = []
+        self._is_closed = False
 
     def read(self, offset: int, max_events: int, *, is_last: bool) -> Page:
-        if offset == 0:
-            reason = "not a segment of this format"
-            if os.pread(self._descriptor, len(SEGMENT_HEADER), 0) == SEGMENT_HEADER:
-                offset = len(SEGMENT_HEADER)
-            elif (next_offset := self._behind_damage(0, reason, is_last=is_last)) is None:
-                return self._page(0, more=False)
-            else:
-                offset = next_offset
         while True:
+            if offset == 0:
+                if os.pread(self._descriptor, len(SEGMENT_HEADER), 0) == SEGMENT_HEADER:
+                    offset = len(SEGMENT_HEADER)
+                else:
+                    next_offset = self._behind_damage(0, "not a segment of this format", is_last=is_last)
+                    if next_offset is None:
+                        return self._page(0, more=False)
+                    offset = next_offset
+                    continue
             room = READ_BYTES if self._end is None else min(READ_BYTES, max(0, self._end - offset))
             data = os.pread(self._descriptor, room, offset)
             payloads, used, reason = parse_frames(data, max(1, max_events - len(self._events)))
@@ -173,8 +175,9 @@ class _Segment:
     def _behind_damage(self, offset: int, reason: str, *, is_last: bool) -> int | None:
         # Where reading goes on; None where it has to wait, or where nothing follows but zeros.
         # In the last segment the writer may be in the middle of it, unless we know its end. Nothing else gets better.
-        if is_last and self._end is None:
-            return None
+        if is_last and self._end is None and not self._is_closed:
+            self._is_closed = not is_live(self._descriptor)
+            return offset if self._is_closed else None  # it may have been completed before it was closed
         next_offset, damage = pass_over(self._descriptor, self._segment.path.name, offset, reason, size=self._end)
         if damage is None:
             return None

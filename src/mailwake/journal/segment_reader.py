@@ -95,7 +95,7 @@ def pass_over(
     grows the first `size` octets count, which its writer has done with.
     """
     size = os.fstat(descriptor).st_size if size is None else size
-    used = _used(descriptor, offset, size)
+    used = used_end(descriptor, offset, size)
     if reason == UNWRITTEN and used == offset:
         return size, None
     reason = "zeros where records were" if reason == UNWRITTEN else reason
@@ -104,8 +104,8 @@ def pass_over(
     return size if found is None else found, Damage(name, offset, lost, reason)
 
 
-def _used(descriptor: int, start: int, end: int) -> int:
-    # Where the last octet stands, between these two, that is not zero: the offset after it.
+def used_end(descriptor: int, start: int, end: int) -> int:
+    """The offset behind the last octet between `start` and `end` that is not zero; `start` when there is none."""
     while end > start:
         begin = max(start, end - READ_BYTES)
         data = os.pread(descriptor, end - begin, begin).rstrip(b"\0")
