@@ -8,8 +8,9 @@ import sys
 import time
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import msgspec
 import typer
@@ -36,6 +37,13 @@ app = typer.Typer(help="Look after the events on this node's disk.", no_args_is_
 Config = Annotated[Path | None, typer.Option("--config", help="Configuration file (TOML).")]
 Data = Annotated[Path | None, typer.Option("--data", help="The data directory.", show_default="the configured one")]
 Json = Annotated[bool, typer.Option("--json", help="As one JSON object.")]
+
+
+class Form(StrEnum):
+    """How an exported event looks."""
+
+    WEBHOOK = "webhook"
+    API = "api"
 
 
 @app.command()
@@ -74,9 +82,9 @@ def export(
     campaign: Annotated[str | None, typer.Option(metavar="ID", help="Only those of this campaign.")] = None,
     customer: Annotated[str | None, typer.Option(metavar="ID", help="Only those of this customer.")] = None,
     form: Annotated[
-        Literal["webhook", "api"],
+        Form,
         typer.Option(help="As webhooks carry events, `msys` around them, or as the events API gives them."),
-    ] = "webhook",
+    ] = Form.WEBHOOK,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="A new file.", show_default="standard output")
     ] = None,
@@ -88,7 +96,7 @@ def export(
     since_ms, until_ms = _time("--since", since, now), _time("--until", until, now)
     wanted = _filter(since_ms, until_ms, types or [], recipient, campaign, customer)
     directory = _directory(config, data)
-    shape = to_wire if form == "webhook" else wire_fields
+    shape = to_wire if form is Form.WEBHOOK else wire_fields
     encode = msgspec.json.Encoder().encode
     events = all_events(
         directory.journal, directory.feed, decode_body, since_ms=since_ms or 0, on_trouble=lambda text: _warn(text)
