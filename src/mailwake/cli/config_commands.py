@@ -63,6 +63,7 @@ def check(
     """
     from mailwake.service.cautions import cautions
     from mailwake.service.parts import check_parts
+    from mailwake.webhooks.configured import check_webhooks
 
     try:
         settings = load(file).settings
@@ -71,6 +72,7 @@ def check(
             typer.echo(problem, err=True)
         raise typer.Exit(1) from None
     check_parts(settings, demo=not settings.relay.hops)
+    check_webhooks(settings)
     for caution in cautions(settings, datetime.now(UTC)):
         typer.echo(f"warning: {caution}", err=True)
     typer.echo(f"{file}: no problems found")

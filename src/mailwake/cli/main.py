@@ -27,6 +27,7 @@ def make_app() -> typer.Typer:
         serve_command,
         spool_commands,
         tags_commands,
+        webhooks_commands,
     )
 
     app = typer.Typer(
@@ -58,6 +59,7 @@ def make_app() -> typer.Typer:
     app.add_typer(account_commands.app, name="account")
     app.add_typer(apikey_commands.app, name="apikey")
     app.add_typer(privacy_commands.app, name="privacy")
+    app.add_typer(webhooks_commands.app, name="webhooks")
     return app
 
 
