@@ -65,7 +65,7 @@ class Endpoint:
         key = await self._allowed(route, request)
         query = read_query(route.query, request.scope["query_string"], route.unsupported)
         body: Any = None
-        if route.body is not None:
+        if route.body is not None and not (route.body_optional and _has_no_body(request)):
             body = decode_body(await read_body(request, self._parts.settings.max_body), route.body)
         call = Call(
             parts=self._parts,
@@ -92,6 +92,10 @@ class Endpoint:
         return key
 
 
+def _has_no_body(request: Request) -> bool:
+    return request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers
+
+
 def _customer(key: ApiKey | None, asked: str | None) -> str | None:
     bound = None if key is None else key.customer
     if key is None or asked is None or asked == bound:
@@ -110,12 +114,11 @@ def _reply(route: Route, given: Any) -> Reply:
 
 
 async def _send(reply: Reply, send: Send) -> None:
-    fields = [(b"content-length", b"%d" % len(reply.body))]
-    if reply.body:
-        fields.append((b"content-type", reply.media_type.encode()))
-    await send(
-        {"type": "http.response.start", "status": reply.status, "headers": [] if reply.status == 204 else fields}
-    )
+    fields = dict(reply.headers)
+    if reply.status != 204:
+        fields |= {"content-type": reply.media_type, "content-length": str(len(reply.body))}
+    encoded = [(name.encode(), value.encode()) for name, value in fields.items()]
+    await send({"type": "http.response.start", "status": reply.status, "headers": encoded})
     for start in range(0, len(reply.body), PIECE):
         await send({"type": "http.response.body", "body": reply.body[start : start + PIECE], "more_body": True})
     await send({"type": "http.response.body", "body": b""})

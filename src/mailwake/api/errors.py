@@ -29,6 +29,7 @@ class Fault(_Kind, Enum):
         "invalid params",
         "a parameter of the URL is unknown or has a value that it cannot have",
     )
+    MISSING_PARAMETER = (400, "1401", "required parameter is missing", "the URL lacks a parameter")
     NOT_UTF8 = (400, "1305", "input data not utf8 encoded", "the body is not UTF-8")
     TARGET_FAILED = (400, "400", "test POST to the target failed", "a webhook's target did not take the test batch")
     BAD_REQUEST = (400, "", "bad request", "what was sent is no HTTP request, or one that cannot be understood")

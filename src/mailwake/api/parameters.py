@@ -121,6 +121,7 @@ class Parameter:
     doc: str
     default: Any = None
     """What holds without it; None: the sentence says it."""
+    required: bool = False
     aliases: tuple[str, ...] = ()
     """Other names that the vendor has for it."""
 
@@ -148,6 +149,9 @@ def read_query(
     delimiter = given[DELIMITER.name][0] if DELIMITER.name in given else ","
     values = {each.name: each.default for each in parameters if each.default is not None}
     values.update({name: _read(names[name], texts, delimiter) for name, texts in given.items()})
+    for each in parameters:
+        if each.required and each.name not in values:
+            raise ApiError(Fault.MISSING_PARAMETER, f"parameter '{each.name}' is required; it is {each.kind.allowed}")
     return values
 
 

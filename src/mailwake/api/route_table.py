@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mailwake.api.about_routes import ABOUT_ROUTES
+from mailwake.api.about_routes import about_routes
+from mailwake.api.documentation_routes import DOCUMENTATION_ROUTES
 from mailwake.api.privacy_routes import PRIVACY_ROUTES
 
 if TYPE_CHECKING:
     from mailwake.api.routes import Route
 
-ROUTES: tuple[Route, ...] = (*ABOUT_ROUTES, *PRIVACY_ROUTES)
+ROUTES: tuple[Route, ...] = about_routes((*DOCUMENTATION_ROUTES, *PRIVACY_ROUTES))

@@ -40,6 +40,7 @@ class Reply:
     body: bytes
     media_type: str = "application/json"
     status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,11 +61,15 @@ class Route:
     unsupported: Mapping[str, str] = field(default_factory=dict)
     """Parameters that the vendor has and mailwake has not, each with the reason."""
     body: type | None = None
-    """A msgspec type."""
+    """The msgspec type that it is decoded as; None: there is none."""
+    body_schema: Mapping[str, Any] | None = None
+    """Its JSON schema, where another part validates it than the type."""
+    body_optional: bool = False
     body_example: Any = None
-    result: Any = None
-    """The type of the whole answer, for the document; None: there is no body."""
+    result: Mapping[str, Any] | None = None
+    """The JSON schema of the whole answer; None: it has no body."""
     result_example: Any = None
+    media_type: str = "application/json"
     status: int = 200
     faults: tuple[Fault, ...] = ()
     """Errors beside those of every route of its kind."""
