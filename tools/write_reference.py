@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args, get_type_hints
 
 from typer.models import ArgumentInfo, CommandInfo, OptionInfo
 
+from mailwake.api.describe import api_reference
 from mailwake.cli.main import make_app
 from mailwake.config.describe import settings_reference
 from mailwake.events.describe import events_reference
@@ -237,6 +238,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "log.md": log_page,
     "command-line.md": cli_page,
     "http.md": http_page,
+    "api.md": api_reference,
     "library.md": library_reference,
 }
 

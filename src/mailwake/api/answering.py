@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from mailwake.api.errors import ApiError, Fault
 from mailwake.errors import MailwakeError
+from mailwake.webhooks.webhook import WebhookError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -69,6 +70,8 @@ class Answering:
     def _explained(self, error: Exception, request_id: str) -> ApiError:
         if isinstance(error, ApiError):
             return error
+        if isinstance(error, WebhookError):
+            return ApiError.of_webhook(error)
         if isinstance(error, MailwakeError):  # a file that cannot be read: the operator's to mend, not the client's
             self._parts.log.error("the API cannot answer", request=request_id, error=str(error))
             return ApiError(Fault.BUSY, "this cannot be read now; the log says why", headers={"retry-after": "10"})
@@ -120,7 +123,7 @@ class _Answer:
         await self.send(
             {
                 "type": "http.response.start",
-                "status": error.fault.status,
+                "status": error.status,
                 "headers": [(name.encode(), value.encode()) for name, value in fields.items()],
             }
         )

@@ -146,7 +146,7 @@ class LimitedConnection(HttpToolsProtocol):
             **error.headers,
         }
         head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        status = f"HTTP/1.1 {error.fault.status} {error.fault.message}\r\n"
+        status = f"HTTP/1.1 {error.status} {error.message}\r\n"
         self.transport.write(f"{status}{head}\r\n".encode("latin-1") + body)
         self.transport.close()
 

@@ -21,7 +21,7 @@ GROUPS = {
     "message_event": ("Message Events", "The life of a message: injection, and what became of each copy."),
     "track_event": (
         "Engagement Events",
-        "What the recipient, or a machine in the recipient's place, did with a message.",
+        "What the recipient did with a message, or a machine in the recipient's place.",
     ),
     "unsubscribe_event": ("Unsubscribe Events", "A recipient who does not want further messages."),
 }

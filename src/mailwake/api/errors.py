@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from mailwake.webhooks.webhook import WebhookError
+
 
 class _Kind(NamedTuple):
     status: int
@@ -62,14 +64,23 @@ class ApiError(Exception):
         more: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(description)
-        self.fault = fault
+        self.status = fault.status
+        self.code = fault.code
+        self.message = fault.message
         self.description = description
         self.headers = dict(headers or {})
         self.more = dict(more or {})
 
+    @classmethod
+    def of_webhook(cls, error: WebhookError) -> ApiError:
+        """What webhooks say, in the vendor's terms already."""
+        made = cls(Fault.BAD_REQUEST, error.description)
+        made.status, made.code, made.message = error.status, error.code, error.message
+        return made
+
     def body(self) -> dict[str, Any]:
         """What is answered."""
-        error: dict[str, Any] = {"message": self.fault.message, "description": self.description}
-        if self.fault.code:
-            error["code"] = self.fault.code
+        error: dict[str, Any] = {"message": self.message, "description": self.description}
+        if self.code:
+            error["code"] = self.code
         return {"errors": [{**error, **self.more}]}

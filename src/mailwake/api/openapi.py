@@ -120,20 +120,9 @@ def _responses(route: Route) -> dict[str, Any]:
     for fault in route.all_faults():
         by_status[fault.status].append(fault)
     for status, faults in by_status.items():
-        found[str(status)] = {
-            "description": "; ".join(fault.meaning for fault in faults),
-            "content": {
-                "application/json": {
-                    "schema": reference("Errors"),
-                    "examples": {
-                        fault.name.lower(): {
-                            "value": ApiError(fault, f"{fault.meaning[0].upper()}{fault.meaning[1:]}").body()
-                        }
-                        for fault in faults
-                    },
-                }
-            },
-        }
+        examples = {fault.name.lower(): {"value": ApiError(fault, fault.meaning).body()} for fault in faults}
+        content = {"application/json": {"schema": reference("Errors"), "examples": examples}}
+        found[str(status)] = {"description": "; ".join(fault.meaning for fault in faults), "content": content}
     return found
 
 

@@ -105,7 +105,8 @@ def _route(route: Route) -> Iterator[str]:
     elif route.result is None:
         yield f"<p>Answer {route.status}, without a body.</p>\n"
     faults = [fault for fault in route.all_faults() if fault.status < 500]
-    yield f"<p>Errors: {', '.join(dict.fromkeys(str(fault.status) for fault in faults))}; see <a href='#errors'>below</a>.</p>\n"
+    statuses = ", ".join(dict.fromkeys(str(fault.status) for fault in faults))
+    yield f'<p>Errors: {statuses}; see <a href="#errors">below</a>.</p>\n'
     yield "</section>\n"
 
 
@@ -147,4 +148,5 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     for first, *rest in rows:
         cells = "".join(f"<td>{escape(str(each))}</td>" for each in rest)
         lines.append(f'<tr><th scope="row"><code>{escape(str(first))}</code></th>{cells}</tr>\n')
-    return f'<div class="table" tabindex="0"><table>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n{"".join(lines)}</tbody></table></div>\n'
+    table = f"<table>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n{''.join(lines)}</tbody></table>"
+    return f'<div class="table" tabindex="0">{table}</div>\n'

@@ -1,4 +1,4 @@
-"""What the API needs of the collector; whatever is None is not served by this collector."""
+"""What the API needs of the collector; of what is None, its routes say that it is not ready."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ if TYPE_CHECKING:
     from mailwake.config.api_settings import Api
     from mailwake.control.api_keys import ApiKeys
     from mailwake.control.erasures import Erasures
+    from mailwake.events.privacy import RecipientHash
     from mailwake.feed.person_events import PersonEvents
     from mailwake.logs import Logger
     from mailwake.metrics import Metrics
+    from mailwake.store.contract import EventStore
+    from mailwake.webhooks.subscriptions import Subscriptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,4 +35,8 @@ class ApiParts:
     clock: Clock
     metrics: Metrics
     log: Logger
+    webhooks: Subscriptions | None = None
+    store: EventStore | None = None
     privacy: PrivacyParts | None = None
+    hashing: RecipientHash | None = None
+    """By which recipients may stand in events; searches look for both names."""
