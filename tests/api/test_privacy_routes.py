@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -114,3 +115,23 @@ async def test_other_keys_may_not(client: httpx.AsyncClient, new_key: NewKey, sc
     assert (await client.get("/api/v1/privacy/events", params={"recipient": ANN}, headers=headers)).status_code == 403
     answer = await client.post("/api/v1/privacy/erasures", json={"recipient": ANN}, headers=headers)
     assert answer.status_code == 403
+
+
+async def test_the_vendors_form_erases_several(
+    client: httpx.AsyncClient, admin: dict[str, str], new_key: NewKey, erasures: Erasures
+) -> None:
+    path, body = "/api/v1/data-privacy/rtbf-request", {"recipients": [ANN, "bob@example.org"]}
+    bound = {"authorization": new_key(Scope.ADMIN, customer="43")}
+    assert (await client.post(path, json=body, headers=bound)).status_code == 403
+    assert erasures.all() == []
+    answer = await client.post(path, json={**body, "include_subaccounts": False}, headers=admin)
+    assert answer.json() == {"results": {"message": "Request saved."}}
+    assert [each.recipient for each in erasures.pending()] == [ANN, "bob@example.org"]
+    wrong: Any
+    for wrong in ({"recipients": []}, {"recipients": [ANN] * 1001}, {"recipients": ANN}, {"recipients": ["a b"]}):
+        assert (await client.post(path, json=wrong, headers=admin)).status_code == 422
+
+
+async def test_the_list_is_for_keys_that_may_erase(client: httpx.AsyncClient, new_key: NewKey) -> None:
+    bound = {"authorization": new_key(Scope.ADMIN, customer="43")}
+    assert (await client.get("/api/v1/privacy/erasures", headers=bound)).status_code == 403

@@ -74,7 +74,11 @@ class Answering:
             return ApiError.of_webhook(error)
         if isinstance(error, MailwakeError):  # a file that cannot be read: the operator's to mend, not the client's
             self._parts.log.error("the API cannot answer", request=request_id, error=str(error))
-            return ApiError(Fault.BUSY, "this cannot be read now; the log says why", headers={"retry-after": "10"})
+            return ApiError(
+                Fault.BUSY,
+                "this cannot be read now, or takes too long; the log says why",
+                headers={"retry-after": "10"},
+            )
         self._parts.log.exception("the API failed", request=request_id, exc_info=error)
         return ApiError(Fault.SERVER_FAULT, f"the log has the reason under request {request_id}")
 

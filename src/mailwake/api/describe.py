@@ -24,7 +24,7 @@ _INTRODUCTION = """\
 Served on `api.listen` by the collector, in clear HTTP/1.1. [The guide](../api.md) says how to begin. The same
 description for programs is `/api/openapi.json` (OpenAPI 3.1), and `/api/` shows it in a browser.
 
-Answers are `{"results": …}`, errors `{"errors": [{"message": …, "description": …, "code": …}]}`; the codes are SparkPost's.
+Answers are `{"results": …}`, errors `{"errors": [{"message": …, "description": …, "code": …}]}` with SparkPost's codes.
 A slash at the end of a path means nothing. HEAD gets the header of GET; OPTIONS says what a path answers.
 
 """

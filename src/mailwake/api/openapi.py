@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -48,8 +49,13 @@ def openapi_document(routes: Sequence[Route]) -> dict[str, Any]:
         },
         "servers": [{"url": "/"}],
         "paths": dict(sorted(paths.items())),
-        "components": {"schemas": components(), "securitySchemes": KEY_FORMS},
+        "components": {"schemas": components() | _shared(routes), "securitySchemes": KEY_FORMS},
     }
+
+
+def _shared(routes: Sequence[Route]) -> dict[str, Any]:
+    bodies = [route.body for route in routes if route.body_schema is None]
+    return _schemas([each for each in (*bodies, *(route.result for route in routes)) if each is not None])[1]
 
 
 def _operation(route: Route) -> dict[str, Any]:
@@ -85,10 +91,19 @@ def tag_of(route: Route) -> str:
 
 def body_schema(route: Route) -> dict[str, Any]:
     """The schema of a request's body: as it is declared, or as the type says that validates it."""
-    if route.body_schema is not None:
-        return dict(route.body_schema)
-    (schema,), shared = msgspec.json.schema_components([route.body])
-    return dict(next(iter(shared.values()))) if "$ref" in schema else dict(schema)
+    declared = route.body if route.body_schema is None else route.body_schema
+    (schema, *_), shared = _schemas([declared])
+    name = schema.get("$ref", "").rpartition("/")[2]
+    found: dict[str, Any] = shared.get(name, schema)
+    return found
+
+
+def _schemas(declared: Sequence[Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The schema of each, and those that they refer to; schemas themselves stay as they are."""
+    types = [each for each in declared if not isinstance(each, Mapping)]
+    made, shared = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    of_types = iter(made)
+    return [dict(each) if isinstance(each, Mapping) else next(of_types) for each in declared], shared
 
 
 def _path_parameters(route: Route) -> list[dict[str, Any]]:
@@ -129,7 +144,7 @@ def _responses(route: Route) -> dict[str, Any]:
 def _success(route: Route) -> dict[str, Any]:
     if route.result is None:
         return {"description": "Done; there is no body."}
-    content: dict[str, Any] = {"schema": dict(route.result)}
+    content: dict[str, Any] = {"schema": _schemas([route.result])[0][0]}
     if route.result_example is not None:
         content["example"] = route.result_example
     return {"description": "Done.", "content": {route.media_type: content}}

@@ -10,7 +10,11 @@ import msgspec
 from mailwake.api.errors import ApiError, Fault
 from mailwake.api.parameters import Parameter, text
 from mailwake.api.routes import Route
+from mailwake.api.schemas import array, members, reference, results
+from mailwake.api.schemas import text as words
 from mailwake.control.api_keys import Scope
+from mailwake.events.model import EventType
+from mailwake.events.samples import sample
 from mailwake.events.wire import iso_time, wire_fields
 
 if TYPE_CHECKING:
@@ -21,13 +25,23 @@ if TYPE_CHECKING:
 LONGEST_ADDRESS = 320
 """Characters: 64 before the @, 255 behind it (RFC 5321 §4.5.3.1)."""
 
-_EVENT_EXAMPLE = {"type": "open", "event_id": "1", "rcpt_to": "ann@example.org"}
+MOST_RECIPIENTS = 1_000
+"""Of one request in the vendor's form."""
+
+_ADDRESS = msgspec.Meta(min_length=1, max_length=LONGEST_ADDRESS, pattern=r"^[^\x00-\x20\x7f]+$")
 
 
 class ErasureRequest(msgspec.Struct, forbid_unknown_fields=True):
     """Whose events are to be erased."""
 
-    recipient: Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_ADDRESS, pattern=r"^[^\x00-\x20\x7f]+$")]
+    recipient: Annotated[str, _ADDRESS]
+
+
+class VendorsRequest(msgspec.Struct):
+    """The vendor's form of it."""
+
+    recipients: Annotated[list[Annotated[str, _ADDRESS]], msgspec.Meta(min_length=1, max_length=MOST_RECIPIENTS)]
+    include_subaccounts: bool = True
 
 
 class ErasureShown(msgspec.Struct):
@@ -54,25 +68,37 @@ def _privacy(call: Call) -> PrivacyParts:
 
 
 async def _export(call: Call) -> list[dict[str, Any]]:
-    privacy, recipient = _privacy(call), call.query.get("recipient")
-    if recipient is None:
-        raise ApiError(Fault.BAD_PARAMETER, "parameter 'recipient' is missing: say whose events are wanted")
+    privacy, recipient = _privacy(call), call.query["recipient"]
     found = await asyncio.to_thread(lambda: list(privacy.events.of(recipient)))
     return [wire_fields(event) for event in found if call.customer in (None, event.customer_id)]
 
 
 async def _erase(call: Call) -> ErasureShown:
-    privacy = _privacy(call)
+    (erasure,) = await _requested(call, [call.body.recipient])
+    return _shown(erasure)
+
+
+async def _erase_as_the_vendor(call: Call) -> dict[str, str]:
+    await _requested(call, call.body.recipients)
+    return {"message": "Request saved."}
+
+
+async def _requested(call: Call, recipients: list[str]) -> list[Erasure]:
+    erasures = _for_all_customers(call).erasures
+    now_ms = int(call.parts.clock.now() * 1000)
+    return await asyncio.to_thread(lambda: [erasures.request(each, now_ms) for each in recipients])
+
+
+def _for_all_customers(call: Call) -> PrivacyParts:
     if call.customer is not None:
         raise ApiError(
             Fault.FORBIDDEN, "a person is erased for all customers; this needs a key that is bound to no customer"
         )
-    now_ms = int(call.parts.clock.now() * 1000)
-    return _shown(await asyncio.to_thread(privacy.erasures.request, call.body.recipient, now_ms))
+    return _privacy(call)
 
 
 async def _erasures(call: Call) -> list[ErasureShown]:
-    return [_shown(each) for each in await asyncio.to_thread(_privacy(call).erasures.all)]
+    return [_shown(each) for each in await asyncio.to_thread(_for_all_customers(call).erasures.all)]
 
 
 async def _erasure(call: Call) -> ErasureShown:
@@ -97,9 +123,13 @@ PRIVACY_ROUTES = (
         "privacy export`.",
         answer=_export,
         scope=Scope.ADMIN,
-        query=(Parameter(name="recipient", kind=text(maximum=LONGEST_ADDRESS), doc="The address, in any case."),),
-        result=dict[str, list[dict[str, Any]]],
-        result_example={"results": [_EVENT_EXAMPLE]},
+        query=(
+            Parameter(
+                name="recipient", kind=text(maximum=LONGEST_ADDRESS), doc="The address, in any case.", required=True
+            ),
+        ),
+        result=results(array(reference("Event"))),
+        result_example={"results": [wire_fields(sample(EventType.OPEN))]},
     ),
     Route(
         method="POST",
@@ -114,6 +144,18 @@ PRIVACY_ROUTES = (
         result=dict[str, ErasureShown],
         result_example={"results": _ERASURE_EXAMPLE},
         status=202,
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/data-privacy/rtbf-request",
+        summary="The same for several, in the vendor's form",
+        details="`include_subaccounts` is taken and means nothing: a person is erased for all customers.",
+        answer=_erase_as_the_vendor,
+        scope=Scope.ADMIN,
+        body=VendorsRequest,
+        body_example={"recipients": ["ann@example.org"]},
+        result=results(members({"message": words()})),
+        result_example={"results": {"message": "Request saved."}},
     ),
     Route(
         method="GET",

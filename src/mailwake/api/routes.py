@@ -66,8 +66,8 @@ class Route:
     """Its JSON schema, where another part validates it than the type."""
     body_optional: bool = False
     body_example: Any = None
-    result: Mapping[str, Any] | None = None
-    """The JSON schema of the whole answer; None: it has no body."""
+    result: Any = None
+    """The JSON schema of the whole answer, or its msgspec type; None: it has no body."""
     result_example: Any = None
     media_type: str = "application/json"
     status: int = 200
