@@ -51,7 +51,15 @@ def everything() -> Event:
             values[name] = position + 0.1
         elif "int" in kind:
             values[name] = position + 1
-    return Event(**{**values, "type": EventType.LIST_UNSUBSCRIBE, "event_id": (1 << 63) - 1, "timestamp": START})
+    return Event(
+        **{
+            **values,
+            "type": EventType.LIST_UNSUBSCRIBE,
+            "event_id": (1 << 64) - 1,
+            "transmission_id": 1 << 63,
+            "timestamp": START,
+        }
+    )
 
 
 RECIPIENTS = ("bob@example.org", "eve@example.org", "eve@example.net", "")

@@ -101,6 +101,14 @@ class StoreContract:
         assert ids(found.events) == [2, 1]
         store.close()
 
+    @pytest.mark.parametrize("far", [10**15, 1 << 63, 1 << 200])
+    async def test_absurd_times_are_times(self, store: EventStore, far: int) -> None:
+        await store.open()
+        await store.load([event(number) for number in range(4)], HERE)
+        assert (await store.search(Question(since=-far, until=far))).total_count == 4
+        assert (await store.search(Question(since=far, until=-far))).total_count == 0
+        store.close()
+
     async def test_events_that_come_while_pages_are_turned_do_not_show_and_hide_none(self, store: EventStore) -> None:
         await store.open()
         await store.load([event(number) for number in range(0, 20, 2)], HERE)
@@ -163,6 +171,17 @@ class StoreContract:
         assert ids((await store.search(Question())).events) == [8, 6, 4, 2, 0]
         assert await store.position() == HERE
         assert not (await store.status()).rewrite_due
+        store.close()
+
+    async def test_one_persons_events_are_found_however_many_there_are(self, store: EventStore) -> None:
+        await store.open()
+        for start in (0, 600):
+            many = [event(number, rcpt_to="eve@example.org") for number in range(start, start + 600)]
+            await store.load([*many, event(5000 + start)], HERE)
+            found = await pages(store, Question(recipients=("eve@example.org",), per_page=450))
+            assert [number for page in found for number in ids(page)] == list(range(start + 599, -1, -1))
+            asked = Question(recipients=("eve@example.org",), per_page=1)
+            assert (await store.search(asked)).total_count == start + 600
         store.close()
 
     async def test_old_events_are_forgotten_by_their_own_time(self, store: EventStore) -> None:

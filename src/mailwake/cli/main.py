@@ -26,6 +26,7 @@ def make_app() -> typer.Typer:
         privacy_commands,
         serve_command,
         spool_commands,
+        store_commands,
         tags_commands,
         webhooks_commands,
     )
@@ -53,6 +54,7 @@ def make_app() -> typer.Typer:
     app.add_typer(events_commands.app, name="events")
     app.add_typer(journal_commands.app, name="journal")
     app.add_typer(spool_commands.app, name="spool")
+    app.add_typer(store_commands.app, name="store")
     app.add_typer(link_commands.app, name="link")
     app.add_typer(keys_commands.app, name="keys")
     app.add_typer(tags_commands.app, name="tags")

@@ -126,6 +126,12 @@ class DataDirectory:
             ) from None
         self._lock = handle
 
+    def unlock(self) -> None:
+        """Let go of the claim."""
+        claim, self._lock = self._lock, None
+        if claim is not None:
+            claim.close()
+
     @property
     def lock_descriptor(self) -> int:
         """The descriptor that holds the claim, for `adopt_lock`."""

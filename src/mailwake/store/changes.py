@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # not the table's in the ids: the engine then skips whatever lies outside of the smallest and largest of them.
 _KNOWN = """
 SELECT event_id FROM events
-WHERE timestamp BETWEEN ? AND ? AND event_id BETWEEN ? AND ? AND event_id IN (SELECT unnest(?::BIGINT[]))
+WHERE timestamp BETWEEN ? AND ? AND event_id BETWEEN ? AND ? AND event_id IN (SELECT unnest(?::UBIGINT[]))
 """
 
 
@@ -82,7 +82,7 @@ def missing(database: duckdb.DuckDBPyConnection, ids: Iterable[int]) -> set[int]
     """Those of these ids that no event has."""
     wanted = set(ids)
     found = database.execute(
-        "SELECT event_id FROM events WHERE event_id BETWEEN ? AND ? AND event_id IN (SELECT unnest(?::BIGINT[]))",
+        "SELECT event_id FROM events WHERE event_id BETWEEN ? AND ? AND event_id IN (SELECT unnest(?::UBIGINT[]))",
         [min(wanted, default=0), max(wanted, default=0), list(wanted)],
     ).fetchall()
     return wanted - {event_id for (event_id,) in found}

@@ -31,7 +31,7 @@ class PageCursor(NamedTuple):
     snapshot: _Number
     """The last load that counts: later ones are not of this search."""
     timestamp: _Time
-    event_id: _Number
+    event_id: Annotated[int, msgspec.Meta(ge=0)]
     """Both of the last event given."""
 
     def __str__(self) -> str:

@@ -10,6 +10,7 @@ import duckdb
 
 from mailwake.feed.contract import Position
 from mailwake.store.contract import StoreError, StoreUnavailableError
+from mailwake.store.question import MAX_PER_PAGE
 from mailwake.store.rows import Lines
 from mailwake.store.schema import COLUMNS, KEYS, LOAD, make_tables, migrate
 
@@ -20,6 +21,9 @@ FILE_NAME = "store.duckdb"
 _WAL = ".wal"
 _NEW = ".new"
 _SPILL = "spill"
+
+_LOG_OCTETS = 64 << 20
+"""The log is written into the table when it has grown so far: rarely, as each time the last rows are packed anew."""
 
 
 class Limits(NamedTuple):
@@ -86,9 +90,12 @@ class DuckDbFile:
         for setting in (
             f"memory_limit = '{self._limits.memory}B'",
             f"threads = {threads}",
+            f"checkpoint_threshold = '{min(_LOG_OCTETS, self._limits.memory // 8)}B'",
             f"temp_directory = '{directory}/{_SPILL}'",
             f"allowed_directories = ['{directory}/']",
             f"allowed_paths = ['{self.lines.path}']",
+            # The newest are found by their times alone, and only then read whole: a third of the work for a page.
+            f"late_materialization_max_rows = {MAX_PER_PAGE + 1}",
             "autoinstall_known_extensions = false",
             "autoload_known_extensions = false",
             "enable_external_access = false",

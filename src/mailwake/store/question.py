@@ -6,8 +6,6 @@ import hashlib
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from mailwake.errors import MailwakeError
 
 if TYPE_CHECKING:
@@ -21,7 +19,7 @@ MAX_VALUES = 1_000
 INITIAL_CURSOR = "initial"
 """The cursor of the first page, as the vendor calls it; "" is the same."""
 
-_MAX_ID = (1 << 63) - 1
+MAX_ID = (1 << 64) - 1
 _NO_FILTERS = ("per_page", "cursor")
 
 
@@ -73,14 +71,14 @@ class Question:
     def fingerprint(self) -> bytes:
         """The same for questions that differ in page size and cursor only."""
         filters = [getattr(self, each.name) for each in fields(self) if each.name not in _NO_FILTERS]
-        return hashlib.blake2b(msgspec.msgpack.encode(filters), digest_size=8).digest()
+        return hashlib.blake2b(repr(filters).encode(), digest_size=8).digest()
 
 
 def _check(name: str, values: tuple[object, ...]) -> None:
     if len(values) > MAX_VALUES:
         raise QuestionError(f"{name}: at most {MAX_VALUES} values")
     for value in values:
-        if isinstance(value, int) and not 0 <= value <= _MAX_ID:
+        if isinstance(value, int) and not 0 <= value <= MAX_ID:
             raise QuestionError(f"{name}: {value} is out of range")
         if isinstance(value, str) and not _is_text(value):
             raise QuestionError(f"{name}: {value!r} is no text")
