@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from mailwake.events.model import Event
     from mailwake.service.worker_main import Worker
+    from mailwake.store.duckdb_store import DuckDbStore
 
 
 class Part(Protocol):
@@ -86,6 +87,7 @@ def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
         metrics=metrics,
         log=log,
     )
+    store: DuckDbStore | None = None
     if settings.store.enabled:
         store = opened.enter_context(closing(open_store(data.store, settings.store)))
         yield StoreLoader(feed, store, positions, keep=settings.store.keep, clock=clock, metrics=metrics, log=log)
@@ -110,7 +112,7 @@ def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
         data.feed,
         flow,
         end=feed.end,
-        store=None,
+        store=store,
         leftovers=[SpoolRows(data.spool), FactsRows(data.facts)],
         hashing=hashing,
         clock=clock,
