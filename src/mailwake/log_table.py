@@ -404,6 +404,13 @@ LOG: tuple[Area, ...] = (
                 "the disk has room again, events are kept as long as they should be", "info", ("free",), "It is over"
             ),
             LogEvent("the journal cannot be tidied", "error", ("error",), "It is tried again in a minute"),
+            LogEvent("enrichment file read anew", "info", ("file",), "It had changed; it holds from the next event on"),
+            LogEvent(
+                "enrichment file cannot be used; the old one stays",
+                "error",
+                ("file", "error"),
+                "It has changed; said once for each bad version",
+            ),
         ),
     ),
     Area(

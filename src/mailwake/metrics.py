@@ -182,6 +182,16 @@ METRICS: tuple[Metric, ...] = (
         ("result",),
     ),
     Metric("events_total", "Events recorded, by type", ("type",)),
+    Metric(
+        "events_bot_total",
+        "Events judged to be a machine's, by type and by the reason that the rule gives",
+        ("type", "reason"),
+    ),
+    Metric(
+        "enrichment_reloads_total",
+        "Changed files of bot rules or places that were read anew; result is accepted or refused (the old one stays)",
+        ("file", "result"),
+    ),
     Metric("events_lost_total", "Events that could not be written to the journal: look at the disk"),
     Metric("collector_failures_total", "Parts of the collector that have failed and were begun again", ("part",)),
     Metric("feed_events_total", "Events that went from the journal into the feed, where consumers read them"),

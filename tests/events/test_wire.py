@@ -9,13 +9,17 @@ import msgspec
 import pytest
 
 from mailwake.events.from_record import EventReader, completed
-from mailwake.events.model import EVENT_GROUPS, EventType
+from mailwake.events.model import EVENT_GROUPS, Event, EventType
 from mailwake.events.record import (
     EngagementRecord,
     MessageFacts,
+    ObservationRecord,
+    Observed,
     Outcome,
     RecordError,
+    decode_record,
     encode_engagement,
+    encode_head,
     encode_message,
     pack_facts,
     record_time,
@@ -116,9 +120,15 @@ def payload(event_type: EventType) -> bytes:
     )
 
 
+def event_of(encoded: bytes) -> Event:
+    event = EventReader(decode_body).read(encoded)
+    assert event is not None
+    return event
+
+
 @pytest.mark.parametrize("event_type", EventType, ids=lambda event_type: event_type.wire_name)
 def test_the_webhook_form_is_as_promised(event_type: EventType) -> None:
-    event = EventReader(decode_body).read(payload(event_type))
+    event = event_of(payload(event_type))
     if event_type not in OUTCOMES:
         event = msgspec.structs.replace(completed(event, FACTS), **ENRICHMENT)
     golden = (GOLDEN / f"{event_type.wire_name}.json").read_text(encoding="utf-8")
@@ -127,9 +137,9 @@ def test_the_webhook_form_is_as_promised(event_type: EventType) -> None:
 
 @pytest.mark.parametrize("event_type", EventType, ids=lambda event_type: event_type.wire_name)
 def test_an_event_is_one_line_of_json(event_type: EventType) -> None:
-    line = wire_json(EventReader(decode_body).read(payload(event_type)))
+    line = wire_json(event_of(payload(event_type)))
     assert b"\n" not in line
-    assert json.loads(line) == json.loads(json.dumps(to_wire(EventReader(decode_body).read(payload(event_type)))))
+    assert json.loads(line) == json.loads(json.dumps(to_wire(event_of(payload(event_type)))))
 
 
 def test_every_type_has_a_group_and_a_golden_file() -> None:
@@ -140,15 +150,25 @@ def test_every_type_has_a_group_and_a_golden_file() -> None:
 @pytest.mark.parametrize("event_type", EventType, ids=lambda event_type: event_type.wire_name)
 def test_the_time_of_a_record_is_read_without_the_rest(event_type: EventType) -> None:
     encoded = payload(event_type)
-    assert record_time(encoded) == EventReader(decode_body).read(encoded).timestamp
+    assert record_time(encoded) == event_of(encoded).timestamp
     assert record_time(b"") == record_time(b"\xc1") == record_time(b"\x91\x01") == 0
+
+
+def test_an_observation_is_no_event() -> None:
+    body = raw_body(EventType.CLICK, "http://e.org", "")
+    encoded = encode_head(EventType.CLICK, 1_790_689_600_000, "192.0.2.1", "curl/8", body)
+    assert decode_record(encoded) == ObservationRecord(
+        EventType.CLICK, 0, 1_790_689_600_000, "192.0.2.1", "curl/8", body, Observed.HEAD
+    )
+    assert EventReader(decode_body).read(encoded) is None
+    assert record_time(encoded) == 1_790_689_600_000
 
 
 def test_a_field_without_a_value_is_left_out() -> None:
     bare = encode_message(
         EventType.INJECTION, 1, 1_790_689_600_000, pack_facts(MessageFacts(TRANSMISSION, 5, 0)), "postmaster", 0
     )
-    fields = to_wire(EventReader(decode_body).read(bare))["msys"]["message_event"]
+    fields = to_wire(event_of(bare))["msys"]["message_event"]
     assert fields == {
         "type": "injection",
         "event_id": "1",
@@ -169,7 +189,7 @@ def test_a_field_without_a_value_is_left_out() -> None:
 
 def test_a_link_without_a_name_is_called_raw_url() -> None:
     record = EngagementRecord(EventType.CLICK, 1, 2, "", "", "", False, raw_body(EventType.CLICK, "http://e.org", ""))
-    fields = to_wire(EventReader(decode_body).read(encode_engagement(record)))["msys"]["track_event"]
+    fields = to_wire(event_of(encode_engagement(record)))["msys"]["track_event"]
     assert fields["target_link_name"] == "Raw URL"
 
 
@@ -195,7 +215,7 @@ def test_a_record_that_makes_no_sense_is_an_error_of_ours(damaged: bytes) -> Non
 def test_later_releases_may_append_to_a_record() -> None:
     encoded = bytearray(payload(EventType.CLICK))
     encoded[0] += 1
-    assert EventReader(decode_body).read(bytes(encoded) + b"\xc0").type is EventType.CLICK
+    assert event_of(bytes(encoded) + b"\xc0").type is EventType.CLICK
 
 
 def test_times_are_iso_8601_with_milliseconds() -> None:

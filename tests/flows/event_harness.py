@@ -13,6 +13,7 @@ from mailwake.events.record import (
     EngagementRecord,
     MessageFacts,
     encode_engagement,
+    encode_head,
     encode_message,
     pack_facts,
     record_time,
@@ -41,6 +42,14 @@ class Bystander:
 
     def __init__(self) -> None:
         self.seen: list[int] = []
+        self.reloads = 0
+        self.heads: list[tuple[str, str, str, int]] = []
+
+    def reload_if_changed(self) -> None:
+        self.reloads += 1
+
+    def observe_head(self, message_id: str, target: str, address: str, time_ms: int) -> None:
+        self.heads.append((message_id, target, address, time_ms))
 
     def observe(self, event: Event) -> None:
         self.seen.append(event.event_id)
@@ -54,6 +63,13 @@ def click(number: int, at_ms: int = 0, *, transmission: int = TRANSMISSION) -> b
     packed = pack_context(context)
     body = packed[:8] + link_array(LinkKind.CLICK, packed, "https://www.example.org/")
     return encode_engagement(EngagementRecord(EventType.CLICK, number, START_MS + at_ms, "", "", "", False, body))
+
+
+def head(at_ms: int, address: str) -> bytes:
+    context = LinkContext("acme", TRANSMISSION, message_id(TRANSMISSION, 0), START_MS // 1000, 86400, "bob@example.org")
+    packed = pack_context(context)
+    body = packed[:8] + link_array(LinkKind.CLICK, packed, "https://www.example.org/")
+    return encode_head(EventType.CLICK, START_MS + at_ms, address, "curl/8", body)
 
 
 def injection(number: int, at_ms: int = 0, subject: str = "Hello") -> bytes:

@@ -235,7 +235,7 @@ class MessageHarness:
             return []
         found = JournalReader(self.directory / "journal", time_of=record_time).read()
         read = EventReader(decode_body).read
-        return [read(record.payload) for record in found.records]
+        return [event for record in found.records if (event := read(record.payload)) is not None]
 
     async def retry_until_empty(self) -> None:
         self.retries.start()

@@ -17,10 +17,16 @@ from mailwake.clock import ManualClock
 from mailwake.events.from_record import engagement_event
 from mailwake.events.model import EventType
 from mailwake.events.privacy import EventPrivacy, IpAddresses, RecipientHash
-from mailwake.events.record import EngagementRecord, decode_record, encode_engagement
+from mailwake.events.record import (
+    EngagementRecord,
+    ObservationRecord,
+    decode_record,
+    encode_engagement,
+)
 from mailwake.events.unique_ids import UniqueIds
 from mailwake.events.wire import to_wire
 from mailwake.flows.click_flow import ClickFlow, is_safe_target
+from mailwake.journal.frame import JournalError
 from mailwake.journal.reader import JournalReader
 from mailwake.journal.segment_file import Disk
 from mailwake.journal.writer import JournalWriter
@@ -190,6 +196,31 @@ async def test_without_recording_the_answer_is_the_same_and_there_is_no_event(be
     assert await follow(bench.flow(), "f", token(LinkKind.CLICK, TARGET), record=False) == TARGET
     assert await follow(bench.flow(), "q", token(LinkKind.OPEN), record=False) is Shown.IMAGE
     assert bench.events() == []
+
+
+async def test_a_head_request_for_a_link_is_noted_without_being_an_event(bench: Bench) -> None:
+    request = FakeRequest(Headers({"user-agent": "UA/1"}))
+    assert await follow(bench.flow(), "f", token(LinkKind.CLICK, TARGET), request, record=False) == TARGET
+    await bench.journal.append(b"x")  # what comes later is durable, and so is it
+    first, *_ = JournalReader(bench.directory).read().records
+    note = decode_record(first.payload)
+    assert isinstance(note, ObservationRecord)
+    assert (note.type, note.time_ms, note.address, note.user_agent) == (
+        EventType.CLICK,
+        NOW * 1000,
+        "192.0.2.7",
+        "UA/1",
+    )
+    assert decode_body(note.raw_body).target == TARGET
+
+
+async def test_a_full_disk_is_nothing_to_a_head_request(bench: Bench) -> None:
+    bench.disk.full = True
+    assert await follow(bench.flow(), "f", token(LinkKind.CLICK, TARGET), record=False) == TARGET
+    with pytest.raises(JournalError, match="No space left"):
+        await bench.journal.append(b"x")
+    assert bench.count("events_lost_total") == 0
+    assert bench.lines.errors == []
 
 
 async def test_an_altered_token_leads_nowhere_whichever_character_it_is(bench: Bench) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 import pytest
+from mailwake.flows.people import People
 
 from mailwake.clock import ManualClock
 from mailwake.control.erasures import Erasures
@@ -17,8 +18,11 @@ from mailwake.events.model import Event, EventType
 from mailwake.events.privacy import RecipientHash
 from mailwake.events.record import (
     EngagementRecord,
+    ErasedRecord,
     MessageFacts,
+    decode_record,
     encode_engagement,
+    encode_head,
     encode_message,
     pack_facts,
     record_time,
@@ -44,6 +48,12 @@ HASHING = RecipientHash(bytes(32))
 
 class Bystander:
     def observe(self, event: Event) -> None:
+        pass
+
+    def observe_head(self, message_id: str, target: str, address: str, time_ms: int) -> None:
+        pass
+
+    def reload_if_changed(self) -> None:
         pass
 
     def complete(self, event: Event) -> Event:
@@ -186,6 +196,18 @@ async def test_one_person_is_gone_and_the_others_stay_where_they_were(bench: Ben
     left = bench.everything().lower().replace(b"x" + ANN.lower().encode(), b"")
     assert ANN.lower().encode() not in left
     assert HASHING.hashed(ANN).encode() not in left
+
+
+def test_a_head_request_for_a_link_of_the_person_is_erased_too() -> None:
+    transmission = 55_000_000_000 << 22
+    packed = pack_context(LinkContext("", transmission, message_id(transmission, 0), NOW_MS // 1000, 86400, ANN))
+    body = packed[:8] + link_array(LinkKind.CLICK, packed, "https://www.example.org/")
+    payload = encode_head(EventType.CLICK, NOW_MS, "192.0.2.1", "UA", body)
+    assert People([BOB], HASHING).erased_in_journal(payload) is None
+    left = People([ANN], HASHING).erased_in_journal(payload)
+    assert left is not None
+    assert len(left) == len(payload)
+    assert isinstance(decode_record(left), ErasedRecord)
 
 
 async def test_it_waits_for_segments_that_still_grow_and_then_for_the_feed_and_the_store(bench: Bench) -> None:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.flows.event_harness import HOLD_MS, START_MS, Collector, Worker, click, injection
+from tests.flows.event_harness import HOLD_MS, START_MS, TRANSMISSION, Collector, Worker, click, head, injection
 
 from mailwake.errors import MailwakeError
 from mailwake.feed.contract import BEGINNING
+from mailwake.flows.event_flow import RELOAD_SECONDS
 from mailwake.journal.segment_file import Disk
+from mailwake.links.token import message_id
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,6 +88,25 @@ def test_the_enrichment_sees_what_came_last_before_a_restart(collector: Collecto
     collector.start()
     collector.flow.warm_up()
     assert collector.bystander.seen == [1]
+
+
+def test_a_head_request_is_shown_to_the_enrichment_and_is_no_event(collector: Collector) -> None:
+    Worker(collector.journal, "tracker-0").write(head(5, "192.0.2.1"), click(1, 9))
+    collector.later(10_000)
+    assert collector.ids() == [1]
+    expected = (message_id(TRANSMISSION, 0), "https://www.example.org/", "192.0.2.1", START_MS + 5)
+    assert collector.bystander.heads == [expected]
+
+
+async def test_the_enrichment_looks_at_its_files_now_and_then(collector: Collector) -> None:
+    stop = asyncio.Event()
+    running = asyncio.create_task(collector.flow.run(stop))
+    async with asyncio.timeout(20):
+        while not collector.bystander.reloads:
+            collector.clock.advance(RELOAD_SECONDS)
+            await asyncio.sleep(0.01)
+    stop.set()
+    await running
 
 
 def test_a_time_in_the_future_holds_nothing_up(collector: Collector) -> None:

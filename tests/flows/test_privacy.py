@@ -48,10 +48,11 @@ def links(harness: MessageHarness, copy: bytes) -> list[Link]:
 def followed(harness: MessageHarness, copy: bytes) -> list[Event]:
     """The events of somebody who follows every link of a copy."""
     read = EventReader(decode_body).read
-    return [
-        read(encode_engagement(EngagementRecord(EVENT_TYPES[link.kind], 1, 2, "", "", "", False, link.raw_body)))
+    records = [
+        EngagementRecord(EVENT_TYPES[link.kind], 1, 2, "", "", "", False, link.raw_body)
         for link in links(harness, copy)
     ]
+    return [event for record in records if (event := read(encode_engagement(record))) is not None]
 
 
 def said(event: Event) -> str:

@@ -98,6 +98,21 @@ def integer(minimum: int, maximum: int) -> Kind:
     return Kind("integer", f"a whole number from {minimum} to {maximum}", read, _number_from_text, str)
 
 
+def fraction() -> Kind:
+    """A number from 0 to 1."""
+
+    def read(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise ValueError
+        return float(value)
+
+    return Kind("fraction", "a number from 0 to 1", read, _number_or_fraction_from_text, str)
+
+
+def _number_or_fraction_from_text(text: str) -> Any:
+    return float(text) if re.fullmatch(r"[0-9]{0,9}\.[0-9]{1,18}", text.strip()) else _number_from_text(text)
+
+
 def size(minimum: int, maximum: int) -> Kind:
     """A number of octets."""
 

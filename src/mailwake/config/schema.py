@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from mailwake.config import kinds
 from mailwake.config.api_settings import Api
+from mailwake.config.enrichment_settings import Enrichment
 from mailwake.config.fields import Section, Setting
 from mailwake.config.journal_settings import Journal
 from mailwake.config.networks import IPNetwork
@@ -416,6 +417,9 @@ class Settings(TrackingOptions):
     store: Annotated[
         Store, Section("Where events can be searched; a site that only wants webhooks can do without.")
     ] = field(default_factory=Store)
+    enrichment: Annotated[
+        Enrichment, Section("What is found out about the people and machines behind opens and clicks.")
+    ] = field(default_factory=Enrichment)
     keys: Annotated[Keys, Section("Keys for links; without any, mailwake makes its own in the data directory.")] = (
         field(default_factory=Keys)
     )

@@ -25,6 +25,8 @@ class Validation:
     """The same as a source: `mailwake.toml:12`, `command line`."""
     problems: list[str] = field(default_factory=list)
     sources: dict[Path, str] = field(default_factory=dict)
+    root: type = Settings
+    """The outermost table, in which the names stand that an unknown one may have meant."""
     _written: dict[Path, Path] = field(default_factory=dict)
 
     def refuse(self, path: Path, problem: str) -> None:
@@ -41,7 +43,7 @@ class Validation:
         known = fields_of(table)
         for name in raw:
             if name not in known:
-                self.refuse((*written, name), f"unknown setting{suggestion((*path, name), known)}")
+                self.refuse((*written, name), f"unknown setting{suggestion((*path, name), known, self.root)}")
         values: dict[str, Any] = {}
         for name, each in known.items():
             if name in raw:
@@ -122,10 +124,10 @@ def show_value(value: Any) -> str:
     return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
-def suggestion(path: Path, known: Mapping[str, object]) -> str:
+def suggestion(path: Path, known: Mapping[str, object], root: type = Settings) -> str:
     """`; did you mean 'x'?` for an unknown name: the same name in another table, or a similar one here or elsewhere."""
     name = path[-1]
-    paths = sorted(setting_paths(Settings), key=len, reverse=True)  # of two of one name the outer one is meant
+    paths = sorted(setting_paths(root), key=len, reverse=True)  # of two of one name the outer one is meant
     elsewhere = {found[-1]: join_name(found) for found in paths if found[-1] not in known}
     if name in elsewhere:
         return f"; did you mean '{elsewhere[name]}'?"
@@ -134,7 +136,9 @@ def suggestion(path: Path, known: Mapping[str, object]) -> str:
         return f"; did you mean '{elsewhere[there[1]]}'?"
     if here:
         return f"; did you mean '{here[1]}'?"
-    return f"; known here: {', '.join(known)}" if len(known) <= 12 else "; `mailwake config example` lists all settings"
+    if len(known) <= 12 or root is not Settings:
+        return f"; known here: {', '.join(known)}"
+    return "; `mailwake config example` lists all settings"
 
 
 def _likeness(name: str, known: Iterable[str]) -> tuple[float, str] | None:

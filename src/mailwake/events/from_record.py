@@ -63,14 +63,17 @@ class EventReader:
     def __init__(self, decode_link: Callable[[bytes], LinkFacts]) -> None:
         self._decode_link = decode_link
 
-    def read(self, payload: bytes) -> Event:
-        """The event of a payload; RecordError, or what `decode_link` raises, when it cannot be read."""
+    def read(self, payload: bytes) -> Event | None:
+        """The event of a payload, None for an observation.
+
+        RecordError, or what `decode_link` raises, when the payload cannot be read.
+        """
         record = decode_record(payload)
         if isinstance(record, ErasedRecord):
             raise ErasedError("this record was erased")
         if isinstance(record, EngagementRecord):
             return engagement_event(record, self._decode_link(record.raw_body))
-        return message_event(record)
+        return message_event(record) if isinstance(record, MessageRecord) else None
 
 
 def engagement_event(record: EngagementRecord, link: LinkFacts) -> Event:

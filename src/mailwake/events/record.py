@@ -3,12 +3,15 @@
     engagement: [1, type, event id, time, address, user agent, language, prefetched, the link's raw body]
     message:    [2, type, event id, time, recipient index, recipient, recipient's type, facts, outcome or absent]
     erased:     [3, type, event id, time, octets of no meaning], in the place of one of the others
+    observation: [4, type, 0, time, address, user agent, the link's raw body, what was seen]
 
-A form only ever gains elements at its end; anything else gets a new number.
+A form only ever gains elements at its end; anything else gets a new number. An observation is no event: it only helps
+to judge events, and whoever reads events passes it over.
 """
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -105,7 +108,29 @@ class ErasedRecord(msgspec.Struct, array_like=True, tag_field="form", tag=3, fro
     padding: bytes
 
 
-Record = EngagementRecord | MessageRecord | ErasedRecord
+class Observed(IntEnum):
+    """What was seen that is no event; the number stands in the journal for ever."""
+
+    HEAD = 1
+    """A link was asked for with HEAD."""
+
+
+class ObservationRecord(msgspec.Struct, array_like=True, tag_field="form", tag=4, frozen=True):
+    """Something about a link that helps to judge events and is none.
+
+    `type` is that of the event that a GET would have been; `event_id` is always 0, as it is none.
+    """
+
+    type: EventType
+    event_id: int
+    time_ms: int
+    address: str
+    user_agent: str
+    raw_body: bytes
+    observed: Observed = Observed.HEAD
+
+
+Record = EngagementRecord | MessageRecord | ErasedRecord | ObservationRecord
 
 
 class _Head(msgspec.Struct, array_like=True):
@@ -116,11 +141,18 @@ class _Head(msgspec.Struct, array_like=True):
 
 
 _pack = msgspec.msgpack.Encoder().encode
-_unpack: Callable[[bytes], Record] = msgspec.msgpack.Decoder(EngagementRecord | MessageRecord | ErasedRecord).decode
+_unpack: Callable[[bytes], Record] = msgspec.msgpack.Decoder(
+    EngagementRecord | MessageRecord | ErasedRecord | ObservationRecord
+).decode
 _unpack_head = msgspec.msgpack.Decoder(_Head).decode
 
 encode_engagement = _pack
 """The payload of an EngagementRecord."""
+
+
+def encode_head(event_type: EventType, time_ms: int, address: str, user_agent: str, raw_body: bytes) -> bytes:
+    """The payload of an ObservationRecord of a HEAD request."""
+    return _pack(ObservationRecord(event_type, 0, time_ms, address, user_agent, raw_body, Observed.HEAD))
 
 
 def pack_facts(facts: MessageFacts) -> bytes:
@@ -172,7 +204,7 @@ def decode_record(payload: bytes) -> Record:
         raise RecordError(f"a record of the journal cannot be read: {error}") from None
 
 
-def erased(record: EngagementRecord | MessageRecord, length: int) -> bytes:
+def erased(record: EngagementRecord | MessageRecord | ObservationRecord, length: int) -> bytes:
     """The payload of `length` octets, those of the record's own, that stands in its place once it is erased."""
     head = _pack(ErasedRecord(record.type, record.event_id, record.time_ms, b""))[:-2]
     return head + padding(length - len(head))

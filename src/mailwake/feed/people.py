@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mailwake.errors import MailwakeError
-from mailwake.events.record import EngagementRecord, ErasedRecord, decode_record
+from mailwake.events.record import EngagementRecord, ErasedRecord, ObservationRecord, decode_record
 from mailwake.events.record import erased as erased_record
 from mailwake.feed.payload import decode_event, is_event
 from mailwake.feed.payload import erased as erased_event
@@ -54,7 +54,7 @@ class People:
             record = decode_record(payload)
             if isinstance(record, ErasedRecord):
                 return None
-            if isinstance(record, EngagementRecord):
+            if isinstance(record, (EngagementRecord, ObservationRecord)):
                 recipient = decode_body(record.raw_body).context.recipient
             else:
                 recipient = record.recipient

@@ -10,12 +10,13 @@ before it is on the disk.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from mailwake.errors import MailwakeError
 from mailwake.events.model import EventType
 from mailwake.events.privacy import NO_PRIVACY
-from mailwake.events.record import EngagementRecord, encode_engagement
+from mailwake.events.record import EngagementRecord, encode_engagement, encode_head
 from mailwake.flows.event_losses import Losses, NotRecorded
 from mailwake.flows.link_opening import LinkOpening
 from mailwake.flows.patience import Patience
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from mailwake.logs import Logger
     from mailwake.metrics import Counter, Metrics
     from mailwake.tracker.app import Outcome
-    from mailwake.tracker.client_facts import ClientFactsReader
+    from mailwake.tracker.client_facts import ClientFacts, ClientFactsReader
     from mailwake.tracker.rsgi import Request
 
 JOURNAL_PATIENCE: Final = 5.0
@@ -107,7 +108,10 @@ class ClickFlow:
         self._not_recorded: Final = NotRecorded(clock, log)
 
     async def follow(self, family: str, token: str, request: Request, *, record: bool) -> Outcome:
-        """Where the link leads; with `record` its event is durable on return, or counted as lost."""
+        """Where the link leads; with `record` its event is durable on return, or counted as lost.
+
+        Without, it was asked for with HEAD: that is no event, but is noted down, as it helps to tell machines.
+        """
         found = self._find(family, token)
         if found is None:
             return Shown.NOTHING
@@ -130,6 +134,8 @@ class ClickFlow:
                 else:
                     self._journal_hangs = False
                     event.counter.inc()
+        elif family == "f":
+            self._note_head(link, request, event)
         return target if family == "f" else Shown.IMAGE
 
     async def unsubscribe(self, token: str, request: Request) -> Outcome:
@@ -175,7 +181,22 @@ class ClickFlow:
         self._watch(saved)
         return saved
 
+    def _note_head(self, link: Link, request: Request, event: _Followed) -> None:
+        # Nobody waits for it, and nothing is lost without it. Of an anonymous copy it would tell nothing.
+        if not link.body.recipient or not link.transmission_id:
+            return
+        with contextlib.suppress(Exception):
+            facts, body = self._facts(link, request)
+            payload = encode_head(event.type, int(self._now() * 1000), facts.address, facts.user_agent, body)
+            self._append(payload).add_done_callback(_forget)
+
     def _event(self, link: Link, now: float, request: Request, event: _Followed) -> bytes:
+        facts, body = self._facts(link, request)
+        record = EngagementRecord(event.type, self._next_id(), int(now * 1000), *facts, body)
+        return encode_engagement(record)
+
+    def _facts(self, link: Link, request: Request) -> tuple[ClientFacts, bytes]:
+        # Who follows the link, and the link's body; of both what may be kept.
         facts, body, recipient = self._read_facts(request), link.raw_body, link.body.recipient
         if not recipient or not link.transmission_id:
             facts = facts._replace(address="")  # of an anonymous copy: who followed it is nobody's business
@@ -183,8 +204,7 @@ class ClickFlow:
             facts = facts._replace(address=self._privacy.ip_address(facts.address))
         if self._privacy is not None and (hidden := self._privacy.recipient(recipient)) != recipient:
             body = with_recipient(link, hidden)  # the link is older than the setting
-        record = EngagementRecord(event.type, self._next_id(), int(now * 1000), *facts, body)
-        return encode_engagement(record)
+        return facts, body
 
     def _watch(self, saved: asyncio.Future[None]) -> None:
         if self._patience is None:
@@ -208,6 +228,11 @@ class ClickFlow:
             return
         self._journal_hangs = False
         count.inc()
+
+
+def _forget(saved: asyncio.Future[None]) -> None:
+    if not saved.cancelled():
+        saved.exception()  # fetched, or the loop would complain of it
 
 
 def is_safe_target(target: str) -> bool:

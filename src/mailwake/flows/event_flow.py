@@ -16,7 +16,7 @@ import msgspec
 from mailwake.errors import MailwakeError
 from mailwake.events.from_record import completed, engagement_event, message_event
 from mailwake.events.model import EventType
-from mailwake.events.record import EngagementRecord, ErasedRecord, decode_record
+from mailwake.events.record import EngagementRecord, ErasedRecord, MessageRecord, ObservationRecord, decode_record
 from mailwake.feed.merge import Merge
 from mailwake.feed.payload import encode_event
 
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from mailwake.metrics import Metrics
 
 POLL_SECONDS: Final = 0.2
+RELOAD_SECONDS: Final = 3.0
+"""Seconds between two looks at the enrichment's files."""
+
 FAILURE_PAUSE: Final = 1.0
 """Seconds between two tries to write what the disk refuses."""
 
@@ -56,8 +59,16 @@ class Enricher(Protocol):
         """See an event as it comes, in the order of times, a while before `complete` is asked about it."""
         ...
 
+    def observe_head(self, message_id: str, target: str, address: str, time_ms: int) -> None:
+        """See a HEAD request for a link, which is no event, in the same order."""
+        ...
+
     def complete(self, event: Event) -> Event:
         """The event with all that can be said of it."""
+        ...
+
+    def reload_if_changed(self) -> None:
+        """Read what it knows anew where its files have changed."""
         ...
 
 
@@ -114,7 +125,11 @@ class EventFlow:
     async def run(self, stop: asyncio.Event) -> None:
         """Move events until `stop` is set; what the disk refuses is tried again for ever, and nothing is skipped."""
         failing = False
+        look_at = self._clock.monotonic() + RELOAD_SECONDS
         while not stop.is_set():
+            if self._clock.monotonic() >= look_at:
+                await asyncio.to_thread(self._enricher.reload_if_changed)
+                look_at = self._clock.monotonic() + RELOAD_SECONDS
             try:
                 moved = await asyncio.to_thread(self.step)
             except MailwakeError as error:
@@ -184,15 +199,24 @@ class EventFlow:
     def _event_of(self, record: EventRecord) -> Event | None:
         if isinstance(record, ErasedRecord):
             return None
-        if isinstance(record, EngagementRecord):
-            event = engagement_event(record, self._decode_link(record.raw_body))
-        else:
-            event = message_event(record)
-            if record.type is EventType.INJECTION:
-                # What links carry themselves need not be kept beside them.
-                self._facts.keep(msgspec.structs.replace(record.facts, metadata="", tags=()))
+        if isinstance(record, ObservationRecord):
+            self._note(record)
+            return None
+        event = self._known_of(record)
         self._enricher.observe(event)
         return event
+
+    def _known_of(self, record: EngagementRecord | MessageRecord) -> Event:
+        if isinstance(record, EngagementRecord):
+            return engagement_event(record, self._decode_link(record.raw_body))
+        if record.type is EventType.INJECTION:
+            # What links carry themselves need not be kept beside them.
+            self._facts.keep(msgspec.structs.replace(record.facts, metadata="", tags=()))
+        return message_event(record)
+
+    def _note(self, record: ObservationRecord) -> None:
+        link = self._decode_link(record.raw_body)
+        self._enricher.observe_head(link.context.message_id, link.target, record.address, record.time_ms)
 
     def _settle(self) -> int:
         # Whatever fails here is tried again with the same events.

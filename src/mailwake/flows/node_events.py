@@ -109,6 +109,8 @@ class NodeEvents:
         except MailwakeError as error:
             seen.troubles.append(f"{record.segment}: at {record.start}: {error}")
             return
+        if event is None:  # an observation
+            return
         if event.event_id not in self._in_feed:
             self._from_journal.add(event.event_id)
             seen.events.append(event)

@@ -20,6 +20,9 @@ MAX_BODY_OCTETS = 32 * 1024
 RAW_URL_NAME = "Raw URL"
 """The name of a link that the sender gave none (1-injection.md, section 4)."""
 
+HONEYPOT_NAME = "mailwake:honeypot"
+"""The name of the hidden link that only machines follow; a sender's own link of that name is tracked without a name."""
+
 ID_OCTETS = 8
 """The length of the transmission id that a body and a packed context begin with."""
 

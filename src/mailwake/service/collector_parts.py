@@ -10,6 +10,8 @@ from mailwake.api.parts import ApiParts, PrivacyParts
 from mailwake.api.server import serve_api
 from mailwake.control.api_keys import ApiKeys
 from mailwake.control.erasures import Erasures
+from mailwake.enrichment.contract import HOLD_SECONDS
+from mailwake.enrichment.enricher import Enricher
 from mailwake.enrichment.message_facts import MessageFactsFile
 from mailwake.events.record import record_time
 from mailwake.feed.damage_report import DamageReport
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from contextlib import ExitStack
 
-    from mailwake.events.model import Event
     from mailwake.service.worker_main import Worker
     from mailwake.store.duckdb_store import DuckDbStore
 
@@ -67,9 +68,9 @@ def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
         writer,
         feed,
         facts,
-        _Nothing(),
+        Enricher(settings.enrichment, log, metrics),
         decode_body,
-        hold_ms=0,
+        hold_ms=int(HOLD_SECONDS * 1000),
         clock=clock,
         metrics=metrics,
         log=log,
@@ -135,11 +136,3 @@ class _ApiServer:
     async def run(self, stop: asyncio.Event) -> None:
         parts = self._parts
         await serve_api(self._sockets, make_app(parts), stop, limits=limits_of(parts), clock=parts.clock)
-
-
-class _Nothing:
-    def observe(self, event: Event) -> None:
-        pass
-
-    def complete(self, event: Event) -> Event:
-        return event

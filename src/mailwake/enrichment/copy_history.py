@@ -1,0 +1,116 @@
+"""What was asked for lately, copy by copy: enough to see patterns that no single request shows, and no more."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mailwake.enrichment.contract import HOLD_SECONDS
+
+REQUESTS_KEPT: Final = 32
+"""Requests for links of one copy that are remembered at once, the latest ones."""
+
+LOOK_AHEAD_MS: Final = int(HOLD_SECONDS * 1000)
+"""What comes later than this after an event does not count for it, though it may be known already: a verdict must not
+hang on how far the journal was read."""
+
+COPIES_KEPT: Final = 100_000
+"""Copies that are remembered at once; one costs about 400 octets, and 150 more for each request."""
+
+
+class _Request:
+    __slots__ = ("address", "head", "link", "time_ms")
+
+    def __init__(self, time_ms: int, link: int, address: str, *, head: bool) -> None:
+        self.time_ms = time_ms
+        self.link = link  # the hash of its target: links to one place are one link
+        self.address = address
+        self.head = head
+
+
+class CopyHistory:
+    """Remembers requests and deliveries of `horizon_ms` at least, by the copy's message id, in the order of time."""
+
+    def __init__(self, horizon_ms: int, copies: int = COPIES_KEPT) -> None:
+        self._horizon = horizon_ms
+        self._limit = copies
+        self._requests: dict[str, list[_Request]] = {}
+        self._honeypots: dict[str, list[_Request]] = {}
+        self._delivered: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._requests) + len(self._delivered) + len(self._honeypots)
+
+    def keep_for(self, horizon_ms: int) -> None:
+        """Remember for so long from now on."""
+        self._horizon = horizon_ms
+
+    def delivered(self, message_id: str, time_ms: int) -> None:
+        """A copy may have reached its reader from now on; the first such moment counts."""
+        known = self._delivered
+        if message_id not in known:
+            known[message_id] = time_ms
+            oldest = next(iter(known))
+            while len(known) > self._limit or known[oldest] < time_ms - self._horizon:
+                del known[oldest]
+                oldest = next(iter(known))
+        elif time_ms < known[message_id]:  # another worker's file was read later
+            known[message_id] = time_ms
+
+    def delivery_time(self, message_id: str, time_ms: int) -> int | None:
+        """When that was, in Unix milliseconds, as seen from an event; None when it is not known (any more)."""
+        found = self._delivered.get(message_id)
+        return found if found is not None and found - time_ms <= LOOK_AHEAD_MS else None
+
+    def followed(self, message_id: str, link: int, address: str, time_ms: int, *, head: bool = False) -> None:
+        """A link was asked for."""
+        self._add(self._requests, message_id, _Request(time_ms, link, address, head=head))
+
+    def trapped(self, message_id: str, address: str, time_ms: int) -> None:
+        """The hidden link was followed."""
+        self._add(self._honeypots, message_id, _Request(time_ms, 0, address, head=False))
+
+    def _add(self, known: dict[str, list[_Request]], message_id: str, request: _Request) -> None:
+        requests = known.pop(message_id, None)  # and back at the end: the front is what rested longest
+        if requests is None:
+            requests = []
+        elif len(requests) >= REQUESTS_KEPT:
+            del requests[0]
+        requests.append(request)
+        known[message_id] = requests
+        oldest = next(iter(known))
+        while len(known) > self._limit or known[oldest][-1].time_ms < request.time_ms - self._horizon:
+            del known[oldest]
+            oldest = next(iter(known))
+
+    def links_around(self, message_id: str, time_ms: int, within_ms: int, address: str | None) -> int:
+        """The most links that were asked for in any stretch of `within_ms` around this moment.
+
+        Of all addresses, or of one.
+        """
+        near = [
+            each
+            for each in self._requests.get(message_id, ())
+            if -within_ms <= each.time_ms - time_ms <= within_ms and (address is None or each.address == address)
+        ]
+        if len(near) < 2:
+            return len(near)
+        starts = {each.time_ms for each in near if each.time_ms <= time_ms}
+        starts.add(time_ms)
+        return max(len({each.link for each in near if start <= each.time_ms <= start + within_ms}) for start in starts)
+
+    def head_before(self, message_id: str, link: int, address: str, time_ms: int, within_ms: int) -> bool:
+        """Whether this address asked for this link with HEAD so shortly before."""
+        return any(
+            each.head and each.link == link and each.address == address and 0 <= time_ms - each.time_ms <= within_ms
+            for each in self._requests.get(message_id, ())
+        )
+
+    def honeypot_near(self, message_id: str, time_ms: int, within_ms: int, address: str | None) -> bool:
+        """Whether the hidden link was followed, by anybody or by one address.
+
+        At most `within_ms` before, or LOOK_AHEAD_MS after.
+        """
+        return any(
+            -LOOK_AHEAD_MS <= time_ms - each.time_ms <= within_ms and (address is None or each.address == address)
+            for each in self._honeypots.get(message_id, ())
+        )

@@ -1,0 +1,130 @@
+"""What an event's request tells of who made it: program, place, proxy, machine or person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from mailwake.enrichment.copy_history import LOOK_AHEAD_MS, CopyHistory
+from mailwake.enrichment.judge import Judge, link_of
+from mailwake.enrichment.places import NOWHERE, Places
+from mailwake.enrichment.rule_file import merged, read_rules, shipped_rules
+from mailwake.enrichment.rule_tables import JUDGED, RuleFile
+from mailwake.enrichment.user_agents import UserAgents
+from mailwake.enrichment.watched_file import WatchedFile
+from mailwake.errors import MailwakeError, StartupError
+from mailwake.events.model import EventType
+from mailwake.links.body import HONEYPOT_NAME
+
+if TYPE_CHECKING:
+    from mailwake.config.enrichment_settings import Enrichment
+    from mailwake.enrichment.judge import Fetch, Verdict
+    from mailwake.events.model import Event
+    from mailwake.logs import Logger
+    from mailwake.metrics import Metrics
+
+_JUDGED: Final = frozenset(JUDGED.values())
+_LINKS: Final = frozenset((EventType.CLICK, EventType.AMP_CLICK, EventType.LINK_UNSUBSCRIBE))
+# A copy that was deferred may have reached its reader all the same (a connection lost before the reply).
+_MAY_HAVE_ARRIVED: Final = frozenset((EventType.DELIVERY, EventType.DELAY))
+
+
+class Enricher:
+    """The `EventEnricher` of `contract.py`; StartupError when one of the operator's files cannot be used.
+
+    `agents` can be shared by several: making them takes half a second.
+    """
+
+    def __init__(
+        self, settings: Enrichment, log: Logger, metrics: Metrics, *, agents: UserAgents | None = None
+    ) -> None:
+        self._log = log
+        self._metrics = metrics
+        self._agents: Final = agents or UserAgents()
+        self._shipped: Final = shipped_rules()
+        self._history: Final = CopyHistory(0)
+        try:
+            self._own = WatchedFile(settings.bot_rules, read_rules) if settings.bot_rules is not None else None
+            self._places = WatchedFile(settings.geoip_database, Places) if settings.geoip_database is not None else None
+        except MailwakeError as error:
+            raise StartupError(str(error)) from None
+        self._judge = self._new_judge()
+
+    def observe(self, event: Event) -> None:
+        """Take note of an event of the journal; call it for each one, of message events too, in order of time."""
+        if event.type in _LINKS:
+            if event.rcpt_to:  # an anonymous copy's id is that of everybody's
+                self._note_link(event)
+        elif event.type in _MAY_HAVE_ARRIVED:
+            self._history.delivered(event.message_id, event.timestamp)
+
+    def observe_head(self, message_id: str, target: str, address: str, time_ms: int) -> None:
+        """Take note of a HEAD request for a link of a copy, in the same order; it is no event."""
+        self._history.followed(message_id, hash(target), address, time_ms, head=True)
+
+    def complete(self, event: Event) -> Event:
+        """The event with all that is known of it; call it when later ones up to HOLD_SECONDS have been observed."""
+        if event.type not in _JUDGED:
+            return event
+        fetch = self._judge.fetch(event)
+        verdict = self._judge.verdict(event, fetch)
+        if verdict.is_bot:
+            self._metrics.counter("events_bot_total", event.type.wire_name, verdict.reason).inc()
+        return msgspec.structs.replace(event, **self._facts(event, fetch, verdict))
+
+    def reload_if_changed(self) -> None:
+        """Read rules and places anew where their files have changed; what cannot be read leaves the old in force."""
+        if self._own is not None and self._refreshed(self._own, "bot rules"):
+            self._judge = self._new_judge()
+        if self._places is not None:
+            old = self._places.value
+            if self._refreshed(self._places, "database of places"):
+                old.close()
+
+    @property
+    def judge(self) -> Judge:
+        """The rules in force."""
+        return self._judge
+
+    def _note_link(self, event: Event) -> None:
+        self._history.followed(event.message_id, link_of(event), event.ip_address, event.timestamp)
+        if event.target_link_name == HONEYPOT_NAME:
+            self._history.trapped(event.message_id, event.ip_address, event.timestamp)
+
+    def _facts(self, event: Event, fetch: Fetch, verdict: Verdict) -> dict[str, Any]:
+        agent = self._agents.facts(event.user_agent)
+        facts: dict[str, Any] = {
+            "agent_family": agent.agent_family,
+            "is_proxy": fetch.is_proxy,
+            "is_prefetched": fetch.is_prefetched,
+            "is_bot": verdict.is_bot,
+            "bot_reason": verdict.reason,
+            "bot_confidence": verdict.confidence,
+        }
+        if not fetch.is_proxy:  # what a proxy says of device and place is its own, or made up
+            facts["device_brand"] = agent.device_brand
+            facts["device_family"] = agent.device_family
+            facts["os_family"] = agent.os_family
+            facts["os_version"] = agent.os_version
+            facts["is_mobile"] = agent.is_mobile
+            if self._places is not None and (place := self._places.value.find(event.ip_address)) is not NOWHERE:
+                facts |= place._asdict()
+        return facts
+
+    def _new_judge(self) -> Judge:
+        judge = Judge(merged(self._shipped, RuleFile() if self._own is None else self._own.value), self._history)
+        self._history.keep_for(judge.horizon_ms + 2 * LOOK_AHEAD_MS)
+        return judge
+
+    def _refreshed(self, file: WatchedFile[Any], what: str) -> bool:
+        try:
+            changed = file.refresh()
+        except MailwakeError as error:
+            self._log.error("enrichment file cannot be used; the old one stays", file=what, error=str(error))
+            self._metrics.counter("enrichment_reloads_total", what, "refused").inc()
+            return False
+        if changed:
+            self._log.info("enrichment file read anew", file=what)
+            self._metrics.counter("enrichment_reloads_total", what, "accepted").inc()
+        return changed
