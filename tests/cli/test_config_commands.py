@@ -44,6 +44,7 @@ def test_show_says_which_value_applies_and_which_scope_it_came_from(file: str) -
         "  open_tracking_enabled   false              peer 10.0.0.0/8 in listen 127.0.0.1:2525, mailwake.toml:7\n"
         "  click_tracking_enabled  false              default\n"
         "  initial_open_enabled    true               default\n"
+        "  honeypot_link           false              default\n"
         "  open_tracking_scheme    http               default\n"
         "  click_tracking_scheme   https              global, command line\n"
         "  tracking_domain         track.example.com  global, mailwake.toml:1\n"

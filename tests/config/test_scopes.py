@@ -73,6 +73,7 @@ def test_the_defaults() -> None:
         ("open_tracking_enabled", False, "default"),
         ("click_tracking_enabled", False, "default"),
         ("initial_open_enabled", True, "default"),
+        ("honeypot_link", False, "default"),
         ("open_tracking_scheme", "http", "default"),
         ("click_tracking_scheme", "http", "default"),
         ("tracking_domain", "localhost:8080", "default"),

@@ -9,6 +9,7 @@ import pytest
 
 from mailwake.events.model import EventType
 from mailwake.flows.answers import reply_for_none_taken
+from mailwake.links.body import HONEYPOT_NAME
 from mailwake.links.tracked_url import parse_url
 from mailwake.relay.delivery import Outcome, Status
 from mailwake.smtp.replies import Reply
@@ -239,6 +240,28 @@ async def test_ids_that_cannot_be_reserved_defer_the_message(begin: Begin, tmp_p
     reply = await harness.receive([ANN], PLAIN)
     assert str(reply) == "421 4.3.3 [internal] smtpapi unable to generate unique transmission id"
     assert harness.hop.asked == []
+
+
+async def test_a_hidden_link_for_machines_where_the_site_wants_one(begin: Begin) -> None:
+    harness = await begin(honeypot_link="true")
+    named = TRACKED.replace(b'"one"', b'"mailwake:honeypot"')
+    await harness.receive([ANN], named)
+    content = harness.hop.taken[0][1]
+    paths = [parse_url(url) for url in _links(content)]
+    links = [harness.codec.decode(path.token, path.family) for path in paths if path is not None]
+    assert [(link.kind.name, link.name, link.target) for link in links if link.target] == [
+        ("CLICK", "Raw URL", "https://www.example.org/?a=1&b=2"),  # a sender cannot take the name
+        ("LINK_UNSUBSCRIBE", "Raw URL", "https://www.example.org/leave"),
+        ("CLICK", HONEYPOT_NAME, "http://localhost:8080/"),
+    ]
+    assert b'style="display:none;mso-hide:all" tabindex="-1" aria-hidden="true"></a>' in content.split(b"<a ")[-1]
+    assert {link.context.recipient for link in links} == {ANN}
+
+
+async def test_no_hidden_link_where_clicks_are_not_tracked(begin: Begin) -> None:
+    harness = await begin(honeypot_link="true")
+    await harness.receive([ANN], TRACKED.replace(b'"click_tracking" : true', b'"click_tracking" : false'))
+    assert b"display:none" not in harness.hop.taken[0][1]
 
 
 async def test_metadata_can_stay_out_of_click_links(begin: Begin) -> None:

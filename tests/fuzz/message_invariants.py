@@ -49,6 +49,7 @@ WANTED = (
     Wanted(None, images=True),
 )
 IMAGES = {
+    Purpose.HONEYPOT: b"http://t.example/f/a/" + b"h" * 70,
     Purpose.OPEN: b"http://t.example/q/" + b"o" * 60,
     Purpose.INITIAL_OPEN: b"http://t.example/o/" + b"i" * 90,
     Purpose.AMP_OPEN: b"https://t.example/q/" + b"p" * 60,
@@ -115,7 +116,7 @@ class _CopyCheck:
         images = IMAGES if wanted.images else {}
         self.values = [*(self.urls or ()), *(images.get(purpose, b"") for purpose in IMAGES)]
         self.purposes = Purpose.CLEANUP | sum(images) | (0 if self.urls is None else Purpose.CLICK)
-        names = ("open_url", "initial_open_url", "amp_open_url", "amp_initial_open_url")
+        names = ("honeypot_url", "open_url", "initial_open_url", "amp_open_url", "amp_initial_open_url")
         urls = dict(zip(names, images.values(), strict=False))
         self.copy = b"".join(render(plan, click_urls=self.urls, clean_up=wanted.clean_up, **urls))
         self.original = original

@@ -30,6 +30,7 @@ def test_fields_with_their_defaults() -> None:
         "open_tracking": True,
         "click_tracking": True,
         "initial_open": True,
+        "honeypot_link": False,
         "open_tracking_scheme": "https",
         "click_tracking_scheme": "https",
         "tracking_link_expiry": 31_536_000,

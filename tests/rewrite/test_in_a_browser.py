@@ -53,6 +53,12 @@ PARSED = """(documents) => documents.map((text) => {
     return [links, images]
 })"""
 TEXT = "() => document.body === null ? null : document.body.innerText"
+WITHIN_REACH = """() => [...document.querySelectorAll("a[href]")].map((link) => {
+    link.focus()  // what has no box takes no focus either, whatever its tabindex says
+    const box = link.getBoundingClientRect()
+    return {area: box.width * box.height > 0, tab: document.activeElement === link ? link.tabIndex : -1,
+            text: link.innerText}
+})"""
 NORMALISED = """(urls) => urls.map((url) => { try { return new URL(url).href } catch { return "" } })"""
 
 
@@ -186,6 +192,16 @@ def test_soup(browser: Browser, make_message: Callable[..., bytes], body_decoder
             wrong.append((document, old, new, images))
     assert wrong == []
     assert framesets > 20
+
+
+def test_nobody_sees_the_hidden_link_or_gets_to_it_by_keyboard(browser: Browser) -> None:
+    content = b'Content-Type: text/html\r\n\r\n<body><p>words</p><a href="http://e.com/">seen</a></body>'
+    copy = b"".join(render(make_plan(content, parse(content)), honeypot_url=b"http://127.0.0.1/f/a/HIDDEN"))
+    browser.load(copy.partition(b"\r\n\r\n")[2], "utf-8")
+    assert [href for href, _ in browser.links()] == ["http://e.com/", "http://127.0.0.1/f/a/HIDDEN"]
+    seen, hidden = browser.ask(WITHIN_REACH)
+    assert seen == {"area": True, "tab": 0, "text": "seen"}
+    assert hidden == {"area": False, "tab": -1, "text": ""}
 
 
 def copy_of(plan: MessagePlan, urls: list[str], body_decoder: Callable[..., bytes]) -> bytes:

@@ -88,6 +88,27 @@ def test_opens() -> None:
     assert copy == replaced(MESSAGE, WITHOUT_FIELD, *CLEANED, images[1])
 
 
+HIDDEN_LINK = b'<a href="%s" style="display:none;mso-hide:all" tabindex="-1" aria-hidden="true"></a>'
+
+
+def test_the_hidden_link_stands_where_the_image_does() -> None:
+    link, image = HIDDEN_LINK % b"http://t/f/a/h", HTML_IMAGE % b"http://t/q"
+    copy = b"".join(render(planned(), honeypot_url=b"http://t/f/a/h", open_url=b"http://t/q"))
+    assert copy == replaced(MESSAGE, WITHOUT_FIELD, *CLEANED, (b"</body>", link + image + b"</body>"))
+    copy = b"".join(render(planned(), honeypot_url=b"http://t/f/a/h", click_urls=[b"http://t/0", b"http://t/1"]))
+    clicks = ((b"http://e.com/u", b"http://t/0"), (b"http://e.com/h", b"http://t/1"))
+    assert copy == replaced(MESSAGE, WITHOUT_FIELD, *CLEANED, *clicks, (b"</body>", link + b"</body>"))
+
+
+def test_the_hidden_link_stands_where_the_sender_puts_the_image() -> None:
+    content = b"Content-Type: text/html\r\n\r\n<td>{{open_pixel()}}x{{ open_pixel() }}</td>"
+    plan = make_plan(content, parse(content), settings=RewriteSettings(open_pixel="macro"))
+    head = b"Content-Type: text/html\r\n\r\n<td>" + HIDDEN_LINK % b"http://t/h"
+    assert b"".join(render(plan, honeypot_url=b"http://t/h")) == head + b"x</td>"
+    copy = b"".join(render(plan, honeypot_url=b"http://t/h", open_url=b"http://t/q"))
+    assert copy == head + HTML_IMAGE % b"http://t/q" + b"x</td>"
+
+
 def test_recipients_share_one_plan_and_keep_their_own_urls() -> None:
     plan = planned()
     copies = [b"".join(render(plan, click_urls=[b"http://t/%d/0" % n, b"http://t/%d/1" % n])) for n in range(50)]
@@ -243,6 +264,8 @@ def test_amp() -> None:
     # The images of the HTML part never stand in the AMP part, and AMP takes https alone.
     assert b"".join(render(plan, open_url=b"https://t/q")) == AMP
     assert b"".join(render(plan, amp_open_url=b"http://t/q")) == AMP
+    # AMP's validator refuses the hidden link.
+    assert b"".join(render(plan, honeypot_url=b"https://t/h")) == AMP
 
 
 def test_placed_pixel() -> None:

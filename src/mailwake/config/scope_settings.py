@@ -35,6 +35,14 @@ class TrackingOptions:
             final=True,
         ),
     ] = None
+    honeypot_link: Annotated[
+        bool | None,
+        Setting(
+            "Whether HTML parts get a hidden link that only machines follow, where clicks are tracked.",
+            kinds.flag(),
+            final=False,
+        ),
+    ] = None
     open_tracking_scheme: Annotated[
         str | None, Setting("The scheme of the tracking images' URLs.", kinds.choice("http", "https"), final="http")
     ] = None

@@ -37,6 +37,7 @@ class ResolvedOptions:
     open_tracking_enabled: Sourced[bool]
     click_tracking_enabled: Sourced[bool]
     initial_open_enabled: Sourced[bool]
+    honeypot_link: Sourced[bool]
     open_tracking_scheme: Sourced[str]
     click_tracking_scheme: Sourced[str]
     tracking_domain: Sourced[str]

@@ -32,6 +32,7 @@ def decisions(settings: EngagementSettings, route: Sourced[str], contexts: Seque
     named = (
         ("open_tracking", settings.open_tracking),
         ("initial_open", settings.initial_open),
+        ("honeypot_link", settings.honeypot_link),
         ("click_tracking", settings.click_tracking),
         ("open_tracking_scheme", settings.open_scheme),
         ("click_tracking_scheme", settings.click_scheme),

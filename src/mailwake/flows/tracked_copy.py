@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from mailwake.links.body import HONEYPOT_NAME, RAW_URL_NAME
 from mailwake.links.token import ContextTooLong, LinkContext, LinkKind, message_id
 from mailwake.links.tracked_url import click_prefix, initial_open_url, open_url, tracked_url
 from mailwake.rewrite.per_recipient import render
@@ -47,7 +48,9 @@ def link_recipes(plan: MessagePlan, settings: EngagementSettings) -> list[LinkRe
         prefix = prefixes.get(link.sub_path)
         if prefix is None:
             prefix = prefixes[link.sub_path] = click_prefix(scheme, domain, link.sub_path)
-        key = prefix, _kind(link.part, unsubscribe=link.unsubscribe), link.target, link.name
+        # A sender cannot name a link as the hidden one is named: people's clicks would count as machines'.
+        name = link.name if link.name != HONEYPOT_NAME else RAW_URL_NAME
+        key = prefix, _kind(link.part, unsubscribe=link.unsubscribe), link.target, name
         places.setdefault(key, []).append(place)
     return [LinkRecipe(*key, tuple(where)) for key, where in places.items()]
 
@@ -117,6 +120,8 @@ class CopyUrls(NamedTuple):
     """One for each of the plan's tracked links; None when clicks are not tracked."""
     images: dict[str, bytes]
     """By the name of `render`'s argument."""
+    honeypot: bytes | None = None
+    """Of the link that only machines follow; None when there is none."""
 
 
 def copy_urls(
@@ -138,12 +143,30 @@ def copy_urls(
             url = recipe.prefix + encode(recipe.kind, packed_click, recipe.target, recipe.name)
             for place in recipe.places:
                 click_urls[place] = url
-    return CopyUrls(click_urls, _image_urls(plan, settings, codec, packed_open) if settings.open_tracking.value else {})
+    images = _image_urls(plan, settings, codec, packed_open) if settings.open_tracking.value else {}
+    return CopyUrls(click_urls, images, _honeypot_url(plan, settings, codec, packed_click))
 
 
 def render_copy(plan: MessagePlan, urls: CopyUrls, settings: EngagementSettings) -> list[bytes]:
     """The pieces of a copy with these URLs."""
-    return render(plan, click_urls=urls.clicks, clean_up=settings.open_tracking.value, **urls.images)
+    return render(
+        plan,
+        click_urls=urls.clicks,
+        honeypot_url=urls.honeypot,
+        clean_up=settings.open_tracking.value,
+        **urls.images,
+    )
+
+
+def _honeypot_url(
+    plan: MessagePlan, settings: EngagementSettings, codec: TokenCodec, packed_context: bytes
+) -> bytes | None:
+    if not (settings.honeypot_link.value and settings.click_tracking.value and plan.can_open):
+        return None
+    scheme, domain = settings.click_scheme.value, settings.tracking_domain.value
+    # It leads to the tracker's own start page, which is its small "not found": nothing that a machine could do there.
+    token = codec.encode(LinkKind.CLICK, packed_context, f"{scheme}://{domain}/", HONEYPOT_NAME)
+    return click_prefix(scheme, domain) + token
 
 
 def _image_urls(plan: MessagePlan, settings: EngagementSettings, codec: TokenCodec, packed: bytes) -> dict[str, bytes]:

@@ -34,6 +34,8 @@ class TrackSettings:
     """Whether links are tracked."""
     initial_open: bool = True
     """Whether opens are also reported by an image at the start, which is shown even where long messages are clipped."""
+    honeypot_link: bool = False
+    """Whether HTML parts get a hidden link that only machines follow, where clicks are tracked."""
     open_tracking_scheme: Literal["http", "https"] = "https"
     """The scheme of the images; AMP parts take `https` alone."""
     click_tracking_scheme: Literal["http", "https"] = "https"

@@ -103,6 +103,7 @@ def _engagement(settings: TrackSettings, header_values: Sequence[bytes]) -> Enga
         open_tracking_enabled=_given(settings.open_tracking),
         click_tracking_enabled=_given(settings.click_tracking),
         initial_open_enabled=_given(settings.initial_open),
+        honeypot_link=_given(settings.honeypot_link),
         open_tracking_scheme=_given(settings.open_tracking_scheme),
         click_tracking_scheme=_given(settings.click_tracking_scheme),
         tracking_domain=_given(settings.tracking_domain),

@@ -65,6 +65,7 @@ def setting_rows() -> tuple[SettingRow, ...]:
         SettingRow("open_tracking", "track opens", "smtpapi_open_tracking", boolean, "1", "yes",
                    "options.open_tracking", "boolean", "open_tracking_enabled"),
         SettingRow("initial_open", "track opens at the start too", option="initial_open_enabled"),
+        SettingRow("honeypot_link", "add a link that only machines follow *(ours)*", option="honeypot_link"),
         SettingRow("click_tracking", "track clicks", "smtpapi_click_tracking", boolean, "1", "yes",
                    "options.click_tracking", "boolean", "click_tracking_enabled"),
         SettingRow("open_scheme", "scheme of open links", "smtpapi_open_tracking_scheme", "`http`, `https`, any case",

@@ -70,6 +70,8 @@ class EngagementSettings:
     open_tracking: Sourced[bool]
     click_tracking: Sourced[bool]
     initial_open: Sourced[bool]
+    honeypot_link: Sourced[bool]
+    """Whether the copy gets a hidden link that only machines follow."""
     open_scheme: Sourced[str]
     click_scheme: Sourced[str]
     tracking_domain: Sourced[str]
@@ -120,6 +122,7 @@ def resolve(
         _unless_off(level, _tracking(context, "open_tracking", header, options.open_tracking_enabled)),
         _unless_off(level, _tracking(context, "click_tracking", header, options.click_tracking_enabled)),
         options.initial_open_enabled,
+        options.honeypot_link,
         _scheme(read("smtpapi_open_tracking_scheme"), "smtpapi_open_tracking_scheme", options.open_tracking_scheme),
         _scheme(read("smtpapi_click_tracking_scheme"), "smtpapi_click_tracking_scheme", options.click_tracking_scheme),
         domain,

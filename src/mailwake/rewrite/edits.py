@@ -22,9 +22,11 @@ class Purpose:
     INITIAL_OPEN = 8
     AMP_OPEN = 16
     AMP_INITIAL_OPEN = 32
+    HONEYPOT = 64
 
 
-# A copy's values are one list: the click URLs by the number of their link, then these four, counted from its end.
+# A copy's values are one list: the click URLs by the number of their link, then these five, counted from its end.
+HONEYPOT_SLOT = -5
 OPEN_SLOT, INITIAL_OPEN_SLOT, AMP_OPEN_SLOT, AMP_INITIAL_OPEN_SLOT = -4, -3, -2, -1
 
 

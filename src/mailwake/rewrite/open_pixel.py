@@ -1,4 +1,4 @@
-"""The images that report an open: where they stand in an HTML document, and their markup."""
+"""The images that report an open, and the link that only machines follow: where they stand, and their markup."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from mailwake.html import grammar
 from mailwake.rewrite.edits import (
     AMP_INITIAL_OPEN_SLOT,
     AMP_OPEN_SLOT,
+    HONEYPOT_SLOT,
     INITIAL_OPEN_SLOT,
     OPEN_SLOT,
     Edit,
@@ -23,10 +24,16 @@ if TYPE_CHECKING:
 _MARKUP = (b'<img src="', b'" alt="" width="1" height="1" border="0">')
 # AMP for Email has no `img`, and no `amp-pixel` either; `amp-img` needs its size and an https source.
 _AMP_MARKUP = (b'<amp-img src="', b'" alt="" width="1" height="1"></amp-img>')
+# A link without a word or a place, for people, the keyboard and screen readers; Word, which is Outlook, has its own way
+# to hide. AMP for Email gets none: its validator would refuse the attribute, and with it the part.
+_HONEYPOT = (b'<a href="', b'" style="display:none;mso-hide:all" tabindex="-1" aria-hidden="true"></a>')
 
 
 def body_edits(document: bytes, scan: HtmlScan, *, amp: bool) -> list[Edit]:
-    """The edits that put the two images at the start and the end of a scanned document; none into a frameset."""
+    """The edits that put the two images at the start and the end of a scanned document; none into a frameset.
+
+    The hidden link stands at the end, before the image.
+    """
     if scan.frameset:
         return []
     at_start, at_end = start_position(document, scan), end_position(document, scan)
@@ -38,6 +45,7 @@ def body_edits(document: bytes, scan: HtmlScan, *, amp: bool) -> list[Edit]:
         ]
     return [
         Edit(at_start, at_start, Purpose.INITIAL_OPEN, before, INITIAL_OPEN_SLOT, after),
+        _honeypot_edit(at_end),
         Edit(at_end, at_end, Purpose.OPEN, before, OPEN_SLOT, after),
     ]
 
@@ -53,7 +61,14 @@ def placed_edits(spans: Sequence[tuple[int, int]], *, amp: bool) -> list[Edit]:
         purpose, slot = (Purpose.AMP_OPEN, AMP_OPEN_SLOT) if amp else (Purpose.OPEN, OPEN_SLOT)
         # It comes first: of two edits for one span the first holds.
         edits.insert(0, Edit(*spans[0], purpose, before, slot, after))
+        if not amp:
+            edits.append(_honeypot_edit(spans[0][0]))
     return edits
+
+
+def _honeypot_edit(position: int) -> Edit:
+    before, after = _HONEYPOT
+    return Edit(position, position, Purpose.HONEYPOT, before, HONEYPOT_SLOT, after)
 
 
 def end_position(document: bytes, scan: HtmlScan) -> int:

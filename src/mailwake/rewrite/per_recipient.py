@@ -12,7 +12,13 @@ if TYPE_CHECKING:
     from mailwake.rewrite.plan import MessagePlan
 
 # In the order of their slots at the end of a copy's values.
-_OPEN_PURPOSES = (Purpose.OPEN, Purpose.INITIAL_OPEN, Purpose.AMP_OPEN, Purpose.AMP_INITIAL_OPEN)
+_OWN_PURPOSES = (
+    Purpose.HONEYPOT,
+    Purpose.OPEN,
+    Purpose.INITIAL_OPEN,
+    Purpose.AMP_OPEN,
+    Purpose.AMP_INITIAL_OPEN,
+)
 
 
 def render(
@@ -23,16 +29,17 @@ def render(
     initial_open_url: bytes | None = None,
     amp_open_url: bytes | None = None,
     amp_initial_open_url: bytes | None = None,
+    honeypot_url: bytes | None = None,
     clean_up: bool = False,
 ) -> list[bytes]:
     """The copy as pieces to be written one after the other.
 
     `click_urls` has one URL for each link of `plan.tracked`, in that order; None leaves links as they are. Each other
-    URL that is not None puts its image into the copy. URLs are ASCII without quotes, `&`, `=`, `<`, `>` and spaces.
-    With no URL at all the copy is the original without the removed fields, byte for byte; with any, the attributes and
-    macros that are written for the tracking system go too; `clean_up` removes them for a recipient whose tracking is on
-    although this message takes no URL. AMP for Email takes images by https alone, so an `amp_…` URL
-    of another scheme counts as None. Raises ValueError for a wrong number of click URLs.
+    URL that is not None puts its image, or the hidden link, into the copy. URLs are ASCII without quotes, `&`, `=`,
+    `<`, `>` and spaces. With no URL at all the copy is the original without the removed fields, byte for byte; with
+    any, the attributes and macros that are written for the tracking system go too; `clean_up` removes them for a
+    recipient whose tracking is on although this message takes no URL. AMP for Email takes images by https alone, so an
+    `amp_…` URL of another scheme counts as None. Raises ValueError for a wrong number of click URLs.
     """
     purposes = Purpose.NONE
     values: list[bytes] = []
@@ -41,8 +48,8 @@ def render(
             raise ValueError(f"{len(click_urls)} URLs for {len(plan.tracked)} tracked links")
         purposes |= Purpose.CLICK
         values.extend(click_urls)
-    opens = (open_url, initial_open_url, _secure(amp_open_url), _secure(amp_initial_open_url))
-    for purpose, url in zip(_OPEN_PURPOSES, opens, strict=True):
+    own = (honeypot_url, open_url, initial_open_url, _secure(amp_open_url), _secure(amp_initial_open_url))
+    for purpose, url in zip(_OWN_PURPOSES, own, strict=True):
         if url is not None:
             purposes |= purpose
         values.append(url or b"")
