@@ -8,7 +8,6 @@ from collections.abc import Collection
 from pathlib import Path
 
 import pytest
-from mailwake.flows.people import People
 
 from mailwake.clock import ManualClock
 from mailwake.control.erasures import Erasures
@@ -29,6 +28,7 @@ from mailwake.events.record import (
 )
 from mailwake.feed.contract import Position
 from mailwake.feed.live_feed import LiveFeed
+from mailwake.feed.people import People
 from mailwake.feed.writer import FeedWriter
 from mailwake.flows.erasure import ErasureFlow
 from mailwake.flows.event_flow import EventFlow

@@ -16,6 +16,7 @@ def make_app() -> typer.Typer:
     from mailwake.cli import (
         account_commands,
         apikey_commands,
+        bots_commands,
         config_commands,
         events_commands,
         explain_command,
@@ -53,6 +54,7 @@ def make_app() -> typer.Typer:
     app.add_typer(policy_commands.app, name="policy")
     app.add_typer(events_commands.app, name="events")
     app.add_typer(journal_commands.app, name="journal")
+    app.add_typer(bots_commands.app, name="bots")
     app.add_typer(spool_commands.app, name="spool")
     app.add_typer(store_commands.app, name="store")
     app.add_typer(link_commands.app, name="link")

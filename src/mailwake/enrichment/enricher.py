@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from mailwake.enrichment.copy_history import LOOK_AHEAD_MS, CopyHistory
-from mailwake.enrichment.judge import Judge, link_of
+from mailwake.enrichment.judge import Judge, link_of, taken_at
 from mailwake.enrichment.places import NOWHERE, Places
 from mailwake.enrichment.rule_file import merged, read_rules, shipped_rules
 from mailwake.enrichment.rule_tables import JUDGED, RuleFile
@@ -20,6 +20,7 @@ from mailwake.links.body import HONEYPOT_NAME
 if TYPE_CHECKING:
     from mailwake.config.enrichment_settings import Enrichment
     from mailwake.enrichment.judge import Fetch, Verdict
+    from mailwake.enrichment.rule_tables import RuleTable
     from mailwake.events.model import Event
     from mailwake.logs import Logger
     from mailwake.metrics import Metrics
@@ -82,10 +83,16 @@ class Enricher:
             if self._refreshed(self._places, "database of places"):
                 old.close()
 
-    @property
-    def judge(self) -> Judge:
-        """The rules in force."""
-        return self._judge
+    def all_that_hold(self, event: Event) -> list[RuleTable]:
+        """Every rule that holds for an engagement, the surest first."""
+        return self._judge.all_that_hold(event, self._judge.fetch(event))
+
+    def surroundings(self, event: Event) -> str:
+        """In words, when an engagement came and what else was asked for around it."""
+        delivered = self._history.delivery_time(event.message_id, event.timestamp)
+        begin, since = (taken_at(event), "the message was taken") if delivered is None else (delivered, "delivery")
+        links = self._history.links_around(event.message_id, event.timestamp, 2000, None)
+        return f"{(event.timestamp - begin) / 1000:g} s after {since}; different links asked for within 2 s: {links}"
 
     def _note_link(self, event: Event) -> None:
         self._history.followed(event.message_id, link_of(event), event.ip_address, event.timestamp)

@@ -143,8 +143,13 @@ def is_soon(event: Event, history: CopyHistory, seconds: float) -> bool:
     """Whether an engagement came at most so long after its copy's delivery, or after the message was taken."""
     begin = history.delivery_time(event.message_id, event.timestamp)
     if begin is None:
-        begin = event.injection_time or (event.transmission_id >> 22) + EPOCH * 1000
+        begin = taken_at(event)
     return event.timestamp - begin <= seconds * 1000
+
+
+def taken_at(event: Event) -> int:
+    """When the message was taken, in Unix milliseconds; its number has the time of that in it."""
+    return event.injection_time or (event.transmission_id >> 22) + EPOCH * 1000
 
 
 def link_of(event: Event) -> int:

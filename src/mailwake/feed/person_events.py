@@ -61,6 +61,6 @@ class PersonEvents:
                         event = read(record.payload)
                     except (RecordError, BadToken):  # erased, or of a later release: no event for anybody
                         continue
-                    if people.are_of(event):
+                    if event is not None and people.are_of(event):
                         yield event
             batch = reader.read(batch.cursor)

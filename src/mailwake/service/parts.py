@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mailwake.config.networks import network_set
 from mailwake.config.scope_settings import Listen
+from mailwake.enrichment.operator_files import check_files
 from mailwake.events.privacy import NO_PRIVACY
 from mailwake.flows.preparation import PreparationSettings
 from mailwake.flows.routing import Routing
@@ -111,6 +112,7 @@ def check_parts(settings: Settings, *, demo: bool) -> None:
         if listen.socket_group is not None and path_of(address) is not None:
             group_id(listen.socket_group, f'esmtp_listener.listen."{address}"')
     load_policies(settings, log=make_logger("json", "error"), metrics=Metrics())
+    check_files(settings.enrichment)
     if not demo:
         check_next_hops(settings)
 
