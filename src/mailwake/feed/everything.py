@@ -71,5 +71,5 @@ def _not_merged(
             except MailwakeError as error:
                 on_trouble(f"{record.segment}: at {record.start}: {error}")
                 continue
-            if event.event_id not in seen:
+            if event is not None and event.event_id not in seen:
                 yield event
