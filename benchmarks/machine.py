@@ -6,6 +6,8 @@ import os
 import platform
 from pathlib import Path
 
+from mailwake.service.fork_server import PROCESS_NAME
+
 
 def describe_machine() -> str:
     """CPU, cores, kernel and Python on one line."""
@@ -40,11 +42,12 @@ def peak_megabytes(pid: int) -> float:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that this one started and that still run."""
+    """The processes that this one started and that still run, its fork server apart."""
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            if int((entry / "stat").read_text().rpartition(")")[2].split()[1]) == pid:
+            name, _, rest = (entry / "stat").read_text().rpartition(")")
+            if int(rest.split()[1]) == pid and not name.endswith(f"({PROCESS_NAME}"):
                 found.append(int(entry.name))
         except (OSError, ValueError, IndexError):
             continue

@@ -24,6 +24,8 @@ from typing import Any
 import pytest
 from benchmarks.sink import find_postfix_tool
 
+from mailwake.service.fork_server import PROCESS_NAME
+
 PATIENCE = 60.0
 """Seconds until a condition counts as never met; no test waits that long on a machine that works."""
 
@@ -138,8 +140,8 @@ class Mailwake:
         found = []
         for entry in Path("/proc").iterdir():
             with contextlib.suppress(OSError, ValueError, IndexError):
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                if parent == self.process.pid:
+                name, _, rest = (entry / "stat").read_text().rpartition(")")
+                if int(rest.split()[1]) == self.process.pid and not name.endswith(f"({PROCESS_NAME}"):
                     found.append(int(entry.name))
         return sorted(found)
 

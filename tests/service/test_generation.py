@@ -27,7 +27,9 @@ class FakeWorker:
     made: list[FakeWorker]
     dies_at_once = False
 
-    def __init__(self, name: str, orders: bytes, descriptors: list[int], on_report: Callable[[], None]) -> None:
+    def __init__(
+        self, name: str, orders: bytes, descriptors: list[int], on_report: Callable[[], None], forks: None = None
+    ) -> None:
         self.name = name
         self.prepared = self.ready = self.has_served = False
         self.version, self.pid = "", 0

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mailwake.logs import Logger
+    from mailwake.service.fork_server import ForkServer
     from mailwake.service.tally import Tally
 
 RESTART_PAUSES = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
@@ -64,6 +65,7 @@ class Generation:
         *,
         on_report: Callable[[], None],
         on_hopeless: Callable[[], None],
+        forks: ForkServer | None = None,
     ) -> None:
         self.orders = orders
         self.stage = stage
@@ -72,6 +74,7 @@ class Generation:
         self._log = log
         self._on_report = on_report
         self._on_hopeless = on_hopeless
+        self._forks = forks
         self._workers: dict[str, WorkerProcess] = {}
         self._adopted: dict[str, WorkerProcess] = {}
         self._of_former_version = False
@@ -109,11 +112,19 @@ class Generation:
         self._keeping = asyncio.create_task(self._keep_all())
 
     @classmethod
-    def adopt(cls, saved: SavedGeneration, tally: Tally, log: Logger, **callbacks: Callable[[], None]) -> Generation:
+    def adopt(
+        cls,
+        saved: SavedGeneration,
+        tally: Tally,
+        log: Logger,
+        *,
+        on_report: Callable[[], None],
+        on_hopeless: Callable[[], None],
+    ) -> Generation:
         """Workers that the former version of this process has started; none of them can be started again."""
         orders = [WorkerOrder(role, number, b"") for role, number in saved.orders]
         stage = Stage.FORCE if saved.ends_at is None else Stage.DRAINING
-        generation = cls(orders, stage, tally, log, **callbacks)
+        generation = cls(orders, stage, tally, log, on_report=on_report, on_hopeless=on_hopeless)
         generation._adopted = {each.name: WorkerProcess.adopt(each, generation._report) for each in saved.workers}
         generation._workers = dict(generation._adopted)  # /healthz and /metrics may be asked before `start()`
         for worker in generation._adopted.values():
@@ -222,7 +233,7 @@ class Generation:
     async def _live(self, order: WorkerOrder) -> tuple[WorkerProcess, int]:
         worker = self._adopted.pop(order.name, None)
         if worker is None:
-            worker = WorkerProcess(order.name, order.orders, order.descriptors, self._report)
+            worker = WorkerProcess(order.name, order.orders, order.descriptors, self._report, self._forks)
             if self._serving:
                 worker.serve()
             self._tally.enrol(worker)

@@ -19,6 +19,7 @@ from mailwake.logs import make_logger
 from mailwake.service.addresses import Address, bind_shared, bound_address, listen, parse_address
 from mailwake.service.cautions import cautions
 from mailwake.service.data_directory import DataDirectory
+from mailwake.service.fork_server import ForkServer
 from mailwake.service.given_sockets import take_given_sockets
 from mailwake.service.handover import take_handover
 from mailwake.service.health import HealthServer
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from mailwake.config.load import Configuration
     from mailwake.logs import Logger
     from mailwake.service.generation import WorkerOrder
-    from mailwake.service.handover import Handover, SavedSupervisor
+    from mailwake.service.handover import Handover, SavedSupervisor, Taken
     from mailwake.service.ports import Bound
     from mailwake.service.serve_request import ServeRequest
 
@@ -48,20 +49,29 @@ DEFAULT_ADMIN = "127.0.0.1:9464"
 def run_service(request: ServeRequest) -> None:
     """Run until SIGTERM or SIGINT; StartupError, one line, for whatever keeps it from starting."""
     taken = take_handover(os.environ)
+    forks = ForkServer.start(request.modules)
+    try:
+        _run(request, taken, forks)
+    finally:
+        if forks is not None:
+            forks.close()
+
+
+def _run(request: ServeRequest, taken: Taken | None, forks: ForkServer | None) -> None:
     if taken is None:
         for number in (signal.SIGHUP, signal.SIGUSR2):
             signal.signal(number, signal.SIG_IGN)  # until there is something to change: the file is being read just now
-        succeeded = _start(request)
+        succeeded = _start(request, forks)
     elif taken.check:
-        asyncio.run(try_out(request, taken.handover))
+        asyncio.run(try_out(request, taken.handover, forks))
         return
     else:
-        succeeded = asyncio.run(_take_over(request, taken.handover))
+        succeeded = asyncio.run(_take_over(request, taken.handover, forks))
     if not succeeded:
         raise StartupError("workers died again and again before they could serve; the log above says why")
 
 
-def _start(request: ServeRequest) -> bool:
+def _start(request: ServeRequest, forks: ForkServer | None) -> bool:
     given = take_given_sockets(os.environ)
     configuration = request.configuration()
     settings = configuration.settings
@@ -73,11 +83,16 @@ def _start(request: ServeRequest) -> bool:
     data.lock()
     if request.takes_mail:
         SqliteSpool(data.spool, clock=SystemClock()).close()  # a file that no worker could use is said now, once
-    return asyncio.run(_serve(request, complete(configuration, data), data, log, given))
+    return asyncio.run(_serve(request, complete(configuration, data), data, log, given, forks))
 
 
 async def _serve(
-    request: ServeRequest, configuration: Configuration, data: DataDirectory, log: Logger, given: list[socket.socket]
+    request: ServeRequest,
+    configuration: Configuration,
+    data: DataDirectory,
+    log: Logger,
+    given: list[socket.socket],
+    forks: ForkServer | None,
 ) -> bool:
     ports = Ports(given)
     bound = ports.bind(request.addresses(configuration.settings), request.access(configuration.settings))
@@ -95,14 +110,15 @@ async def _serve(
     def announce() -> Awaitable[None]:
         return _announce(request, configuration, bound, admin, data)
 
-    return await _supervise(request.orders(configuration, bound, data, numbers), reloader, admin, log, announce)
+    return await _supervise(request.orders(configuration, bound, data, numbers), reloader, admin, log, forks, announce)
 
 
-async def _take_over(request: ServeRequest, handover: Handover) -> bool:
+async def _take_over(request: ServeRequest, handover: Handover, forks: ForkServer | None) -> bool:
     """Go on with what the former version of this process has left; the configuration is read only then."""
     log = make_logger(*handover.log)
     reloader = inherited_reloader(request, handover)
-    return await _supervise(handover.supervisor, reloader, _inherited(handover.admin), log, former=handover.version)
+    admin = _inherited(handover.admin)
+    return await _supervise(handover.supervisor, reloader, admin, log, forks, former=handover.version)
 
 
 async def _supervise(
@@ -110,13 +126,14 @@ async def _supervise(
     reloader: ConfigurationReloader,
     admin: socket.socket,
     log: Logger,
+    forks: ForkServer | None,
     announce: Callable[[], Awaitable[None]] | None = None,
     *,
     former: str = "",
 ) -> bool:
     manager = ServiceManager(os.environ, log)
-    upgrade = Upgrade(reloader, admin, former)
-    supervisor = Supervisor(workers, log, reloader, upgrade, manager)
+    upgrade = Upgrade(reloader, admin, former, forks)
+    supervisor = Supervisor(workers, log, reloader, upgrade, manager, forks=forks)
     health = HealthServer(admin, supervisor.health, NodeTotals(supervisor, reloader.data.spool, SystemClock()))
     upgrade.health = health
     health.start()

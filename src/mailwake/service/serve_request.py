@@ -68,6 +68,12 @@ class ServeRequest:
         return replace(configuration, settings=settings)
 
     @property
+    def modules(self) -> list[str]:
+        """What its workers need to have loaded."""
+        roles = ["smtp", "tracker", "collector"] if self.role == "all" else list({self.role: "", "collector": ""})
+        return ["mailwake.service.worker_main", *(f"mailwake.service.{role}_worker" for role in roles)]
+
+    @property
     def takes_mail(self) -> bool:
         """Whether there are SMTP workers."""
         return self.role in ("all", "smtp")

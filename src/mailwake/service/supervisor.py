@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from mailwake.logs import Logger
+    from mailwake.service.fork_server import ForkServer
     from mailwake.service.generation import WorkerOrder
     from mailwake.service.service_manager import ServiceManager
     from mailwake.service.tally import Totals
@@ -142,9 +143,11 @@ class Supervisor:
         upgrader: Upgrader,
         manager: ServiceManager,
         *,
+        forks: ForkServer | None = None,
         grace: float = 30.0,
     ) -> None:
         self._manager = manager
+        self._forks = forks
         self._log = log
         self._reloader = reloader
         self._upgrader = upgrader
@@ -219,7 +222,13 @@ class Supervisor:
 
     def _generation(self, orders: Sequence[WorkerOrder], stage: Stage) -> Generation:
         return Generation(
-            orders, stage, self._tally, self._log, on_report=self._note_readiness, on_hopeless=self._give_up
+            orders,
+            stage,
+            self._tally,
+            self._log,
+            on_report=self._note_readiness,
+            on_hopeless=self._give_up,
+            forks=self._forks,
         )
 
     def _note_readiness(self) -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
 
+    from mailwake.service.fork_server import ForkServer
     from mailwake.service.handover import SavedSupervisor
     from mailwake.service.health import HealthServer
     from mailwake.service.serve_request import ServeRequest
@@ -50,8 +51,15 @@ class Upgrade:
 
     health: HealthServer
 
-    def __init__(self, reloader: ConfigurationReloader, admin: socket.socket, former: str) -> None:
+    def __init__(
+        self,
+        reloader: ConfigurationReloader,
+        admin: socket.socket,
+        former: str,
+        forks: ForkServer | None = None,
+    ) -> None:
         self.former = former
+        self._forks = forks
         self._reloader = reloader
         self._admin = admin
         # As it was started: with the interpreter's own options, and a relative path where there was one.
@@ -100,6 +108,8 @@ class Upgrade:
 
     def _execute(self, handover: Handover) -> None:
         state = _written(handover)
+        if self._forks is not None:
+            self._forks.close()  # nobody would be left to wait for it; if this fails, workers start more slowly
         try:
             for descriptor in (state, *handover.descriptors()):
                 os.set_inheritable(descriptor, True)
@@ -153,7 +163,7 @@ def inherited_reloader(request: ServeRequest, handover: Handover) -> Configurati
     return ConfigurationReloader(request, handover.fixed, data, ports, handover.log)
 
 
-async def try_out(request: ServeRequest, handover: Handover) -> None:
+async def try_out(request: ServeRequest, handover: Handover, forks: ForkServer | None = None) -> None:
     """Everything that the take-over will do but to serve; MailwakeError, one line, for whatever keeps it from that."""
     for number in (signal.SIGHUP, signal.SIGUSR2, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
@@ -169,7 +179,13 @@ async def try_out(request: ServeRequest, handover: Handover) -> None:
             numbers[role] = free[: min(count, 1)]
         log = make_logger(*handover.log)
         generation = Generation(
-            change.orders(numbers), Stage.TRIAL, Tally(), log, on_report=lambda: None, on_hopeless=lambda: None
+            change.orders(numbers),
+            Stage.TRIAL,
+            Tally(),
+            log,
+            on_report=lambda: None,
+            on_hopeless=lambda: None,
+            forks=forks,
         )
         generation.start()
         try:

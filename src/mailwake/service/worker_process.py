@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mailwake.metrics import Series
+    from mailwake.service.fork_server import ForkServer
 
 REPORT_LIMIT = 1 << 20
 """The longest report line in octets; a worker has a few hundred series at most."""
@@ -51,9 +52,19 @@ _decode_report = msgspec.json.Decoder(Report).decode
 
 
 class WorkerProcess:
-    """A child process running `mailwake.service.worker_main`; `orders` is its single line of input."""
+    """A child process running `mailwake.service.worker_main`; `orders` is its single line of input.
 
-    def __init__(self, name: str, orders: bytes, descriptors: Sequence[int], on_report: Callable[[], None]) -> None:
+    It is forked by `forks`, or started as a program where there is none, or it fails.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        orders: bytes,
+        descriptors: Sequence[int],
+        on_report: Callable[[], None],
+        forks: ForkServer | None = None,
+    ) -> None:
         self.name = name
         self.pid: int | None = None
         """The process id, None before the start."""
@@ -71,6 +82,7 @@ class WorkerProcess:
         self._signal_due: signal.Signals | None = None
         self._descriptors = tuple(descriptors)
         self._on_report = on_report
+        self._forks = forks
         self._child: subprocess.Popen[bytes] | None = None
         self._input = self._output = -1
         self._ended = asyncio.Event()
@@ -137,16 +149,27 @@ class WorkerProcess:
             os.close(self._output)
 
     def _start(self) -> None:
-        command = [sys.executable, "-m", "mailwake.service.worker_main"]
         with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
             read_end, self._input = _pipe(theirs, ours)
             self._output, write_end = _pipe(ours, theirs)
-            self._child = subprocess.Popen(  # noqa: S603  # this interpreter, and a module of ours
-                command, stdin=read_end, stdout=write_end, pass_fds=self._descriptors
-            )
+            self.pid = self._fork(read_end, write_end) or self._execute(read_end, write_end)
             ours.pop_all()  # they are closed when it has ended
-        self.pid = self._child.pid
         self.started = SystemClock().now()
+
+    def _fork(self, read_end: int, write_end: int) -> int | None:
+        if self._forks is None:
+            return None
+        try:
+            return self._forks.fork(self.name, read_end, write_end, self._descriptors)
+        except OSError:
+            return None
+
+    def _execute(self, read_end: int, write_end: int) -> int:
+        command = [sys.executable, "-m", "mailwake.service.worker_main"]
+        self._child = subprocess.Popen(  # noqa: S603  # this interpreter, and a module of ours
+            command, stdin=read_end, stdout=write_end, pass_fds=self._descriptors
+        )
+        return self._child.pid
 
     async def _status(self) -> int:
         """Wait for the child, in a thread: it has closed its output, which is one of the last things it does."""
