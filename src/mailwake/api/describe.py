@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from mailwake.api.answering import HEADERS
 from mailwake.api.errors import Fault
 from mailwake.api.http_limits import HttpLimits
-from mailwake.api.openapi import body_schema, tag_of
+from mailwake.api.openapi import TAGS, body_schema, tag_of
 from mailwake.api.route_table import ROUTES
 from mailwake.control.api_keys import SCOPE_MEANINGS
 from mailwake.markdown import code, table
@@ -42,7 +42,7 @@ def api_reference() -> str:
             table(("limit", "of"), _limits()),
             "\n## Header fields of every answer\n\n",
             table(("field", "value"), [(code(name), code(value)) for name, value in HEADERS.items()]),
-            *(part for tag in dict.fromkeys(map(tag_of, ROUTES)) for part in _tag(tag)),
+            *(part for tag in TAGS for part in _tag(tag)),
         )
     )
 

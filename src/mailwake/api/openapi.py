@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from mailwake.api.parameters import Parameter
     from mailwake.api.routes import Route
 
+TAGS = ("webhooks", "events", "privacy", "about")
+"""What routes are about, in the order in which they are shown."""
+
 KEY_FORMS = {
     "key": {
         "type": "apiKey",
@@ -84,9 +87,9 @@ def operation_id(route: Route) -> str:
 
 
 def tag_of(route: Route) -> str:
-    """What the route is about: the first word of its path."""
-    words = route.path.removeprefix("/api").removeprefix("/v1").strip("/").split("/")
-    return words[0] if route.path.startswith("/api/v1/") and words[0] != "health" else "about"
+    """What the route is about: the first word of its path, if it is one of TAGS."""
+    word = route.path.removeprefix("/api/v1/").partition("/")[0].removeprefix("data-")
+    return word if word in TAGS else TAGS[-1]
 
 
 def body_schema(route: Route) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from mailwake.api.errors import Fault
-from mailwake.api.openapi import body_schema, operation_id, tag_of
+from mailwake.api.openapi import TAGS, body_schema, operation_id, tag_of
 from mailwake.control.api_keys import SCOPE_MEANINGS
 
 if TYPE_CHECKING:
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
     from mailwake.api.routes import Route
 
 _STYLE = """
-:root { color-scheme: light dark; --line: #8886; --soft: #8881; --link: light-dark(#0b57d0, #8ab4f8); }
+:root { color-scheme: light dark; --line: #8886; --soft: #8881; }
 body { font: 1rem/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; }
-a { color: var(--link); }
 h1, h2, h3 { line-height: 1.25; }
 h2 { margin-top: 3rem; border-bottom: 1px solid var(--line); }
 section { margin: 2rem 0; }
@@ -30,9 +30,10 @@ pre { background: var(--soft); padding: .75rem; overflow-x: auto; border-radius:
 h3 code { font-size: 1.05em; overflow-wrap: anywhere; }
 .table { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
+td { min-width: 12rem; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid var(--line); }
 nav ul { columns: 20rem; padding-left: 1.2rem; }
-:target { outline: 2px solid var(--link); outline-offset: .4rem; }
+:target { outline: 2px solid LinkText; outline-offset: .4rem; }
 """
 
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -78,8 +79,8 @@ def api_page(routes: Sequence[Route]) -> bytes:
     return "".join((*parts, "</main>\n</body>\n</html>\n")).encode()
 
 
-def _order(route: Route) -> tuple[str, str, str]:
-    return tag_of(route), route.path, route.method
+def _order(route: Route) -> tuple[int, str, str]:
+    return TAGS.index(tag_of(route)), route.path, route.method
 
 
 def _contents(by_tag: Sequence[tuple[str, list[Route]]]) -> Iterator[str]:
@@ -96,7 +97,7 @@ def _route(route: Route) -> Iterator[str]:
     yield f'<section id="{name}" aria-labelledby="{name}-title">\n'
     yield f'<h3 id="{name}-title"><code>{escape(route.method)} {escape(route.path)}</code></h3>\n'
     scope = "No key is needed." if route.scope is None else f"Needs a key with the scope {route.scope}."
-    yield f"<p>{escape(route.summary)}. {escape(route.details)} {escape(scope)}</p>\n"
+    yield f"<p>{_prose(f'{route.summary}. {route.details} {scope}')}</p>\n"
     yield from _parameters(route)
     if route.body is not None:
         yield from _body(body_schema(route), route.body_example)
@@ -137,6 +138,11 @@ def _type(schema: Mapping[str, Any]) -> str:
     return kinds if isinstance(kinds, str) else " or ".join(kinds)
 
 
+def _prose(text: str) -> str:
+    """Text as HTML; what stands between backticks is code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
 def _json(value: Any) -> str:
     shown = escape(json.dumps(value, ensure_ascii=False, indent=2), quote=False)
     return f'<pre tabindex="0"><code>{shown}</code></pre>\n'
@@ -146,7 +152,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     titles = "".join(f'<th scope="col">{escape(each)}</th>' for each in head)
     lines = []
     for first, *rest in rows:
-        cells = "".join(f"<td>{escape(str(each))}</td>" for each in rest)
+        cells = "".join(f"<td>{_prose(str(each))}</td>" for each in rest)
         lines.append(f'<tr><th scope="row"><code>{escape(str(first))}</code></th>{cells}</tr>\n')
     table = f"<table>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n{''.join(lines)}</tbody></table>"
     return f'<div class="table" tabindex="0">{table}</div>\n'

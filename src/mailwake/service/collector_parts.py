@@ -122,7 +122,17 @@ def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
     )
     keys = ApiKeys(data.api_keys, clock)
     privacy = PrivacyParts(PersonEvents(data.feed, data.journal, hashing), erasures)
-    api = ApiParts(settings=settings.api, keys=keys, clock=clock, metrics=metrics, log=log, privacy=privacy)
+    api = ApiParts(
+        settings=settings.api,
+        keys=keys,
+        clock=clock,
+        metrics=metrics,
+        log=log,
+        webhooks=webhooks.subscriptions,
+        store=store,
+        privacy=privacy,
+        hashing=hashing,
+    )
     yield _ApiServer([each for _, each in worker.sockets], api)
 
 
