@@ -10,7 +10,8 @@ import pytest
 from tests.flows.event_harness import HOLD_MS, Collector, Worker, click
 
 from mailwake.feed.contract import BEGINNING
-from mailwake.flows.node_events import NodeEvents, Seen, collector_runs
+from mailwake.feed.lock import is_written
+from mailwake.flows.node_events import NodeEvents, Seen
 from mailwake.links.token import decode_body
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def test_while_the_collector_runs_events_come_as_it_completes_them(
     collector: Collector, running: Callable[[bool], None]
 ) -> None:
     running(True)
-    assert collector_runs(collector.base / "feed")
+    assert is_written(collector.base / "feed")
     worker = Worker(collector.journal, "tracker-0")
     worker.write(click(1))
     pauses = iter((0, 10_000))
@@ -115,4 +116,4 @@ def test_what_cannot_be_read_is_said_and_passed_over(collector: Collector) -> No
 
 
 def test_a_feed_that_does_not_exist_has_no_collector(tmp_path: Path) -> None:
-    assert not collector_runs(tmp_path / "feed")
+    assert not is_written(tmp_path / "feed")

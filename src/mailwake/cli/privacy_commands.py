@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -18,8 +17,8 @@ from mailwake.config.privacy_settings import Privacy
 from mailwake.control.erasures import Erasure, Erasures
 from mailwake.errors import MailwakeError, StartupError
 from mailwake.events.wire import iso_time, to_wire
+from mailwake.feed.lock import is_written
 from mailwake.feed.person_events import PersonEvents
-from mailwake.service.collector_worker import open_feed_lock, try_lock
 from mailwake.service.event_privacy import recipient_hash
 
 if TYPE_CHECKING:
@@ -64,10 +63,10 @@ def erase(
     erasures = Erasures(directory.erasures)
     erasure = erasures.request(_checked(address), int(SystemClock().now() * 1000))
     if not wait:
-        running = "the collector does it" if _collector_runs(directory) else "it is done when the service runs again"
+        running = "the collector does it" if is_written(directory.feed) else "it is done when the service runs again"
         typer.echo(f"erasure {erasure.number} is pending; {running}. See: mailwake privacy status")
         return
-    if not _collector_runs(directory):
+    if not is_written(directory.feed):
         raise MailwakeError(
             f"erasure {erasure.number} is pending, and no collector runs on {directory.path}: start the service"
         )
@@ -101,14 +100,6 @@ def _checked(address: str) -> str:
     if not address.isprintable() or "@" not in address or " " in address:
         raise MailwakeError(f"{address!r} is no address; give one like ann@example.org")
     return address
-
-
-def _collector_runs(directory: DataDirectory) -> bool:
-    descriptor = open_feed_lock(directory.feed)
-    try:
-        return not try_lock(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _found(erasures: Erasures, number: int) -> Erasure:

@@ -6,14 +6,13 @@ recorded: nothing was completed or judged yet.
 
 from __future__ import annotations
 
-import fcntl
-import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from mailwake.errors import MailwakeError
 from mailwake.events.from_record import ErasedError, EventReader
 from mailwake.events.record import record_time
 from mailwake.feed.last_state import last_state
+from mailwake.feed.lock import is_written
 from mailwake.feed.reader import FeedReader
 from mailwake.journal.reader import JournalReader
 
@@ -59,7 +58,7 @@ class NodeEvents:
         """
         while True:
             merged_up_to = 0
-            if wait is not None and collector_runs(self._directory):
+            if wait is not None and is_written(self._directory):
                 self._cursor = None
             elif self._cursor is None:
                 merged_up_to = self._begin_journal()
@@ -118,18 +117,3 @@ class NodeEvents:
 
 def _never(seconds: float) -> bool:
     return True
-
-
-def collector_runs(feed: Path) -> bool:
-    """Whether a collector writes the feed just now."""
-    try:
-        descriptor = os.open(feed / "lock", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False

@@ -7,11 +7,11 @@ damage: its writer wrote them ahead, and was killed. Nothing is ever changed or 
 
 from __future__ import annotations
 
-import fcntl
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mailwake.file_lock import is_locked
 from mailwake.journal.frame import (
     FRAME_OVERHEAD,
     MAX_PAYLOAD,
@@ -78,12 +78,7 @@ def read_whole(path: Path) -> Iterator[Run]:
 
 def is_live(descriptor: int) -> bool:
     """Whether the segment still grows: its writer holds a lock on it, which ends with the writer."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
-        return True
-    fcntl.flock(descriptor, fcntl.LOCK_UN)
-    return False
+    return is_locked(descriptor)
 
 
 def pass_over(

@@ -7,18 +7,18 @@ Whatever fails in one of its parts is logged and begun again, and hinders neithe
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
-from mailwake.errors import MailwakeError, StartupError
+from mailwake.errors import MailwakeError
+from mailwake.feed.lock import open_lock
+from mailwake.file_lock import try_lock
 from mailwake.service.collector_parts import collector_parts
 from mailwake.service.life_line import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
-    from pathlib import Path
     from typing import Any
 
     from mailwake.service.worker_main import Worker
@@ -69,7 +69,7 @@ async def _keep_running(
 
 async def _take_feed(worker: Worker) -> int | None:
     """The descriptor that holds the feed for this process; None when it is told to go before it had it."""
-    descriptor = open_feed_lock(worker.data.feed)
+    descriptor = open_lock(worker.data.feed)
     waited = False
     while not try_lock(descriptor):
         if not waited:
@@ -80,22 +80,3 @@ async def _take_feed(worker: Worker) -> int | None:
             os.close(descriptor)
             return None
     return descriptor
-
-
-def open_feed_lock(feed: Path) -> int:
-    """The file whose lock says who writes the feed; StartupError when it cannot be opened."""
-    path = feed / "lock"
-    try:
-        feed.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StartupError(f"{path}: {error.strerror}; free space or mend the rights") from None
-
-
-def try_lock(descriptor: int) -> bool:
-    """Take the lock of `open_feed_lock`; whether it could be had. It is let go when the descriptor is closed."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

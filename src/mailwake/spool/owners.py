@@ -10,6 +10,8 @@ import fcntl
 import os
 from typing import TYPE_CHECKING
 
+from mailwake.file_lock import is_held
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -39,17 +41,7 @@ class Owner:
 
 def is_alive(directory: Path, name: str) -> bool:
     """Whether the owner of this name is still there."""
-    try:
-        descriptor = os.open(directory / name, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return is_held(directory / name)
 
 
 def forget_dead(directory: Path) -> None:
