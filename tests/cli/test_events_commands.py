@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mailwake.events.model import EventType
+from mailwake.events.model import Event, EventType
 from mailwake.events.record import MessageFacts, Outcome, encode_message, pack_facts
+from mailwake.feed.payload import encode_event
+from mailwake.feed.writer import FeedWriter
 from mailwake.journal.frame import SEGMENT_HEADER, SEGMENT_SUFFIX, frame
 
 if TYPE_CHECKING:
@@ -128,14 +130,9 @@ def test_a_closed_pipe_amid_many_events_is_quiet(tmp_path: Path) -> None:
     process.stderr.close()
 
 
-@pytest.mark.parametrize("as_json", [False, True])
-def test_people_at_a_terminal_get_rows_and_json_when_they_ask(tmp_path: Path, as_json: bool) -> None:
-    bounce = encode_message(
-        EventType.BOUNCE, 9, 1_790_000_000_009, FACTS, "R9@example.com", 0, "", Outcome(550, "5.1.1", "no [bold]user")
-    )
-    write_segment(tmp_path, "smtp-0", injection(1), bounce)
+def at_a_terminal(data: Path, *options: str) -> list[str]:
     ours, theirs = pty.openpty()
-    process = start(tmp_path, *(["--json"] if as_json else []), stdout=theirs)
+    process = start(data, *options, stdout=theirs)
     os.close(theirs)
     shown = b""
     try:
@@ -146,7 +143,16 @@ def test_people_at_a_terminal_get_rows_and_json_when_they_ask(tmp_path: Path, as
     os.close(ours)
     assert process.communicate(timeout=60)[1] == ""
     assert process.returncode == 0
-    lines = shown.decode().splitlines()
+    return shown.decode().splitlines()
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_people_at_a_terminal_get_rows_and_json_when_they_ask(tmp_path: Path, as_json: bool) -> None:
+    bounce = encode_message(
+        EventType.BOUNCE, 9, 1_790_000_000_009, FACTS, "R9@example.com", 0, "", Outcome(550, "5.1.1", "no [bold]user")
+    )
+    write_segment(tmp_path, "smtp-0", injection(1), bounce)
+    lines = at_a_terminal(tmp_path, *(["--json"] if as_json else []))
     assert len(lines) == 2
     if as_json:
         assert json.loads(lines[0])["msys"]["message_event"]["event_id"] == "1"
@@ -155,3 +161,22 @@ def test_people_at_a_terminal_get_rows_and_json_when_they_ask(tmp_path: Path, as
         assert "550 5.1.1 no [bold]user" in lines[1]
         assert "[red]Hi" in lines[0]
         assert "\x1b[31mHi" not in lines[0]
+
+
+def test_people_at_a_terminal_see_what_is_no_person(tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir()
+    click = Event(
+        type=EventType.CLICK,
+        event_id=1,
+        timestamp=1_790_000_000_000,
+        message_id="0" * 20,
+        transmission_id=1,
+        target_link_url="https://www.example.org/",
+        is_bot=True,
+        bot_reason="crawler",
+        is_prefetched=True,
+    )
+    FeedWriter(tmp_path / "feed").append([encode_event(click)], {})
+    (line,) = at_a_terminal(tmp_path)
+    assert "https://www.example.org/" in line
+    assert "machine: crawler, prefetched" in line

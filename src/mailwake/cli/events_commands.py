@@ -21,7 +21,7 @@ from mailwake.flows.node_events import NodeEvents
 from mailwake.links.token import decode_body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mailwake.events.model import Event
     from mailwake.flows.node_events import Seen
@@ -114,9 +114,20 @@ def _row(event: Event) -> Text:
         (f"{event.campaign_id or '-':<20}", "yellow"),
         "  ",
         about,
+        ("  " + ", ".join(_who(event)), "dim"),
     )
     row.rstrip()
     return row
+
+
+def _who(event: Event) -> Iterator[str]:
+    """What the enrichment says of who did it, where that is not simply a person."""
+    if event.is_bot:
+        yield f"machine: {event.bot_reason}"
+    if event.is_proxy:
+        yield "by a mail provider's proxy"
+    if event.is_prefetched:
+        yield "prefetched"
 
 
 def _warn(text: str) -> None:
