@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from mailwake.events.model import NESTED_FIELDS, Event
+from mailwake.events.model import NESTED_FIELDS
 
 if TYPE_CHECKING:
-    pass
-
+    from mailwake.events.model import Event
 
 _encode = msgspec.json.Encoder().encode
 _OBJECT_OF = {field: name for name, fields in NESTED_FIELDS.items() for field in fields}
-_FIELDS = tuple((name, _OBJECT_OF.get(name)) for name in Event.__struct_fields__)
-_ABSENT: tuple[object, ...] = (None, "", (), {})
 
 
 def to_wire(event: Event) -> dict[str, Any]:
@@ -29,12 +26,13 @@ def to_wire(event: Event) -> dict[str, Any]:
 def wire_fields(event: Event) -> dict[str, Any]:
     """The fields of an event as JSON values, its `timestamp` in ISO 8601."""
     fields: dict[str, Any] = {}
-    for name, outer in _FIELDS:
-        value = getattr(event, name)
-        if value in _ABSENT:
-            continue
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
+    for name, value in msgspec.to_builtins(event).items():  # those at their defaults are not among them
+        kind = type(value)
+        if kind is int or kind is float:
             value = str(value)
+        elif not value and kind is not bool:
+            continue
+        outer = _OBJECT_OF.get(name)
         if outer is None:
             fields[name] = value
         else:
@@ -51,7 +49,7 @@ def wire_fields(event: Event) -> dict[str, Any]:
 def iso_time(milliseconds: int) -> str:
     """Unix milliseconds as ISO 8601 in UTC with milliseconds: `2026-04-18T14:25:07.000Z`."""
     seconds, thousandths = divmod(milliseconds, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{thousandths:03d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{thousandths:03d}Z"
 
 
 def wire_json(event: Event) -> bytes:
