@@ -63,6 +63,7 @@ def check(
     """
     from mailwake.service.cautions import cautions
     from mailwake.service.parts import check_parts
+    from mailwake.sinks.make import check_sinks
     from mailwake.webhooks.configured import check_webhooks
 
     try:
@@ -72,6 +73,7 @@ def check(
             typer.echo(problem, err=True)
         raise typer.Exit(1) from None
     check_parts(settings, demo=not settings.relay.hops)
+    check_sinks(settings.sinks)
     check_webhooks(settings)
     for caution in cautions(settings, datetime.now(UTC)):
         typer.echo(f"warning: {caution}", err=True)

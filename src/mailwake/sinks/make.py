@@ -27,7 +27,10 @@ _MODULES = {"kafka": "confluent_kafka", "nats": "nats"}
 
 
 def check_sinks(sinks: Mapping[str, Sink]) -> None:
-    """StartupError, one line, for a sink that this installation cannot run."""
+    """StartupError, one line, for a sink that cannot run here: a package or a file is missing, settings are unknown.
+
+    What may come by and by is not asked for: directories, servers, topics, streams.
+    """
     for name, sink in sinks.items():
         module = _MODULES.get(sink.kind)
         if module is not None and find_spec(module) is None:
@@ -35,6 +38,21 @@ def check_sinks(sinks: Mapping[str, Sink]) -> None:
                 f'sinks.{name}: kind = "{sink.kind}" needs a package that is not installed: '
                 f"pip install 'mailwake[{sink.kind}]'"
             )
+        try:
+            _try_out(sink)
+        except StartupError as error:
+            raise StartupError(f"sinks.{name}: {error}") from None
+
+
+def _try_out(sink: Sink) -> None:
+    if sink.kind == "kafka":
+        from mailwake.sinks.kafka import make_producer
+
+        make_producer(sink)
+    elif sink.kind == "nats":
+        from mailwake.sinks.nats_jetstream import connection_options
+
+        connection_options(sink)
 
 
 def make_sinks(
@@ -47,12 +65,11 @@ def make_sinks(
     metrics: Metrics,
     clock: Clock,
 ) -> list[SinkRunner]:
-    """The sinks that are active, each to be run in a task of its own; StartupError for one that cannot be made.
+    """The sinks that are active, each to be run in a task of its own; `check_sinks` comes before.
 
-    `output` is the descriptor of the service's standard output. Positions of sinks that are configured no more are
-    forgotten, so that nothing waits for them.
+    `output` is the descriptor of the service's standard output, -1 where it is closed. Positions of sinks that are
+    configured no more are forgotten, so that nothing waits for them.
     """
-    check_sinks(sinks)
     for consumer in positions.all():
         kind, _, name = consumer.partition(":")
         if kind == "sink" and name not in sinks:

@@ -21,7 +21,7 @@ class OwnThread:
 
     def __init__(self, name: str) -> None:
         self.ending = threading.Event()
-        """Set when the thread is to end; calls that wait in small steps look at it between them."""
+        """Set when the thread is to end; calls that wait in small steps look at it between them. Each start has one."""
         self._name = name
         self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -37,28 +37,31 @@ class OwnThread:
         self._order((call, None))
 
     def end(self) -> None:
-        """End after the calls that are in hand."""
+        """End after the calls that are in hand; a later call begins anew."""
         self.ending.set()
         self._orders.put(None)
+        self._thread = None
 
     def _order(self, order: Order) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+            self.ending = threading.Event()
+            self._orders = queue.SimpleQueue()
+            self._thread = threading.Thread(target=_work, args=(self._orders,), name=self._name, daemon=True)
             self._thread.start()
         self._orders.put(order)
 
-    def _work(self) -> None:
-        while (order := self._orders.get()) is not None:
-            call, future = order
-            try:
-                result, error = call(), None
-            except BaseException as raised:
-                result, error = None, raised
-            if future is None:
-                continue
+
+def _work(orders: queue.SimpleQueue[Order | None]) -> None:
+    while (order := orders.get()) is not None:
+        call, future = order
+        try:
+            result, error = call(), None
+        except BaseException as raised:
+            result, error = None, raised
+        if future is not None:
             with contextlib.suppress(RuntimeError):  # the loop is gone, and whoever waited
                 future.get_loop().call_soon_threadsafe(_settle, future, result, error)
-            del order, call, future, result, error  # not kept until the next one comes
+        del order, call, future, result, error  # not kept until the next one comes
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:

@@ -32,7 +32,8 @@ class StandardOutput:
         self._descriptor = descriptor
         self._thread = thread
         self._poll = select.poll()
-        self._poll.register(descriptor, select.POLLOUT)
+        if descriptor >= 0:
+            self._poll.register(descriptor, select.POLLOUT)
         self._torn = False
 
     async def write(self, events: Sequence[OutgoingEvent]) -> None:
@@ -46,6 +47,8 @@ class StandardOutput:
         """The descriptor is the service's, and stays open."""
 
     def _write(self, lines: Sequence[bytes]) -> None:
+        if self._descriptor < 0:
+            raise DestinationError("standard output: it is closed; start mailwake with one")
         try:
             for chunk in (*([b"\n"] if self._torn else []), *_chunks(lines)):
                 self._write_all(chunk)
