@@ -65,7 +65,7 @@ class Mailwake:
                 command, stdout=subprocess.PIPE, stderr=log, text=True, pass_fds=self.pass_fds, env=environment
             )
         threading.Thread(target=self._read, daemon=True).start()
-        wait_until(lambda: any("data in" in line for line in self.output) or self.exited, "mailwake started")
+        wait_until(lambda: "mailwake: data in" in self.announced or self.exited, "mailwake started")
         assert not self.exited, self.log
         return self
 
@@ -81,12 +81,18 @@ class Mailwake:
         return self.process is None or self.process.poll() is not None
 
     @property
+    def announced(self) -> str:
+        """What it says at the start, on standard output, or beside the log where that is for events."""
+        output = "".join(self.output)
+        return output if "mailwake: data in" in output else self.log
+
+    @property
     def log(self) -> str:
         return self.log_path.read_text()
 
     def _address(self, pattern: str) -> tuple[str, int]:
-        found = re.search(pattern, "".join(self.output))
-        assert found, self.output
+        found = re.search(pattern, self.announced)
+        assert found, self.announced
         return found[1], int(found[2])
 
     @property

@@ -186,7 +186,10 @@ def _listening(address: Address) -> socket.socket:
 async def _announce(
     request: ServeRequest, configuration: Configuration, bound: Bound, admin: socket.socket, data: DataDirectory
 ) -> None:
-    say = sys.stdout.write
+    # Where standard output is for events, whoever reads it expects nothing else there.
+    has_events = any(sink.kind == "stdout" for sink in configuration.settings.sinks.values())
+    stream = sys.stderr if has_events else sys.stdout
+    say = stream.write
     workers = request.workers(configuration.settings)
     listens = configuration.settings.esmtp_listener.listen
     for name in bound.names("smtp").values():
@@ -204,7 +207,7 @@ async def _announce(
         else:
             say("".join([f"mailwake: {line}\n" for line in await next_hop_lines(configuration.settings)]))
     say(f"mailwake: data in {data.path}\n")
-    sys.stdout.flush()
+    stream.flush()
 
 
 def _instead_of(address: str, bound: socket.socket) -> str:

@@ -8,6 +8,7 @@ import functools
 import os
 import pickle
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from mailwake.config.kinds import listen_address, normal_listen_address
@@ -136,8 +137,9 @@ class ServeRequest:
 
 
 @functools.cache
+@cache
 def _standard_output() -> int:
-    """A duplicate for children, whose own standard output is the pipe of their reports; -1 when it is closed."""
+    """One duplicate for all children, whose own standard output is the pipe of their reports; -1 when it is closed."""
     try:
         return fcntl.fcntl(1, fcntl.F_DUPFD_CLOEXEC, 3)
     except OSError:
