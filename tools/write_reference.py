@@ -16,6 +16,7 @@ from typer.models import ArgumentInfo, CommandInfo, OptionInfo
 from mailwake.api.describe import api_reference
 from mailwake.cli.main import make_app
 from mailwake.config.describe import settings_reference
+from mailwake.enrichment.describe import rules_reference
 from mailwake.events.describe import events_reference
 from mailwake.events.model import EventType
 from mailwake.flows.click_flow import EVENT_TYPES
@@ -233,6 +234,7 @@ def _default(option: Declared) -> str:
 PAGES: Mapping[str, Callable[[], str]] = {
     "settings.md": settings_reference,
     "header-and-context.md": lambda: header_reference(NO_UNIQUE_ID),
+    "bot-rules.md": rules_reference,
     "events.md": lambda: events_reference(event_examples(), recorded_events()),
     "metrics.md": metrics_page,
     "log.md": log_page,

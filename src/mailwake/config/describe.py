@@ -99,6 +99,13 @@ def settings_reference() -> str:
     return "\n".join(lines)
 
 
+def settings_of_table(table: type) -> str:
+    """The settings of one table of another file than the configuration, as a table in Markdown."""
+    lines = ["| setting | default | value | meaning |", "|---|---|---|---|"]
+    lines += [_reference_row(each) for each in fields_of(table).values() if isinstance(each.marker, Setting)]
+    return "\n".join(lines) + "\n"
+
+
 def _tables(table: type, path: Path, section: Section | None = None) -> Iterator[tuple[Path, Section | None, type]]:
     """Every table of the schema with its path, an example standing for free names."""
     yield path, section, table

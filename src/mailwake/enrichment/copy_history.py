@@ -27,14 +27,36 @@ class _Request:
         self.head = head
 
 
+class _Copy:
+    __slots__ = ("has_head", "has_others", "requests")
+
+    def __init__(self) -> None:
+        self.requests: list[_Request] = []
+        self.has_others = False  # whether more than one link was asked for, ever
+        self.has_head = False
+
+    def add(self, request: _Request) -> None:
+        requests = self.requests
+        if requests:
+            self.has_others = self.has_others or request.link != requests[-1].link
+            if len(requests) >= REQUESTS_KEPT:
+                del requests[0]
+        self.has_head = self.has_head or request.head
+        requests.append(request)
+
+
+_NOTHING: Final = _Copy()
+"""Of a copy that nobody has asked for anything of; never added to."""
+
+
 class CopyHistory:
     """Remembers requests and deliveries of `horizon_ms` at least, by the copy's message id, in the order of time."""
 
     def __init__(self, horizon_ms: int, copies: int = COPIES_KEPT) -> None:
         self._horizon = horizon_ms
         self._limit = copies
-        self._requests: dict[str, list[_Request]] = {}
-        self._honeypots: dict[str, list[_Request]] = {}
+        self._requests: dict[str, _Copy] = {}
+        self._honeypots: dict[str, _Copy] = {}
         self._delivered: dict[str, int] = {}
 
     def __len__(self) -> int:
@@ -69,40 +91,45 @@ class CopyHistory:
         """The hidden link was followed."""
         self._add(self._honeypots, message_id, _Request(time_ms, 0, address, head=False))
 
-    def _add(self, known: dict[str, list[_Request]], message_id: str, request: _Request) -> None:
-        requests = known.pop(message_id, None)  # and back at the end: the front is what rested longest
-        if requests is None:
-            requests = []
-        elif len(requests) >= REQUESTS_KEPT:
-            del requests[0]
-        requests.append(request)
-        known[message_id] = requests
+    def _add(self, known: dict[str, _Copy], message_id: str, request: _Request) -> None:
+        copy = known.pop(message_id, None)  # and back at the end: the front is what rested longest
+        if copy is None:
+            copy = _Copy()
+        copy.add(request)
+        known[message_id] = copy
         oldest = next(iter(known))
-        while len(known) > self._limit or known[oldest][-1].time_ms < request.time_ms - self._horizon:
+        while len(known) > self._limit or known[oldest].requests[-1].time_ms < request.time_ms - self._horizon:
             del known[oldest]
             oldest = next(iter(known))
 
-    def links_around(self, message_id: str, time_ms: int, within_ms: int, address: str | None) -> int:
-        """The most links that were asked for in any stretch of `within_ms` around this moment.
+    def traces(self, message_id: str) -> tuple[bool, bool, bool]:
+        """Whether there may be several links, a HEAD, or the hidden link among what was asked for of a copy."""
+        copy = self._requests.get(message_id, _NOTHING)
+        return copy.has_others, copy.has_head, message_id in self._honeypots
+
+    def links_around(self, message_id: str, time_ms: int, within_ms: int, address: str | None, enough: int = 99) -> int:
+        """The most links that were asked for in any stretch of `within_ms` around this moment, or `enough` of them.
 
         Of all addresses, or of one.
         """
         near = [
-            each
-            for each in self._requests.get(message_id, ())
+            (each.time_ms, each.link)
+            for each in self._requests.get(message_id, _NOTHING).requests
             if -within_ms <= each.time_ms - time_ms <= within_ms and (address is None or each.address == address)
         ]
-        if len(near) < 2:
-            return len(near)
-        starts = {each.time_ms for each in near if each.time_ms <= time_ms}
-        starts.add(time_ms)
-        return max(len({each.link for each in near if start <= each.time_ms <= start + within_ms}) for start in starts)
+        most = 0
+        for start in {time_ms, *(time for time, _ in near if time <= time_ms)} if len(near) > 1 else (time_ms,):
+            end = start + within_ms
+            most = max(most, len({link for time, link in near if start <= time <= end}))
+            if most >= enough:
+                break
+        return most
 
     def head_before(self, message_id: str, link: int, address: str, time_ms: int, within_ms: int) -> bool:
         """Whether this address asked for this link with HEAD so shortly before."""
         return any(
             each.head and each.link == link and each.address == address and 0 <= time_ms - each.time_ms <= within_ms
-            for each in self._requests.get(message_id, ())
+            for each in self._requests.get(message_id, _NOTHING).requests
         )
 
     def honeypot_near(self, message_id: str, time_ms: int, within_ms: int, address: str | None) -> bool:
@@ -112,5 +139,5 @@ class CopyHistory:
         """
         return any(
             -LOOK_AHEAD_MS <= time_ms - each.time_ms <= within_ms and (address is None or each.address == address)
-            for each in self._honeypots.get(message_id, ())
+            for each in self._honeypots.get(message_id, _NOTHING).requests
         )

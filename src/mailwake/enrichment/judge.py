@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from mailwake.config.networks import NetworkTable, parse_client
 from mailwake.enrichment.agent_pattern import agent_matcher
 from mailwake.enrichment.rule_tables import JUDGED
+from mailwake.events.model import EventType
 from mailwake.events.unique_ids import EPOCH
 from mailwake.links.body import HONEYPOT_NAME
 
@@ -46,6 +47,10 @@ class Fetch(NamedTuple):
     proxy: str = ""
 
 
+_DIRECT: Final = Fetch(is_proxy=False, is_prefetched=False)
+_AHEAD: Final = Fetch(is_proxy=False, is_prefetched=True)
+
+
 class Judge:
     """The rules of one file, ready to be asked; `history` has what was asked for around each event."""
 
@@ -55,8 +60,17 @@ class Judge:
         # The surest first: the first one that holds decides.
         self._rules: Final = [_Rule(rule, threshold) for rule in sorted(rules.rule, key=lambda rule: -rule.confidence)]
         self._proxies: Final = rules.proxy
-        self._rule_index: Final = _Index([rule.table for rule in self._rules])
         self._proxy_index: Final = _Index(self._proxies)
+        tables = [rule.table for rule in self._rules]
+        self._rule_index: Final = _Index(tables)
+        self._not_of_proxies: Final = _bits(table.proxy is not False for table in tables)
+        self._of_links: Final = _bits(table.links is not None for table in tables)
+        self._of_heads: Final = _bits(table.head_within is not None for table in tables)
+        self._of_honeypots: Final = _bits(table.honeypot_within is not None for table in tables)
+        self._of_soon: Final = _bits(table.after_delivery is not None for table in tables)
+        self._longest_of: Final[Callable[[int], float]] = functools.lru_cache(_CACHED)(
+            lambda bits: max(tables[place].after_delivery or 0.0 for place in _places(bits))
+        )
         times = [rule.horizon for rule in self._rules] + [proxy.prefetches_within for proxy in self._proxies]
         self.horizon_ms: Final = int(max(times, default=0) * 1000)
         """How far back the rules look."""
@@ -66,7 +80,7 @@ class Judge:
         marked = bool(event.is_prefetched)
         found = self._proxy_index.find(event)
         if not found:
-            return Fetch(is_proxy=False, is_prefetched=marked)
+            return _AHEAD if marked else _DIRECT
         proxy = self._proxies[next(_places(found))]
         soon = proxy.prefetches_within
         ahead = marked or proxy.prefetches or (soon > 0 and is_soon(event, self._history, soon))
@@ -74,11 +88,26 @@ class Judge:
 
     def verdict(self, event: Event, fetch: Fetch) -> Verdict:
         """What the surest rule says of an engagement."""
-        for place in _places(self._rule_index.find(event)):
+        found = self._rule_index.find(event)
+        for place in _places(found and self._worth_asking(found, event, fetch)):
             rule = self._rules[place]
             if rule.holds(event, fetch, self._history):
                 return rule.verdict
         return PERSON
+
+    def _worth_asking(self, left: int, event: Event, fetch: Fetch) -> int:
+        # Of most copies there is nothing that most rules look for.
+        if fetch.is_proxy:
+            left &= self._not_of_proxies
+        several, head, trapped = self._history.traces(event.message_id)
+        if not several:
+            left &= ~self._of_links
+        if not head:
+            left &= ~self._of_heads
+        if not trapped and event.target_link_name != HONEYPOT_NAME:
+            left &= ~self._of_honeypots
+        soon = left & self._of_soon
+        return left & ~soon if soon and not is_soon(event, self._history, self._longest_of(soon)) else left
 
     def all_that_hold(self, event: Event, fetch: Fetch) -> list[RuleTable]:
         """Every rule that holds for an engagement, the surest first."""
@@ -130,7 +159,7 @@ class _Rule:
 
     def _asked_for_many(self, event: Event, links: int, history: CopyHistory) -> bool:
         address = event.ip_address if self._same else None
-        return history.links_around(event.message_id, event.timestamp, self._within, address) >= links
+        return history.links_around(event.message_id, event.timestamp, self._within, address, links) >= links
 
     def _was_trapped(self, event: Event, within: int, history: CopyHistory) -> bool:
         if event.target_link_name == HONEYPOT_NAME:
@@ -164,9 +193,10 @@ def _place(event: Event) -> tuple[str, int, str, int]:
 class _Index:
     # Which tables an event's type, program and address leave: one bit each, so that three look-ups find them all.
     def __init__(self, tables: Sequence[RuleTable | ProxyTable]) -> None:
-        self._by_event: Final = {
-            kind: _bits(name in (table.events or ()) for table in tables) for name, kind in JUDGED.items()
-        }
+        # By the type's number: it costs less than finding an enumeration's member in a dictionary.
+        self._by_event: Final = [0] * (max(EventType) + 1)
+        for name, kind in JUDGED.items():
+            self._by_event[kind] = _bits(name in (table.events or ()) for table in tables)
         matchers = [None if table.agents is None else agent_matcher(table.agents) for table in tables]
         self._anywhere: Final = _bits(table.networks is None for table in tables)
         holders: dict[IPNetwork, int] = {}
@@ -182,7 +212,7 @@ class _Index:
 
     def find(self, event: Event) -> int:
         """The bits of the tables whose event, program and address fit."""
-        found = self._by_event.get(event.type, 0)
+        found = self._by_event[event.type]
         return found and found & self._by_agent(event.user_agent) & self._by_address(event.ip_address)
 
     def _holders(self, address: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from ua_parser import Parser
 from ua_parser.loaders import load_lazy_builtins
@@ -29,16 +29,21 @@ _MOBILE_SYSTEMS: Final = frozenset(
 _NOT_IN_A_HAND: Final = ("TV", "Chromecast", "AFTS", "AFTT", "BRAVIA")
 
 
-class AgentFacts(NamedTuple):
-    """What the text says; empty where it says nothing of the kind."""
+class AgentFacts(TypedDict):
+    """What the text says, as fields of an event; empty where it says nothing of the kind."""
 
-    agent_family: str = ""
-    device_brand: str = ""
-    device_family: str = ""
-    os_family: str = ""
-    os_version: str = ""
-    is_mobile: bool = False
+    agent_family: str
+    device_brand: str
+    device_family: str
+    os_family: str
+    os_version: str
+    is_mobile: bool
     """Whether it runs on a phone or tablet."""
+
+
+_NO_FACTS: Final = AgentFacts(
+    agent_family="", device_brand="", device_family="", os_family="", os_version="", is_mobile=False
+)
 
 
 class UserAgents:
@@ -47,21 +52,21 @@ class UserAgents:
     def __init__(self) -> None:
         self._parse: Final = Parser(Resolver(load_lazy_builtins())).parse
         self.facts: Final[Callable[[str], AgentFacts]] = functools.lru_cache(CACHED_AGENTS)(self._read)
-        """The facts of an agent's text; never fails."""
+        """The facts of an agent's text, not to be changed; never fails."""
 
     def _read(self, text: str) -> AgentFacts:
         if not text:
-            return AgentFacts()
+            return _NO_FACTS
         found = self._parse(text)
         device_family = found.device.family if found.device else UNKNOWN
         system = found.os.family if found.os else UNKNOWN
         return AgentFacts(
-            found.user_agent.family if found.user_agent else UNKNOWN,
-            (found.device.brand or "") if found.device else "",
-            device_family,
-            system,
-            _version(found.os) if found.os else "",
-            system in _MOBILE_SYSTEMS and not any(mark in device_family for mark in _NOT_IN_A_HAND),
+            agent_family=found.user_agent.family if found.user_agent else UNKNOWN,
+            device_brand=(found.device.brand or "") if found.device else "",
+            device_family=device_family,
+            os_family=system,
+            os_version=_version(found.os) if found.os else "",
+            is_mobile=system in _MOBILE_SYSTEMS and not any(mark in device_family for mark in _NOT_IN_A_HAND),
         )
 
 
