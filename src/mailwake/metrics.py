@@ -167,6 +167,13 @@ METRICS: tuple[Metric, ...] = (
         "spool_reports_dropped_total", "Copies given up whose failure nobody is told: from the null sender, or reports"
     ),
     Metric("tracker_requests_total", "HTTP requests to the tracker, by answer", ("answer",)),
+    Metric("tracker_connections_total", "Connections that the tracker has accepted"),
+    Metric("tracker_connections_open", "Connections to the tracker open now, idle ones among them", gauge=True),
+    Metric(
+        "tracker_connections_dropped_total",
+        "Connections to the tracker that were dropped; reason is request too slow, answer not taken, or too many",
+        ("reason",),
+    ),
     Metric("tracker_tokens_refused_total", "Links that were unknown, damaged or forged", ("reason",)),
     Metric("tracker_links_expired_total", "Expired links that were followed: answered as ever, no event recorded"),
     Metric(

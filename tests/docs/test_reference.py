@@ -33,7 +33,9 @@ from mailwake.tracker import responses
 from mailwake.tracker.app import Outcome, Shown, TrackerApp
 from mailwake.tracker.app_links import AppLinks
 from mailwake.tracker.describe import ANSWERS, REFUSED_TOKENS, http_reference
-from mailwake.tracker.rsgi import Request
+from mailwake.tracker.http_limits import HttpLimits
+from mailwake.tracker.http_server import HttpServer
+from mailwake.tracker.messages import Request, Response
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -280,9 +282,9 @@ def test_links_and_parts_that_stay_have_a_reason_each() -> None:
 
 
 def test_every_answer_of_the_tracker_appears() -> None:
-    described = {answer.respond.__name__.lstrip("_") for answer in ANSWERS}
-    given = {name for name, value in vars(responses).items() if getattr(value, "__module__", "") == responses.__name__}
-    assert described == given
+    described = {answer.response for answer in ANSWERS}
+    constant = {value for value in vars(responses).values() if isinstance(value, Response)}
+    assert described == constant | {responses.redirect("TARGET"), responses.app_links(b"{}")}
 
 
 class NoLinks:
@@ -294,7 +296,8 @@ class NoLinks:
 
 def test_the_labels_of_the_answers_are_those_that_the_tracker_counts() -> None:
     metrics = Metrics()
-    TrackerApp(NoLinks(), AppLinks(None), metrics, make_logger("json", "error"))
+    app = TrackerApp(NoLinks(), AppLinks(None), metrics, make_logger("json", "error"))
+    HttpServer(app, HttpLimits(), metrics)
     counted = {labels[0] for name, labels, _ in metrics.snapshot() if name == "tracker_requests_total"}
     assert {answer.label for answer in ANSWERS} == counted
 

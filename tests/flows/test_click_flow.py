@@ -7,7 +7,6 @@ import errno
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,6 +36,7 @@ from mailwake.metrics import Metrics
 from mailwake.service.tracker_worker import run_tracker_worker
 from mailwake.tracker.app import Outcome, Shown
 from mailwake.tracker.client_facts import ClientFactsReader
+from mailwake.tracker.messages import Request, RequestHeaders
 
 NOW = 1_800_000_000
 LIFE = 1000
@@ -46,18 +46,9 @@ NEW = Key(2, bytes(range(1, 65)))
 PATIENCE = 20.0
 
 
-class Headers(dict[str, str]):
-    def get_all(self, name: str) -> list[str]:
-        return [self[name]] if name in self else []
-
-
-@dataclass
-class FakeRequest:
-    headers: Headers = field(default_factory=Headers)
-    client: str = "192.0.2.7:5000"
-    method: str = "GET"
-    path: str = "/"
-    authority: str | None = None
+def a_request(fields: dict[str, str] | None = None) -> Request:
+    values: dict[bytes, bytes | list[bytes]] = {k.encode(): v.encode() for k, v in (fields or {}).items()}
+    return Request("GET", "/", RequestHeaders(values), client="192.0.2.7")
 
 
 class Lines:
@@ -150,11 +141,11 @@ def token(kind: LinkKind, target: str = "", *, key: Key = OLD, sent: int = NOW) 
 
 async def follow(flow: ClickFlow, family: str, text: str, request: Any = None, *, record: bool = True) -> Outcome:
     async with asyncio.timeout(PATIENCE):
-        return await flow.follow(family, text, request or FakeRequest(), record=record)
+        return await flow.follow(family, text, request or a_request(), record=record)
 
 
 async def test_a_click_leads_to_its_target_and_its_event_is_durable_by_then(bench: Bench) -> None:
-    request = FakeRequest(Headers({"user-agent": "UA/1", "accept-language": "de", "sec-purpose": "prefetch"}))
+    request = a_request({"user-agent": "UA/1", "accept-language": "de", "sec-purpose": "prefetch"})
     assert await follow(bench.flow(), "f", token(LinkKind.CLICK, TARGET), request) == TARGET
     (event,) = bench.events()
     assert (event.type, event.time_ms, event.address) == (EventType.CLICK, NOW * 1000, "192.0.2.7")
@@ -299,7 +290,7 @@ async def test_a_disk_that_hangs_keeps_the_first_waiting_for_a_while_and_nobody_
     assert "did not answer for 0.05 s" in bench.lines.errors[0]["error"]
     for _ in range(5):
         with pytest.raises(StopIteration):  # it answers without ever giving up the loop
-            flow.follow("f", text, FakeRequest(), record=True).send(None)
+            flow.follow("f", text, a_request(), record=True).send(None)
     bench.disk.spins.set()
     await bench.journal.close()
     await asyncio.sleep(0)

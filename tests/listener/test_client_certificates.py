@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from mailwake.listener.accounts import Account
-from mailwake.listener.tls import server_context
+from mailwake.transport.tls import server_context
 
 from .certificates import Made, make_certificate
 from .conftest import PASSWORD_HASH, Client, Running, Start

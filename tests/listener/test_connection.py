@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mailwake.errors import StartupError
-from mailwake.listener.tls import server_context
 from mailwake.smtp.replies import Reply
+from mailwake.transport.tls import server_context
 
 from .conftest import PATIENCE, Client, Start
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mailwake.listener.address_limits import AddressLimitSettings
-from mailwake.listener.tls import server_context
+from mailwake.transport.tls import server_context
 
 from .conftest import Client, Running, Start, until
 

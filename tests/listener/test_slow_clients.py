@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from mailwake.listener.tls import server_context
 from mailwake.smtp.server_protocol import UNSENT_OCTETS
 from mailwake.smtp.states import State
+from mailwake.transport.tls import server_context
 
 from .conftest import Client, Running, Start, until
 from .test_policy_phases import policies

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mailwake.errors import StartupError
-from mailwake.listener.tls import certificate_cautions, server_context
+from mailwake.transport.tls import certificate_cautions, server_context
 
 from .certificates import make_certificate
 from .conftest import Client, Running, Start, until

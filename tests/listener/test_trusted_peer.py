@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from mailwake.listener.session import Session
-from mailwake.listener.tls import server_context
 from mailwake.listener.trusted_peer import DUMPED_VARIABLES, SOURCE
 from mailwake.policy.context import MOST_OCTETS
 from mailwake.policy.policies import ConfiguredPolicy
 from mailwake.policy.python_host import PythonPolicy
+from mailwake.transport.tls import server_context
 
 from .conftest import Client, Running, Start
 

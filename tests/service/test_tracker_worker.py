@@ -14,7 +14,7 @@ from mailwake.links.token import TokenCodec
 from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
 from mailwake.service.tracker_worker import run_tracker_worker
-from mailwake.tracker.granian_server import HttpLimits
+from mailwake.tracker.http_limits import HttpLimits
 
 PATIENCE = 20.0
 GET = b"GET /robots.txt HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -45,7 +45,7 @@ async def test_a_drain_gives_up_the_sockets_long_before_the_last_client_has_left
     stop, drain = asyncio.Event(), asyncio.Event()
     listening = socket.create_server(("127.0.0.1", 0))
     address = listening.getsockname()
-    limits = HttpLimits(header_timeout=600)
+    limits = HttpLimits(idle_timeout=600)
     serving = asyncio.create_task(
         run_tracker_worker([listening], stop=stop, drain=drain, limits=limits, **_parts(tmp_path))
     )

@@ -10,20 +10,35 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
+import uvloop
 
-from mailwake.tracker.granian_server import HttpLimits, serve_tracker
+from mailwake.metrics import Metrics
+from mailwake.tracker.http_limits import HttpLimits
+from mailwake.tracker.http_server import HttpServer
 
 PATIENCE = 20.0
 
+BOTH_LOOPS = ("test_http_server.py", "test_arrivals.py")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_asyncio_loop_factories(item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """What knows transports is tested on the workers' loop and on Python's own: they differ in what they do at once."""
+    both = {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+    return both if item.path.name in BOTH_LOOPS else {"uvloop": uvloop.new_event_loop}
+
 
 class RunningTracker:
-    """A tracker that answers on `address`; `stop` begins its graceful end, `ended` is its task."""
+    """A server that answers on `address`."""
 
-    def __init__(self, address: tuple[str, int], stop: asyncio.Event, ended: asyncio.Task[None]) -> None:
+    def __init__(self, address: Any, server: HttpServer, metrics: Metrics) -> None:
         self.address = address
-        self.stop = stop
-        self.ended = ended
+        self.server = server
+        self.metrics = metrics
         self._writers: list[asyncio.StreamWriter] = []
+
+    def count(self, name: str, *labels: str) -> float:
+        return self.metrics.counter(name, *labels).value
 
     async def ask(self, request: bytes) -> bytes:
         """Send these octets and return all that comes back until the tracker closes."""
@@ -38,7 +53,10 @@ class RunningTracker:
         return await self.ask("\r\n".join(lines).encode("latin-1"))
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        reader, writer = await asyncio.open_connection(*self.address, limit=1 << 22)
+        if isinstance(self.address, str):
+            reader, writer = await asyncio.open_unix_connection(self.address, limit=1 << 22)
+        else:
+            reader, writer = await asyncio.open_connection(*self.address, limit=1 << 22)
         self._writers.append(writer)
         return reader, writer
 
@@ -54,23 +72,34 @@ class RunningTracker:
 Serve = Callable[..., AbstractAsyncContextManager[RunningTracker]]
 
 
+def listening_socket(host: str) -> socket.socket:
+    """A listening socket on a free port of `host`, or at the path of a Unix socket."""
+    if host.startswith("/"):
+        made = socket.socket(socket.AF_UNIX)
+        made.bind(host)
+        made.listen(128)
+        return made
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, 0), family=family, backlog=128)
+
+
 @pytest.fixture
 def serve() -> Serve:
     """A running tracker for the length of an `async with`; it must end well."""
 
     @contextlib.asynccontextmanager
     async def run(app: Any, limits: HttpLimits | None = None, host: str = "127.0.0.1") -> AsyncIterator[RunningTracker]:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.create_server((host, 0), family=family, backlog=128) as listening:
-            stop = asyncio.Event()
-            ended = asyncio.create_task(serve_tracker(listening, app, stop=stop, limits=limits))
-            tracker = RunningTracker(listening.getsockname()[:2], stop, ended)
+        metrics = Metrics()
+        server = HttpServer(app, limits or HttpLimits(), metrics)
+        with listening_socket(host) as listening:
+            await server.start(listening)
+            name = listening.getsockname()
+            tracker = RunningTracker(name if isinstance(name, str) else name[:2], server, metrics)
             try:
                 yield tracker
             finally:
-                stop.set()
                 async with asyncio.timeout(PATIENCE):
-                    await ended
+                    await server.stop()
                     await tracker.disconnect()
 
     return run

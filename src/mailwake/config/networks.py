@@ -39,6 +39,12 @@ def parse_client(text: str) -> IPAddress | None:
     return address
 
 
+def plain_address(address: str) -> str:
+    """An IPv4 client on an IPv6 socket is still an IPv4 client; a zone id is no part of an address."""
+    found = parse_client(address.partition("%")[0])
+    return address if found is None else str(found)
+
+
 class NetworkTable(Generic[T]):
     """Values by network. A look-up costs one dictionary access for each prefix length in use, however many networks."""
 

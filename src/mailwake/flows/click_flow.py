@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from mailwake.metrics import Counter, Metrics
     from mailwake.tracker.app import Outcome
     from mailwake.tracker.client_facts import ClientFacts, ClientFactsReader
-    from mailwake.tracker.rsgi import Request
+    from mailwake.tracker.messages import Request
 
 JOURNAL_PATIENCE: Final = 5.0
 """Seconds that an answer waits for its event to be durable."""

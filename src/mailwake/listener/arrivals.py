@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from mailwake.config.networks import parse_client
-from mailwake.smtp.proxy_header import ProxyHeaderError, parse_proxy_header
+from mailwake.config.networks import plain_address
+from mailwake.transport.proxy_header import ProxyHeaderError, parse_proxy_header
 
 if TYPE_CHECKING:
     from mailwake.listener.server import Listener
@@ -101,9 +101,3 @@ class ProxiedArrival(Arrival):
             self._over = True
             self.transport.close()
             self._listener.turn_away(self, self._peer[0], reason, detail)
-
-
-def plain_address(address: str) -> str:
-    """An IPv4 client on an IPv6 socket is still an IPv4 client; a zone id is no part of an address."""
-    found = parse_client(address.partition("%")[0])
-    return address if found is None else str(found)

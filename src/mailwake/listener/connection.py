@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, cast
 
-from mailwake.listener.handshake import HandshakeError, start_tls
-from mailwake.listener.tls import client_fingerprint
 from mailwake.smtp.replies import Reply
 from mailwake.smtp.server_events import Hello, MailFrom, MessageData, StartTLS
 from mailwake.smtp.states import State
+from mailwake.transport.start_tls import HandshakeError, start_tls
+from mailwake.transport.tls import client_fingerprint
 
 if TYPE_CHECKING:
     import ssl

@@ -16,8 +16,8 @@ from mailwake.listener.connection_maker import ConnectionMaker
 from mailwake.listener.handshake import Handshake
 from mailwake.listener.peers import Peers
 from mailwake.listener.refusals import Refusals
-from mailwake.listener.tls import client_fingerprint
 from mailwake.smtp.replies import Reply
+from mailwake.transport.tls import client_fingerprint
 
 if TYPE_CHECKING:
     from mailwake.clock import Clock

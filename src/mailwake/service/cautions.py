@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mailwake.config.kinds import UNIX_PREFIX
 from mailwake.config.networks import parse_client
-from mailwake.listener.tls import certificate_cautions
+from mailwake.transport.tls import certificate_cautions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,6 @@ from mailwake.listener.accounts import Account, Accounts
 from mailwake.listener.address_limits import AddressLimitSettings
 from mailwake.listener.limits import ListenerLimits
 from mailwake.listener.settings import ListenerSettings
-from mailwake.listener.tls import server_context
 from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
 from mailwake.policy.precedence import EngagementLimits
@@ -26,6 +25,7 @@ from mailwake.service.policy_files import load_policies
 from mailwake.service.unix_sockets import group_id, path_of
 from mailwake.smtp.extensions import extensions_without
 from mailwake.smtp.server_limits import ServerLimits
+from mailwake.transport.tls import server_context
 
 if TYPE_CHECKING:
     import ssl

@@ -11,7 +11,8 @@ from mailwake.tracker.address_rate import AddressRate
 from mailwake.tracker.app import TrackerApp
 from mailwake.tracker.app_links import AppLinks
 from mailwake.tracker.client_facts import ClientFactsReader
-from mailwake.tracker.granian_server import HttpLimits, serve_tracker
+from mailwake.tracker.http_limits import HttpLimits
+from mailwake.tracker.http_server import HttpServer
 
 if TYPE_CHECKING:
     import socket
@@ -51,11 +52,11 @@ async def run_tracker_worker(
 ) -> None:
     """Answer HTTP on the listening `sockets` until `stop` is set and the requests in hand are answered.
 
-    `drain` ends it, too, but only when every client has had its last answer (see `serve_tracker`). `may_serve` is
+    `drain` ends it, too, but only when every client has had its last answer (see `HttpServer.drain`). `may_serve` is
     awaited once everything is made; when it says no, nothing is served. `on_serving` is called when serving begins.
     Draining closes the sockets: what waits in their queues is for others that hold them, or, if nobody does, refused.
     `max_requests_per_address` is requests a minute, 0 for no limit. The caller owns sockets and journal, and closes the
-    journal afterwards. Raises StartupError when HTTP cannot be served.
+    journal afterwards.
     """
     facts = ClientFactsReader(trusted_proxies)
     flow = ClickFlow(codec, ids, journal, facts, metrics, clock, log, read_keyring=read_keyring, privacy=privacy)
@@ -63,15 +64,23 @@ async def run_tracker_worker(
     app = TrackerApp(flow, AppLinks(app_links_directory), metrics, log, rate=rate)
     if may_serve is not None and not await may_serve():
         return
-    servers = [
-        asyncio.create_task(serve_tracker(s, app, stop=stop, drain=drain, on_drain=s.close, limits=limits))
-        for s in sockets
-    ]
+    server = HttpServer(app, limits or HttpLimits(), metrics)
+    for listening in sockets:
+        await server.start(listening)
     if on_serving is not None:
         on_serving()
-    try:
-        await asyncio.gather(*servers)
-    finally:
-        for server in servers:
-            server.cancel()
-        await asyncio.gather(*servers, return_exceptions=True)
+    draining = asyncio.create_task(_drain(server, drain, sockets)) if drain is not None else None
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({stopping, draining} if draining else {stopping}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (stopping, draining):
+        if task is not None:
+            task.cancel()
+    await server.stop()
+
+
+async def _drain(server: HttpServer, drain: asyncio.Event, sockets: Sequence[socket.socket]) -> None:
+    await drain.wait()
+    await server.drain()
+    for listening in sockets:
+        listening.close()
+    await server.ended()

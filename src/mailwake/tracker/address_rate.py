@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from mailwake.clock import Clock
     from mailwake.tracker.client_facts import ClientFactsReader
-    from mailwake.tracker.rsgi import Request
+    from mailwake.tracker.messages import Request
 
 MINUTE: Final = 60.0
 """Seconds in which requests are counted; then every address begins anew."""

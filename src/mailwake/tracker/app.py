@@ -1,10 +1,11 @@
-"""The tracker as an RSGI application: it reads the request, asks its handler what a link means, and answers.
+"""The tracker as an HTTP application: it looks at the request, asks its handler what a link means, and answers.
 
 This is the hot path of a click. It knows HTTP; what a token holds and what is recorded is the handler's business.
 """
 
 from __future__ import annotations
 
+import asyncio
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from mailwake.metrics import Metrics
     from mailwake.tracker.address_rate import AddressRate
     from mailwake.tracker.app_links import AppLinks
-    from mailwake.tracker.rsgi import Request, RequestHeaders, Responder
+    from mailwake.tracker.messages import Request, Response
 
 
 class Shown(Enum):
@@ -46,7 +47,7 @@ class LinkHandler(Protocol):
 
 
 class TrackerApp:
-    """Answers every request to a tracking domain (2-tracking §2); give it to `granian_server.serve_tracker`.
+    """Answers every request to a tracking domain (2-tracking §2); give it to `http_server.HttpServer`.
 
     `rate` limits the requests of one address; None means no limit.
     """
@@ -58,6 +59,7 @@ class TrackerApp:
         self._rate = rate
         self._app_links = links
         self._log = log
+        self._tasks: set[asyncio.Task[None]] = set()
 
         def counted(answer: str) -> Callable[[], None]:
             return metrics.counter("tracker_requests_total", answer).inc
@@ -72,59 +74,60 @@ class TrackerApp:
         self._count_too_many = counted("too_many")
         self._count_failed = counted("failed")
 
-    async def __rsgi__(self, request: Request, responder: Responder) -> None:
-        """Answer one request; the server calls this in a task of its own."""
+    def takes_body(self, request: Request) -> bool:
+        """No request here has a body."""
+        return False
+
+    def answer(self, request: Request, respond: Callable[[Response], None]) -> None:
+        """Answer one request."""
+        task = asyncio.get_running_loop().create_task(self._answer(request, respond))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, request: Request, respond: Callable[[Response], None]) -> None:
         try:
-            method = request.method
-            if method != "GET" and method != "HEAD":
-                self._count_wrong_method()
-                responses.wrong_method(responder)
-                return
-            if has_body(request.headers):
-                self._count_body_refused()
-                responses.body_refused(responder)
-                return
-            if self._rate is not None and not self._rate.allows(request):
-                self._count_too_many()
-                responses.too_many(responder)
-                return
-            path = request.path
-            tracked = parse_path(path.rstrip("/"))  # some programs that copy links add a slash
-            if tracked is None:
-                await self._answer_other(path, request, responder)
-                return
-            family, token = tracked
-            self._show(await self._follow(family, token, request, record=method == "GET"), responder)
+            response = await self._response(request)
         except Exception:
             self._count_failed()
             self._log.exception("tracker request failed", path=request.path[:2])
-            responses.failed(responder)
+            response = responses.FAILED
+        respond(response)
 
-    def _show(self, outcome: Outcome, responder: Responder) -> None:
+    async def _response(self, request: Request) -> Response:
+        method = request.method
+        if method != "GET" and method != "HEAD":
+            self._count_wrong_method()
+            return responses.WRONG_METHOD
+        if request.unread_body:
+            self._count_body_refused()
+            return responses.BODY_REFUSED
+        if self._rate is not None and not self._rate.allows(request):
+            self._count_too_many()
+            return responses.TOO_MANY
+        path = request.path
+        tracked = parse_path(path.rstrip("/"))  # some programs that copy links add a slash
+        if tracked is None:
+            return await self._other(path, request)
+        family, token = tracked
+        return self._shown(await self._follow(family, token, request, record=method == "GET"))
+
+    def _shown(self, outcome: Outcome) -> Response:
         if outcome is Shown.IMAGE:
             self._count_image()
-            responses.image(responder)
-        elif isinstance(outcome, Shown):
+            return responses.IMAGE
+        if isinstance(outcome, Shown):
             self._count_not_found()
-            responses.not_found(responder)
-        else:
-            self._count_redirect()
-            responses.redirect(responder, outcome)
+            return responses.NOT_FOUND
+        self._count_redirect()
+        return responses.redirect(outcome)
 
-    async def _answer_other(self, path: str, request: Request, responder: Responder) -> None:
+    async def _other(self, path: str, request: Request) -> Response:
         if path == "/robots.txt":
             self._count_robots()
-            responses.robots(responder)
-            return
+            return responses.ROBOTS
         if path.startswith(app_links.PATH_PREFIX):
             content = await self._app_links.find(request)
             if content is not None:
                 self._count_app_links()
-                responses.app_links(responder, content)
-                return
-        self._show(Shown.NOTHING, responder)
-
-
-def has_body(headers: RequestHeaders) -> bool:
-    """Whether a request comes with a body: none may, and Granian takes both ways of saying how long it is at once."""
-    return "transfer-encoding" in headers or ("content-length" in headers and headers.get("content-length") != "0")
+                return responses.app_links(content)
+        return self._shown(Shown.NOTHING)

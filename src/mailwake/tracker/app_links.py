@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mailwake.tracker.rsgi import Request
+    from mailwake.tracker.messages import Request
 
 PATH_PREFIX: Final = "/.well-known/"
 """Where both systems look (RFC 8615)."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from mailwake.tracker.rsgi import Request, RequestHeaders
+    from mailwake.tracker.messages import Request, RequestHeaders
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -60,13 +60,13 @@ class ClientFactsReader:
         )
 
     def address(self, peer: str, headers: RequestHeaders) -> str:
-        """The client's address for a request from `peer` (`address:port`), normalised: no port, no brackets."""
-        host = peer.rpartition(":")[0]
-        if ":" in host:  # IPv6, or IPv4 mapped into it on a dual-stack socket
-            host = self._normalised(host) or host
-        if not self._trusted or not self._is_trusted(host):
-            return host
-        return self._forwarded_address(headers) or host
+        """The client's address for a request from the peer at this address, "" for that of a Unix socket.
+
+        Who may connect to the file of a Unix socket is a proxy on this machine, whose word counts.
+        """
+        if peer and not (self._trusted and self._is_trusted(peer)):
+            return peer
+        return self._forwarded_address(headers) or peer
 
     def _forwarded_address(self, headers: RequestHeaders) -> str | None:
         by_list = self._nearest_untrusted(_forwarded_for_list(headers.get_all("x-forwarded-for")))

@@ -9,12 +9,10 @@ from mailwake.links.tracked_url import DEFAULT_SUB_PATH
 from mailwake.markdown import code, table
 from mailwake.tracker import app_links, client_facts, responses
 from mailwake.tracker.address_rate import MINUTE
-from mailwake.tracker.granian_server import HttpLimits
+from mailwake.tracker.http_limits import HttpLimits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mailwake.tracker.rsgi import HeaderFields, Responder
+    from mailwake.tracker.messages import Response
 
 
 class Answer(NamedTuple):
@@ -22,38 +20,34 @@ class Answer(NamedTuple):
 
     request: str
     label: str
-    respond: Callable[[Responder], None]
+    response: Response
     event: str = "–"
-
-
-def _redirect(responder: Responder) -> None:
-    responses.redirect(responder, "TARGET")
-
-
-def _app_links(responder: Responder) -> None:
-    responses.app_links(responder, b"{}")
 
 
 ANSWERS = (
     Answer(
         f"`GET /f/{DEFAULT_SUB_PATH}/TOKEN`, a click",
         "redirect",
-        _redirect,
+        responses.redirect("TARGET"),
         "`click`, `amp_click` or `link_unsubscribe`",
     ),
-    Answer("`GET /q/TOKEN`, the image at the end", "image", responses.image, "`open` or `amp_open`"),
-    Answer("`GET /o/TOKEN`, the image at the start", "image", responses.image, "`initial_open` or `amp_initial_open`"),
-    Answer("a token that is unknown, damaged, forged or cut short; any other path", "not_found", responses.not_found),
-    Answer("`GET /robots.txt`", "robots", responses.robots),
+    Answer("`GET /q/TOKEN`, the image at the end", "image", responses.IMAGE, "`open` or `amp_open`"),
+    Answer("`GET /o/TOKEN`, the image at the start", "image", responses.IMAGE, "`initial_open` or `amp_initial_open`"),
+    Answer("a token that is unknown, damaged, forged or cut short; any other path", "not_found", responses.NOT_FOUND),
+    Answer("`GET /robots.txt`", "robots", responses.ROBOTS),
     Answer(
         ", ".join(f"`GET {app_links.PATH_PREFIX}{name}`" for name in sorted(app_links.FILE_NAMES)),
         "app_links",
-        _app_links,
+        responses.app_links(b"{}"),
     ),
-    Answer("any method but GET and HEAD", "wrong_method", responses.wrong_method),
-    Answer("a request with a body", "body_refused", responses.body_refused),
-    Answer("more requests from one address than `tracker.max_requests_per_address`", "too_many", responses.too_many),
-    Answer("a fault of the tracker that left nothing to redirect to", "failed", responses.failed),
+    Answer("any method but GET and HEAD", "wrong_method", responses.WRONG_METHOD),
+    Answer("a request with a body", "body_refused", responses.BODY_REFUSED),
+    Answer("more requests from one address than `tracker.max_requests_per_address`", "too_many", responses.TOO_MANY),
+    Answer("what is no HTTP request", "bad_request", responses.BAD_REQUEST),
+    Answer("a request target that is too long", "bad_request", responses.TARGET_TOO_LONG),
+    Answer("a header that is too long, or has too many fields", "bad_request", responses.HEADER_TOO_LARGE),
+    Answer("another version of HTTP", "bad_request", responses.WRONG_VERSION),
+    Answer("a fault of the tracker that left nothing to redirect to", "failed", responses.FAILED),
 )
 """Every answer that the tracker gives."""
 
@@ -70,30 +64,15 @@ REFUSED_TOKENS = {
 """The label of `mailwake_tracker_tokens_refused_total`: why a link gets 404."""
 
 
-class _Recorder:
-    """Keeps the one answer that it is given."""
-
-    def __init__(self) -> None:
-        self.status = 0
-        self.headers: HeaderFields = ()
-        self.body = b""
-
-    def response_empty(self, status: int, headers: HeaderFields, /) -> None:
-        self.status, self.headers = status, headers
-
-    def response_bytes(self, status: int, headers: HeaderFields, body: bytes, /) -> None:
-        self.status, self.headers, self.body = status, headers, body
-
-
 def http_reference() -> str:
     """The part of the page that is about the tracker, in Markdown."""
     rows = []
     for answer in ANSWERS:
-        recorder = _Recorder()
-        answer.respond(recorder)
-        headers = "<br>".join(code(f"{name}: {value}") for name, value in recorder.headers)
-        body = _body(answer.label, recorder)
-        rows.append((answer.request, str(recorder.status), headers, body, answer.event, code(answer.label)))
+        status, *fields = answer.response.head.decode().splitlines()
+        shown = [*fields[:-1], *(["connection: close"] if answer.response.close else [])]  # the last is the length
+        headers = "<br>".join(map(code, shown))
+        body = _body(answer.label, answer.response.body)
+        rows.append((answer.request, status.split()[1], headers, body, answer.event, code(answer.label)))
     return "\n".join(
         (
             _introduction(),
@@ -128,22 +107,28 @@ def _introduction() -> str:
 def _limits() -> str:
     limits = HttpLimits()
     rows = (
-        (f"{limits.header_timeout:g} s", "for a request's header to be complete, and for an idle connection"),
-        (f"about {limits.header_bytes} bytes", "of a request's header"),
-        (f"{limits.connections}", "connections open at once in each worker; others wait"),
+        (f"{limits.header_timeout:g} s", "from a request's first octet to the end of its header"),
+        (
+            f"{limits.idle_timeout:g} s",
+            "that a connection is kept after an answer, and that a client has to take one",
+        ),
+        (f"{limits.target_octets} octets", "of a request target; longer ones get 414"),
+        (f"{limits.header_octets} octets", "of a request's header, its first line included; longer ones get 431"),
+        (f"{limits.header_fields}", "fields of a header; more get 431"),
+        (f"{limits.connections}", "connections open at once in each worker; then the one that waits longest is closed"),
         (f"{limits.grace:g} s", "for requests in hand when the tracker stops"),
     )
     return "### Limits\n\n" + table(("limit", "of"), rows)
 
 
-def _body(label: str, recorder: _Recorder) -> str:
+def _body(label: str, body: bytes) -> str:
     if label == "image":
-        return f"a transparent GIF of 1×1, {len(recorder.body)} bytes"
+        return f"a transparent GIF of 1×1, {len(body)} bytes"
     if label == "not_found":
         return "a small page for people"
     if label == "app_links":
         return "the operator's file"
-    return " ".join(code(line) for line in recorder.body.decode().splitlines()) or "none"
+    return " ".join(code(line) for line in body.decode().splitlines()) or "none"
 
 
 _REMARKS = """\

@@ -4,74 +4,70 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from mailwake.tracker.messages import Response, make_response
 from mailwake.tracker.pages import NOT_FOUND_PAGE, PIXEL_GIF, ROBOTS_TXT
 
 if TYPE_CHECKING:
-    from mailwake.tracker.rsgi import HeaderFields, Responder
+    from mailwake.tracker.messages import HeaderFields
 
-# Granian copies the fields, so that one list can serve every answer; only a redirect needs a list of its own.
 _NO_STORE: Final = ("cache-control", "no-store")
 _NO_INDEX: Final = ("x-robots-tag", "noindex")
 _NO_REFERRER: Final = ("referrer-policy", "no-referrer")
-_CLOSE: Final = ("connection", "close")
+_NO_SNIFFING: Final = ("x-content-type-options", "nosniff")
 _TEXT: Final = ("content-type", "text/plain; charset=utf-8")
-
-_IMAGE: Final[HeaderFields] = [("content-type", "image/gif"), ("cache-control", "no-store, private"), _NO_INDEX]
-_NOT_FOUND: Final[HeaderFields] = [
-    ("content-type", "text/html; charset=utf-8"),
-    _NO_STORE,
-    _NO_INDEX,
-    _NO_REFERRER,
-    ("x-content-type-options", "nosniff"),
-]
-_ROBOTS: Final[HeaderFields] = [_TEXT, ("cache-control", "public, max-age=86400")]
-_APP_LINKS: Final[HeaderFields] = [("content-type", "application/json"), ("cache-control", "public, max-age=3600")]
-_WRONG_METHOD: Final[HeaderFields] = [("allow", "GET, HEAD"), _TEXT, _NO_STORE, _CLOSE]
-_BODY_REFUSED: Final[HeaderFields] = [_TEXT, _NO_STORE, _CLOSE]
-_TOO_MANY: Final[HeaderFields] = [_TEXT, _NO_STORE]
-_FAILED: Final[HeaderFields] = [_TEXT, _NO_STORE]
+_HTML: Final = ("content-type", "text/html; charset=utf-8")
+_JSON: Final = ("content-type", "application/json")
 
 
-def redirect(responder: Responder, target: str) -> None:
+def page(status: int, content: bytes) -> Response:
+    """A page for people, which no cache stores, no robot indexes, and whose address no site learns."""
+    return make_response(status, [_HTML, _NO_STORE, _NO_INDEX, _NO_REFERRER, _NO_SNIFFING], content)
+
+
+def _plain(status: int, text: bytes, *fields: tuple[str, str], close: bool = False) -> Response:
+    return make_response(status, [*fields, _TEXT, _NO_STORE], text, close=close)
+
+
+_REDIRECT_FIELDS: Final[HeaderFields] = [_NO_STORE, _NO_INDEX, _NO_REFERRER]
+_REDIRECT_LINE, _, _REDIRECT_REST = make_response(302, _REDIRECT_FIELDS).head.partition(b"\r\n")
+_TO: Final = _REDIRECT_LINE + b"\r\nlocation: "
+_THEN: Final = b"\r\n" + _REDIRECT_REST
+
+
+def redirect(target: str) -> Response:
     """302 to `target` (printable ASCII), which no cache may store, no robot index, and no site learn the link from."""
-    responder.response_empty(302, [("location", target), _NO_STORE, _NO_INDEX, _NO_REFERRER])
+    return Response(_TO + target.encode("ascii") + _THEN)
 
 
-def image(responder: Responder) -> None:
-    """200 with the transparent image, which no cache may keep: each showing of the mail has to reach the tracker."""
-    responder.response_bytes(200, _IMAGE, PIXEL_GIF)
+IMAGE: Final = make_response(
+    200, [("content-type", "image/gif"), ("cache-control", "no-store, private"), _NO_INDEX], PIXEL_GIF
+)
+"""The transparent image, which no cache may keep: each showing of the mail has to reach the tracker."""
+
+NOT_FOUND: Final = page(404, NOT_FOUND_PAGE)
+"""A small page for people."""
+
+ROBOTS: Final = make_response(200, [_TEXT, ("cache-control", "public, max-age=86400")], ROBOTS_TXT)
+"""A robots.txt that forbids everything."""
+
+WRONG_METHOD: Final = _plain(405, b"Only GET and HEAD are answered here.\n", ("allow", "GET, HEAD"), close=True)
+"""405 with the methods that are allowed (RFC 9110 §15.5.6); closes, for a body may follow."""
+
+BODY_REFUSED: Final = _plain(413, b"Requests with a body are not answered here.\n", close=True)
+"""No request here has a body, and where one ends can be disputed (smuggling): the connection closes."""
+
+TOO_MANY: Final = _plain(403, b"Too many requests from your address; please try again in a minute.\n")
+"""For an address that sent more requests than the operator allows (2-tracking §2)."""
+
+FAILED: Final = _plain(500, b"The tracker failed to answer; please try again.\n")
+"""For a fault of our own that left nothing to redirect to."""
+
+BAD_REQUEST: Final = _plain(400, b"This is no HTTP request that can be understood.\n", close=True)
+TARGET_TOO_LONG: Final = _plain(414, b"This address is too long.\n", close=True)
+HEADER_TOO_LARGE: Final = _plain(431, b"The request's header is too large.\n", close=True)
+WRONG_VERSION: Final = _plain(505, b"Versions 1.1 and 1.0 of HTTP are spoken here.\n", close=True)
 
 
-def not_found(responder: Responder) -> None:
-    """404 with a small page for people."""
-    responder.response_bytes(404, _NOT_FOUND, NOT_FOUND_PAGE)
-
-
-def robots(responder: Responder) -> None:
-    """200 with a robots.txt that forbids everything."""
-    responder.response_bytes(200, _ROBOTS, ROBOTS_TXT)
-
-
-def app_links(responder: Responder, content: bytes) -> None:
+def app_links(content: bytes) -> Response:
     """200 with an operator's association file; Apple and Google want `application/json` and no redirect."""
-    responder.response_bytes(200, _APP_LINKS, content)
-
-
-def wrong_method(responder: Responder) -> None:
-    """405 with the methods that are allowed (RFC 9110 §15.5.6); closes, for a body may follow."""
-    responder.response_bytes(405, _WRONG_METHOD, b"Only GET and HEAD are answered here.\n")
-
-
-def body_refused(responder: Responder) -> None:
-    """413, and the connection closes: no request here has a body, and where one ends can be disputed (smuggling)."""
-    responder.response_bytes(413, _BODY_REFUSED, b"Requests with a body are not answered here.\n")
-
-
-def too_many(responder: Responder) -> None:
-    """403, for an address that sent more requests than the operator allows (2-tracking §2)."""
-    responder.response_bytes(403, _TOO_MANY, b"Too many requests from your address; please try again in a minute.\n")
-
-
-def failed(responder: Responder) -> None:
-    """500, for a fault of our own that left nothing to redirect to."""
-    responder.response_bytes(500, _FAILED, b"The tracker failed to answer; please try again.\n")
+    return make_response(200, [_JSON, ("cache-control", "public, max-age=3600")], content)

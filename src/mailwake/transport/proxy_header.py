@@ -104,7 +104,7 @@ def _v2_source(kind: int, block: bytes) -> tuple[str, int] | None:
     if _UNSPECIFIED in (family, transport) or family == _UNIX:
         return None
     if transport != _STREAM:
-        raise ProxyHeaderError("SMTP does not come in datagrams")
+        raise ProxyHeaderError("no connection comes in datagrams")
     size = 4 if family == _IPV4 else 16
     if len(block) < 2 * size + 4:
         raise ProxyHeaderError(f"a PROXY header with {len(block)} octets of addresses, which need {2 * size + 4}")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mailwake.smtp.proxy_header import ProxyHeader, ProxyHeaderError, parse_proxy_header
+from mailwake.transport.proxy_header import ProxyHeader, ProxyHeaderError, parse_proxy_header
 
 LONGEST = 4096
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
