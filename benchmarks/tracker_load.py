@@ -38,6 +38,7 @@ from mailwake.links.token import LinkContext, LinkKind, TokenCodec, message_id, 
 from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
 from mailwake.service.tracker_worker import run_tracker_worker
+from mailwake.tracker.arrivals import Front
 
 LINKS = 400
 
@@ -302,7 +303,7 @@ async def work(descriptor: int, directory: Path, slot: int, secret: bytes) -> in
         gc.freeze()
         gc.set_threshold(20_000, 20, 100)  # as service/worker_main.py does
         await run_tracker_worker(
-            [sock],
+            [(sock, Front())],
             codec=TokenCodec(Keyring.of([Key(1, secret)])),
             ids=UniqueIds(0, slot, clock.now, reservation.reserve, used_up_to=reservation.used_up_to),
             journal=journal,

@@ -23,6 +23,9 @@ FIELDS = {
     "sent": "octets handed to the next hop, all copies together; 0 if they went to the spool",
     "links": "tracked links in one copy",
     "signed": "the signatures that the message arrived with, if it was to be tracked",
+    "certificate": "the file of the certificate chain",
+    "wanted": "how many connections `tracker.max_connections` allows",
+    "connections": "how many there can be",
     "result": "`accepted` (250), `deferred` (4xx), `refused` (5xx), `discarded`; of an attempt from the spool: as "
     "in `mailwake_spool_retries_total`",
     "reply": "what the sender was told; of an attempt from the spool: what the next hop said",

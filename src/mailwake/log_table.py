@@ -344,6 +344,19 @@ LOG: tuple[Area, ...] = (
         (
             LogEvent("tracker request failed", "error", ("path",), "A defect of mailwake; the request got 500"),
             LogEvent("keyring cannot be read; the one in use stays", "error", ("error",), "New keys are not learnt"),
+            LogEvent("certificate loaded anew", "info", ("certificate",), "New connections get it"),
+            LogEvent(
+                "certificate cannot be used, the one in use stays",
+                "error",
+                ("error",),
+                "Mend the file; it is read anew",
+            ),
+            LogEvent(
+                "open files limit the connections",
+                "warning",
+                ("wanted", "connections"),
+                "Raise the limit (LimitNOFILE), or lower tracker.max_connections",
+            ),
         ),
     ),
     Area(

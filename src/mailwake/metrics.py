@@ -171,8 +171,19 @@ METRICS: tuple[Metric, ...] = (
     Metric("tracker_connections_open", "Connections to the tracker open now, idle ones among them", gauge=True),
     Metric(
         "tracker_connections_dropped_total",
-        "Connections to the tracker that were dropped; reason is request too slow, answer not taken, or too many",
+        "Connections to the tracker that were dropped; reason is request too slow, answer not taken, too many, not a "
+        "listed proxy, or no PROXY header",
         ("reason",),
+    ),
+    Metric(
+        "tracker_tls_handshakes_total",
+        "TLS handshakes of the tracker; result is completed, failed, or timed out",
+        ("result",),
+    ),
+    Metric(
+        "tracker_certificates_loaded_total",
+        "Certificates of the tracker read anew because their files have changed; result is accepted or refused",
+        ("result",),
     ),
     Metric("tracker_tokens_refused_total", "Links that were unknown, damaged or forged", ("reason",)),
     Metric("tracker_links_expired_total", "Expired links that were followed: answered as ever, no event recorded"),

@@ -7,6 +7,7 @@ import pytest
 from mailwake.config.load import Configuration, ConfigurationError, load
 from mailwake.config.networks import parse_network
 from mailwake.config.scopes import ScopedOptions
+from mailwake.config.tracker_settings import TrackerListen
 from mailwake.errors import SettingError
 
 HASH = "$argon2id$v=19$m=19456,t=2,p=1$M27jkiwYWGfKXopwAshLJQ$OwK0h8WuUFrVJpKNIbIeH/ipGmEetCpeD8fMiLX+kkk"
@@ -33,7 +34,7 @@ def test_nothing_given_is_a_whole_configuration() -> None:
     assert settings.data_dir == Path("mailwake-data")
     assert settings.node_name == settings.esmtp_listener.hostname == "node7"
     assert list(settings.esmtp_listener.listen) == ["127.0.0.1:2525"]
-    assert settings.tracker.listen == ("127.0.0.1:8080",)
+    assert settings.tracker.listen == {"127.0.0.1:8080": TrackerListen()}
     assert settings.esmtp_listener.max_message_size == 31_457_280
     assert settings.relay.next_hop is None
     assert (settings.max_metadata_len, settings.max_tags, settings.max_tags_per_recipient) == (200, 100, 10)
@@ -291,7 +292,7 @@ def test_addresses_to_listen_on_from_the_command_line_keep_their_tables(write: P
         ("esmtp_listener.listen", " , ", "esmtp_listener.listen: needs at least one address; give HOST:PORT"),
         ("workers", "many", 'workers: "many" cannot be used; give a whole number from 0 to 1024'),
         ("open_tracking_enabled", "maybe", 'open_tracking_enabled: "maybe" cannot be used; give true or false'),
-        ("tracker.listen", "", "tracker.listen: [] cannot be used; give a list that is not empty"),
+        ("tracker.listen", "", "tracker.listen: needs at least one address; give HOST:PORT"),
     ],
 )
 def test_mistakes_on_the_command_line_name_the_flag(name: str, value: str, problem: str) -> None:

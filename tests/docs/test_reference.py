@@ -31,8 +31,8 @@ from mailwake.policy.describe_rewriting import (
 from mailwake.policy.precedence import EngagementSettings
 from mailwake.tracker import responses
 from mailwake.tracker.app import Outcome, Shown, TrackerApp
-from mailwake.tracker.app_links import AppLinks
 from mailwake.tracker.describe import ANSWERS, REFUSED_TOKENS, http_reference
+from mailwake.tracker.domains import Domains
 from mailwake.tracker.http_limits import HttpLimits
 from mailwake.tracker.http_server import HttpServer
 from mailwake.tracker.messages import Request, Response
@@ -296,7 +296,7 @@ class NoLinks:
 
 def test_the_labels_of_the_answers_are_those_that_the_tracker_counts() -> None:
     metrics = Metrics()
-    app = TrackerApp(NoLinks(), AppLinks(None), metrics, make_logger("json", "error"))
+    app = TrackerApp(NoLinks(), Domains(), metrics, make_logger("json", "error"))
     HttpServer(app, HttpLimits(), metrics)
     counted = {labels[0] for name, labels, _ in metrics.snapshot() if name == "tracker_requests_total"}
     assert {answer.label for answer in ANSWERS} == counted

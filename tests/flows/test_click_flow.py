@@ -35,6 +35,7 @@ from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
 from mailwake.service.tracker_worker import run_tracker_worker
 from mailwake.tracker.app import Outcome, Shown
+from mailwake.tracker.arrivals import Front
 from mailwake.tracker.client_facts import ClientFactsReader
 from mailwake.tracker.messages import Request, RequestHeaders
 
@@ -46,9 +47,9 @@ NEW = Key(2, bytes(range(1, 65)))
 PATIENCE = 20.0
 
 
-def a_request(fields: dict[str, str] | None = None) -> Request:
+def a_request(fields: dict[str, str] | None = None, method: str = "GET") -> Request:
     values: dict[bytes, bytes | list[bytes]] = {k.encode(): v.encode() for k, v in (fields or {}).items()}
-    return Request("GET", "/", RequestHeaders(values), client="192.0.2.7")
+    return Request(method, "/", RequestHeaders(values), client="192.0.2.7")
 
 
 class Lines:
@@ -380,7 +381,7 @@ async def test_an_unreadable_keyring_leaves_the_old_one_in_use(bench: Bench, err
 
 async def unsubscribe(flow: ClickFlow, text: str, request: Any = None) -> Outcome:
     async with asyncio.timeout(PATIENCE):
-        return await flow.unsubscribe(text, request or FakeRequest(method="POST"))
+        return await flow.unsubscribe(text, request or a_request(method="POST"))
 
 
 async def test_looking_at_an_unsubscription_link_unsubscribes_nobody(bench: Bench) -> None:
@@ -391,7 +392,7 @@ async def test_looking_at_an_unsubscription_link_unsubscribes_nobody(bench: Benc
 
 
 async def test_unsubscribing_is_durable_when_it_is_answered(bench: Bench) -> None:
-    request = FakeRequest(Headers({"user-agent": "provider"}), method="POST")
+    request = a_request({"user-agent": "provider"}, method="POST")
     assert await unsubscribe(bench.flow(), token(LinkKind.LIST_UNSUBSCRIBE), request) is Shown.UNSUBSCRIBED
     (event,) = bench.events()
     assert (event.type, event.address, event.user_agent) == (EventType.LIST_UNSUBSCRIBE, "192.0.2.7", "provider")
@@ -481,7 +482,7 @@ async def test_a_worker_answers_http_and_has_the_event_on_disk_before(bench: Ben
     with socket.create_server(("127.0.0.1", 0)) as listening:
         serving = asyncio.create_task(
             run_tracker_worker(
-                [listening],
+                [(listening, Front())],
                 codec=bench.codec,
                 ids=bench.ids,
                 journal=bench.journal,

@@ -20,7 +20,6 @@ from mailwake.config.scopes import ScopedOptions
 from mailwake.listener.accounts import Account, Accounts
 from mailwake.listener.address_limits import AddressLimits, AddressLimitSettings
 from mailwake.listener.conversation import OnRejected
-from mailwake.listener.handshake import Handshake
 from mailwake.listener.limits import ListenerLimits
 from mailwake.listener.memory_budget import MemoryBudget
 from mailwake.listener.server import Listener
@@ -34,6 +33,7 @@ from mailwake.smtp.extensions import extensions_without
 from mailwake.smtp.replies import Reply
 from mailwake.smtp.server_limits import ServerLimits
 from mailwake.smtp.states import State
+from mailwake.transport.handshake import Handshake
 
 from .certificates import make_certificate
 

@@ -19,8 +19,8 @@ from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
 from mailwake.tracker.address_rate import AddressRate
 from mailwake.tracker.app import Outcome, Shown, TrackerApp
-from mailwake.tracker.app_links import AppLinks
 from mailwake.tracker.client_facts import ClientFacts, ClientFactsReader
+from mailwake.tracker.domains import Domains
 from mailwake.tracker.messages import Request
 from mailwake.tracker.pages import NOT_FOUND_PAGE, PIXEL_GIF
 
@@ -66,7 +66,7 @@ def app(script: Script, metrics: Metrics, tmp_path: Path) -> TrackerApp:
     directory = tmp_path / "links.example"
     directory.mkdir()
     (directory / "apple-app-site-association").write_bytes(b'{"applinks":{}}')
-    return TrackerApp(script, AppLinks(tmp_path), metrics, make_logger("json", "error"))
+    return TrackerApp(script, Domains(app_links=tmp_path), metrics, make_logger("json", "error"))
 
 
 def without_date(answer: bytes) -> bytes:
@@ -284,7 +284,7 @@ async def test_strange_octets_in_a_field_do_not_cost_the_click(serve: Serve, app
 
 async def test_an_address_that_asks_too_often_is_turned_away(serve: Serve, script: Script, metrics: Metrics) -> None:
     rate = AddressRate(2, ClientFactsReader(), ManualClock())
-    app = TrackerApp(script, AppLinks(None), metrics, make_logger("json", "error"), rate=rate)
+    app = TrackerApp(script, Domains(), metrics, make_logger("json", "error"), rate=rate)
     async with serve(app) as tracker:
         answers = [await tracker.get("/f/a/click") for _ in range(3)]
     assert [answer[9:12] for answer in answers] == [b"302", b"302", b"403"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mailwake.config.networks import plain_address
 from mailwake.tracker.client_facts import ClientFactsReader
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class AddressReader:
         """The address of the client; "" when there is none, behind a Unix socket."""
         if request.client is None:
             return ""
-        address = self._reader.address(f"{request.client.host}:{request.client.port}", _Fields(request.headers))
+        address = self._reader.address(plain_address(request.client.host), _Fields(request.headers))
         request.scope["mailwake.peer"] = address
         return address
 
@@ -35,13 +36,6 @@ class _Fields:
 
     def __init__(self, headers: Headers) -> None:
         self._headers = headers
-
-    def __contains__(self, name: str, /) -> bool:
-        return name in self._headers
-
-    def get(self, name: str, /) -> str | None:
-        """The first value."""
-        return self._headers.get(name)
 
     def get_all(self, name: str, /) -> list[str]:
         """All values, in the order sent."""

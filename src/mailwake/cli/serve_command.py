@@ -22,7 +22,9 @@ def serve(
     ] = None,
     tracker: Annotated[
         list[str] | None,
-        typer.Option(help="Answer clicks and opens here, HOST:PORT; may be repeated.", show_default="127.0.0.1:8080"),
+        typer.Option(
+            help="Answer clicks and opens here, HOST:PORT or unix:PATH; repeatable.", show_default="127.0.0.1:8080"
+        ),
     ] = None,
     next_hop: Annotated[str | None, typer.Option(help="The mail server that takes the copies, HOST:PORT.")] = None,
     data: Annotated[

@@ -39,6 +39,8 @@ class Section:
     example: str = ""
     numbered: bool = False
     """Whether it is an array of tables, `[[name]]`."""
+    names_suffice: bool = False
+    """Whether a list of names may stand for as many tables without settings."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from mailwake.config.overrides import OverrideError, put
 from mailwake.config.references import contradictions
-from mailwake.config.schema import DEFAULT_LISTEN, Settings
+from mailwake.config.schema import DEFAULT_LISTEN, DEFAULT_TRACKER_LISTEN, Settings
 from mailwake.config.scope_settings import Listen
 from mailwake.config.toml_lines import TomlLines
+from mailwake.config.tracker_settings import TrackerListen
 from mailwake.config.validation import Validation
 from mailwake.errors import SettingError
 
@@ -100,7 +101,9 @@ def _completed(settings: Settings, host_name: str) -> Settings:
     listener = dataclasses.replace(
         listener, hostname=listener.hostname or node_name, listen=listener.listen or {DEFAULT_LISTEN: Listen()}
     )
-    return dataclasses.replace(settings, node_name=node_name, esmtp_listener=listener)
+    tracker = settings.tracker
+    tracker = dataclasses.replace(tracker, listen=tracker.listen or {DEFAULT_TRACKER_LISTEN: TrackerListen()})
+    return dataclasses.replace(settings, node_name=node_name, esmtp_listener=listener, tracker=tracker)
 
 
 @dataclass(slots=True)

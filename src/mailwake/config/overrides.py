@@ -34,7 +34,7 @@ def parse_assignments(texts: Sequence[str]) -> dict[str, str]:
 def put(tables: dict[str, Any], name: str, text: str) -> Path:
     """Set the setting of a dotted name to what `text` means for it, and return its path in `tables`.
 
-    Raises OverrideError for a name that is not known, or that is a table. `esmtp_listener.listen` alone takes a list
+    Raises OverrideError for a name that is not known, or that is a table. `listen` alone takes a list
     of addresses and makes those the ones that are listened on; what the file says about any of them stays.
     """
     try:

@@ -6,10 +6,10 @@ from collections import Counter
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from mailwake.config.kinds import UNIX_PREFIX
 from mailwake.config.relay_settings import DEFAULT_ROUTE, hop_option
 from mailwake.config.sink_settings import sink_problems
 from mailwake.config.toml_lines import join_name
+from mailwake.config.tracker_references import proxy_problems, tracker_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -35,6 +35,7 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
             yield ("pathway", name, "group"), _missing(f"pathway_group.{group}", group, settings.pathway_group)
     yield from _account_problems(settings)
     yield from _listener_problems(settings.esmtp_listener)
+    yield from tracker_problems(settings)
     yield from _route_problems(settings)
     yield from _key_problems(settings.keys)
     yield from sink_problems(settings.sinks)
@@ -103,12 +104,7 @@ def _listener_problems(listener: EsmtpListener) -> Iterable[Problem]:
                 ("esmtp_listener", "listen", address, "protocol"),
                 'is "lmtp", which must not be spoken on port 25 (RFC 2033 §5); choose another port, for example 24',
             )
-        unix = address.startswith(UNIX_PREFIX)
-        if listen.proxy_protocol == "required" and not listen.proxy_networks and not unix:
-            yield (
-                ("esmtp_listener", "listen", address, "proxy_protocol"),
-                'is "required", but nobody may connect without proxy_networks; name the load balancers there',
-            )
+        yield from proxy_problems(("esmtp_listener", "listen", address), listen)
 
 
 def _relay_problems(path: Path, relay: Relay) -> Iterator[Problem]:

@@ -15,16 +15,19 @@ from mailwake.config.api_settings import Api
 from mailwake.config.enrichment_settings import Enrichment
 from mailwake.config.fields import Section, Setting
 from mailwake.config.journal_settings import Journal
-from mailwake.config.networks import IPNetwork
 from mailwake.config.privacy_settings import Privacy
 from mailwake.config.relay_settings import Relay
 from mailwake.config.scope_settings import NAME, EsmtpListener, Pathway, PathwayGroup, TrackingOptions
 from mailwake.config.sink_settings import Sink
 from mailwake.config.store_settings import Store
+from mailwake.config.tracker_settings import Tracker, TrackingDomain
 from mailwake.config.webhook_settings import ConfiguredWebhook, WebhookDelivery
 
 DEFAULT_LISTEN = "127.0.0.1:2525"
 """Where SMTP is served when no `[esmtp_listener.listen."…"]` says otherwise."""
+
+DEFAULT_TRACKER_LISTEN = "127.0.0.1:8080"
+"""Where HTTP is served when `tracker.listen` does not say otherwise."""
 
 KEY_OCTETS = 64
 """AES-256-SIV takes a key of two halves (RFC 5297 §2.2)."""
@@ -58,40 +61,6 @@ class Account:
         str | None,
         Setting("The customer its mail belongs to (mo_customer_id).", NAME, unset="the account's name", example='"42"'),
     ] = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Tracker:
-    """The HTTP server that answers opens and clicks."""
-
-    listen: Annotated[
-        tuple[str, ...], Setting("The addresses to serve HTTP on.", kinds.list_of(kinds.address(), minimum=1))
-    ] = ("127.0.0.1:8080",)
-    workers: Annotated[
-        int, Setting("Worker processes; 0 means as many as `workers` says for SMTP.", kinds.integer(0, 1024))
-    ] = 0
-    trusted_proxies: Annotated[
-        tuple[IPNetwork, ...],
-        Setting(
-            "Proxies whose X-Forwarded-For or Forwarded header names the client; from others it is ignored.",
-            kinds.list_of(kinds.network()),
-        ),
-    ] = ()
-    app_links_directory: Annotated[
-        Path | None,
-        Setting(
-            "A directory with a folder for each tracking domain, for apple-app-site-association and assetlinks.json.",
-            kinds.path(),
-            unset="those files are answered with 404",
-            example='"/etc/mailwake/app-links"',
-        ),
-    ] = None
-    max_requests_per_address: Annotated[
-        int,
-        Setting(
-            "Requests a minute from one address before it gets 403; 0 means no limit.", kinds.integer(0, 1_000_000)
-        ),
-    ] = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -164,46 +133,6 @@ class Keys:
         tuple[KeySecret, ...],
         Section("A key; links made with any of the listed keys are understood.", numbered=True),
     ] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TrackingDomain:
-    """What holds for links of one tracking domain, whatever senders ask for."""
-
-    max_tracking_level: Annotated[
-        Literal["off", "anonymous", "identified"],
-        Setting(
-            "The most that tracking may know: nothing, that somebody opened or clicked, or who it was.",
-            kinds.choice("off", "anonymous", "identified"),
-        ),
-    ] = "identified"
-    unsubscribe_mailto: Annotated[
-        str | None,
-        Setting(
-            "An address that takes unsubscriptions by mail: list_unsubscribe names it beside its link.",
-            kinds.text(pattern=r"[\x21-\x7e]{1,64}@[A-Za-z0-9.-]{1,255}", allowed="an address in ASCII"),
-            unset="List-Unsubscribe has the link alone",
-            example='"unsubscribe@example.com"',
-        ),
-    ] = None
-    unsubscribe_page: Annotated[
-        Path | None,
-        Setting(
-            "The page (HTML) that asks people whether to unsubscribe; its form has to POST List-Unsubscribe=One-Click.",
-            kinds.path(),
-            unset="a page of mailwake's own, in English",
-            example='"/etc/mailwake/unsubscribe.html"',
-        ),
-    ] = None
-    unsubscribed_url: Annotated[
-        str | None,
-        Setting(
-            "Where people are sent who have pressed the button on that page; mail programs never are (RFC 8058 §3.1).",
-            kinds.text(pattern=r"https?://[\x21-\x7e]{1,2000}", allowed="a URL in ASCII, http or https"),
-            unset="a page of mailwake's own says that it is done",
-            example='"https://www.example.com/unsubscribed"',
-        ),
-    ] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

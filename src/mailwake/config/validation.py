@@ -82,8 +82,13 @@ class Validation:
             return each.default
 
     def _read_named(self, section: Section, table: type, raw: Any, written: Path, path: Path) -> dict[str, Any]:
+        if section.names_suffice and isinstance(raw, list) and raw and all(isinstance(name, str) for name in raw):
+            raw = {name: {} for name in raw}
         if section.key is None or not isinstance(raw, dict):
-            self.refuse(written, f"{show_value(raw)} cannot be used here; write a table [{join_name(written)}.NAME]")
+            also = ", or a list of names" if section.names_suffice else ""
+            self.refuse(
+                written, f"{show_value(raw)} cannot be used here; write a table [{join_name(written)}.NAME]{also}"
+            )
             return {}
         found: dict[str, Any] = {}
         for key, inner in raw.items():

@@ -13,10 +13,10 @@ from mailwake.listener import address_limits
 from mailwake.listener.address_limits import AddressLimits, AddressLimitSettings
 from mailwake.listener.arrivals import Arrival, ProxiedArrival
 from mailwake.listener.connection_maker import ConnectionMaker
-from mailwake.listener.handshake import Handshake
 from mailwake.listener.peers import Peers
 from mailwake.listener.refusals import Refusals
 from mailwake.smtp.replies import Reply
+from mailwake.transport.handshake import Handshake
 from mailwake.transport.tls import client_fingerprint
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ class Listener:
             self.turn_away(arrival, client[0], reason, "")
         elif self.settings.implicit_tls and self.settings.tls_context is not None:
             self._arriving.discard(arrival)
-            handshake = Handshake(self, arrival.transport, client)
+            handshake = Handshake(self, arrival.transport, client, self.now + self.settings.limits.handshake_timeout)
             self._arriving.add(handshake)
             self._keys[handshake] = key
             handshake.begin(self.settings.tls_context, octets)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mailwake.config.kinds import UNIX_PREFIX
 from mailwake.config.networks import parse_client
+from mailwake.service.tracker_parts import certificate_files
 from mailwake.transport.tls import certificate_cautions
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from mailwake.config.schema import Settings
     from mailwake.config.scope_settings import EsmtpListener, Listen
+    from mailwake.config.tracker_settings import TrackerListen
 
 WIDE_PREFIX = 8
 """A network with a shorter prefix holds more than any one organisation has."""
@@ -21,6 +23,7 @@ WIDE_PREFIX = 8
 
 def cautions(settings: Settings, now: datetime) -> Iterator[str]:
     """One line for each doubtful thing; the configuration is known to be usable. `now` has a time zone."""
+    yield from _of_tracker(settings, now)
     listener = settings.esmtp_listener
     if listener.tls_certificate is not None:
         yield from certificate_cautions(listener.tls_certificate, now)
@@ -28,7 +31,7 @@ def cautions(settings: Settings, now: datetime) -> Iterator[str]:
         if network.prefixlen < WIDE_PREFIX:
             yield f"esmtp_listener.relay_networks: {network} is very wide; everybody in it may relay without AUTH"
     for address, listen in listener.listen.items():
-        yield from _useless(address, listen)
+        yield from _useless("esmtp_listener.listen", address, listen)
     if settings.accounts and listener.auth_requires_tls != "no" and listener.tls_certificate is None:
         for address in listener.listen:
             if _reached_from_elsewhere(address, listener):
@@ -38,10 +41,23 @@ def cautions(settings: Settings, now: datetime) -> Iterator[str]:
                 )
 
 
-def _useless(address: str, listen: Listen) -> Iterator[str]:
+def _of_tracker(settings: Settings, now: datetime) -> Iterator[str]:
+    listens = settings.tracker.listen
+    for address, listen in listens.items():
+        yield from _useless("tracker.listen", address, listen)
+    files = certificate_files(settings).values()
+    if any(listen.tls == "on" for listen in listens.values()):
+        for each in files:
+            yield from certificate_cautions(each.certificate, now)
+    else:
+        for each in files:
+            yield f'{each.table}.tls_certificate: does nothing, as no address of tracker.listen has tls = "on"'
+
+
+def _useless(table: str, address: str, listen: Listen | TrackerListen) -> Iterator[str]:
     for name in ("socket_mode", "socket_group"):
         if getattr(listen, name) is not None and not address.startswith(UNIX_PREFIX):
-            yield f'esmtp_listener.listen."{address}".{name}: is for Unix sockets only and does nothing here'
+            yield f'{table}."{address}".{name}: is for Unix sockets only and does nothing here'
 
 
 def _reached_from_elsewhere(address: str, listener: EsmtpListener) -> bool:

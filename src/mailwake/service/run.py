@@ -30,6 +30,7 @@ from mailwake.service.reload import ConfigurationReloader, fixed_settings
 from mailwake.service.serve_request import complete, with_real_ports
 from mailwake.service.service_manager import ServiceManager
 from mailwake.service.supervisor import Supervisor
+from mailwake.service.unix_sockets import path_of
 from mailwake.service.upgrade import Upgrade, inherited_reloader, try_out
 from mailwake.spool.sqlite_spool import SqliteSpool
 
@@ -197,7 +198,10 @@ async def _announce(
         say(f"mailwake: {protocol} on {name}, {_workers(workers['smtp'])}\n")
     for (role, address), group in bound.groups.items():
         if role == "tracker":
-            say(f"mailwake: tracker on http://{bound_address(group[0])}, {_workers(workers[role])}\n")
+            listen = configuration.settings.tracker.listen[bound.names(role)[address]]
+            scheme = "https" if listen.tls == "on" else "http"
+            where = address if path_of(address) is not None else f"{scheme}://{bound_address(group[0])}"
+            say(f"mailwake: tracker on {where}, {_workers(workers[role])}\n")
         elif role == "collector":
             say(f"mailwake: API on http://{bound_address(group[0])}/api/{_instead_of(address, group[0])}\n")
     say(f"mailwake: health and metrics on http://{bound_address(admin)}/healthz and /metrics\n")

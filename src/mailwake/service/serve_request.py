@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 from mailwake.config.kinds import listen_address, normal_listen_address
 from mailwake.config.scope_settings import Listen
+from mailwake.config.tracker_settings import TrackerListen
 from mailwake.errors import StartupError
 from mailwake.links.keyring_file import KeyringFile
 from mailwake.service.event_privacy import event_privacy
 from mailwake.service.generation import WorkerOrder
 from mailwake.service.parts import check_parts
+from mailwake.service.tracker_parts import check_tracker_parts
 from mailwake.service.unix_sockets import FileAccess, path_of
 from mailwake.service.worker_orders import ROLE_NUMBERS, WorkerOrders
 from mailwake.sinks.make import check_sinks
@@ -61,6 +63,8 @@ class ServeRequest:
             )
         if self.takes_mail:
             check_parts(settings, demo=self.demo)
+        if self.role in ("all", "tracker"):
+            check_tracker_parts(settings)
         check_sinks(settings.sinks)
         check_webhooks(settings)
         if any(count > ROLE_NUMBERS[role] for role, count in worker_counts(settings).items()):
@@ -83,7 +87,7 @@ class ServeRequest:
         """For each role its addresses, none if it is not served, and how many workers share them."""
         counts = worker_counts(settings)
         smtp = list(settings.esmtp_listener.listen) if self.takes_mail else []
-        tracker = list(dict.fromkeys(settings.tracker.listen)) if self.role in ("all", "tracker") else []
+        tracker = list(settings.tracker.listen) if self.role in ("all", "tracker") else []
         api = list(dict.fromkeys(settings.api.listen))
         return [("smtp", smtp, counts["smtp"]), ("tracker", tracker, counts["tracker"]), ("collector", api, 1)]
 
@@ -91,7 +95,8 @@ class ServeRequest:
         """Who may connect to the Unix sockets among the addresses."""
         return {
             address: FileAccess(int(listen.socket_mode or "0660", 8), listen.socket_group)
-            for address, listen in settings.esmtp_listener.listen.items()
+            for table in (settings.esmtp_listener.listen, settings.tracker.listen)
+            for address, listen in table.items()
             if path_of(address) is not None
         }
 
@@ -127,10 +132,12 @@ class ServeRequest:
     def _with_flags(self, settings: Settings) -> Settings:
         if self.smtp:
             configured = settings.esmtp_listener.listen
-            listen = {address: configured.get(address, Listen()) for address in map(_listen_address, self.smtp)}
+            listen = {each: configured.get(each, Listen()) for each in _listen_addresses(self.smtp, "--smtp")}
             settings = replace(settings, esmtp_listener=replace(settings.esmtp_listener, listen=listen))
         if self.tracker:
-            settings = replace(settings, tracker=replace(settings.tracker, listen=tuple(self.tracker)))
+            known = settings.tracker.listen
+            of = {each: known.get(each, TrackerListen()) for each in _listen_addresses(self.tracker, "--tracker")}
+            settings = replace(settings, tracker=replace(settings.tracker, listen=of))
         if self.api:
             settings = replace(settings, api=replace(settings.api, listen=tuple(self.api)))
         return settings
@@ -146,11 +153,14 @@ def _standard_output() -> int:
         return -1
 
 
-def _listen_address(text: str) -> str:
-    try:
-        return normal_listen_address(text)
-    except ValueError:
-        raise StartupError(f"--smtp: {text!r} cannot be used; give {listen_address().allowed}") from None
+def _listen_addresses(texts: Sequence[str], flag: str) -> list[str]:
+    found = []
+    for text in texts:
+        try:
+            found.append(normal_listen_address(text))
+        except ValueError:
+            raise StartupError(f"{flag}: {text!r} cannot be used; give {listen_address().allowed}") from None
+    return found
 
 
 def worker_counts(settings: Settings) -> dict[str, int]:
@@ -173,4 +183,7 @@ def with_real_ports(configuration: Configuration, bound: Bound) -> Configuration
     listener = configuration.settings.esmtp_listener
     listen = {real: listener.listen[address] for address, real in bound.names("smtp").items()}
     listener = replace(listener, listen=listen or listener.listen)
-    return replace(configuration, settings=replace(configuration.settings, esmtp_listener=listener))
+    tracker = configuration.settings.tracker
+    served = {real: tracker.listen[address] for address, real in bound.names("tracker").items()}
+    tracker = replace(tracker, listen=served or tracker.listen)
+    return replace(configuration, settings=replace(configuration.settings, esmtp_listener=listener, tracker=tracker))

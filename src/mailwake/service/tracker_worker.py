@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mailwake.events.privacy import NO_PRIVACY
 from mailwake.flows.click_flow import ClickFlow
 from mailwake.tracker.address_rate import AddressRate
 from mailwake.tracker.app import TrackerApp
-from mailwake.tracker.app_links import AppLinks
 from mailwake.tracker.client_facts import ClientFactsReader
+from mailwake.tracker.domains import Domains
 from mailwake.tracker.http_limits import HttpLimits
 from mailwake.tracker.http_server import HttpServer
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Awaitable, Callable, Sequence
     from ipaddress import IPv4Network, IPv6Network
-    from pathlib import Path
 
     from mailwake.clock import Clock
     from mailwake.events.privacy import EventPrivacy
@@ -28,10 +27,12 @@ if TYPE_CHECKING:
     from mailwake.links.token import TokenCodec
     from mailwake.logs import Logger
     from mailwake.metrics import Metrics
+    from mailwake.tracker.arrivals import Front
+    from mailwake.tracker.certificates import Certificates
 
 
 async def run_tracker_worker(
-    sockets: Sequence[socket.socket],
+    sockets: Sequence[tuple[socket.socket, Front]],
     *,
     codec: TokenCodec,
     ids: UniqueIds,
@@ -46,11 +47,14 @@ async def run_tracker_worker(
     read_keyring: Callable[[], Keyring] | None = None,
     privacy: EventPrivacy = NO_PRIVACY,
     trusted_proxies: Sequence[IPv4Network | IPv6Network] = (),
-    app_links_directory: Path | None = None,
+    domains: Domains | None = None,
+    certificates: Certificates | None = None,
     max_requests_per_address: int = 0,
     limits: HttpLimits | None = None,
 ) -> None:
-    """Answer HTTP on the listening `sockets` until `stop` is set and the requests in hand are answered.
+    """Answer HTTP on the listening `sockets`, each with what comes before it there, until `stop` is set.
+
+    Requests in hand are answered then.
 
     `drain` ends it, too, but only when every client has had its last answer (see `HttpServer.drain`). `may_serve` is
     awaited once everything is made; when it says no, nothing is served. `on_serving` is called when serving begins.
@@ -61,21 +65,26 @@ async def run_tracker_worker(
     facts = ClientFactsReader(trusted_proxies)
     flow = ClickFlow(codec, ids, journal, facts, metrics, clock, log, read_keyring=read_keyring, privacy=privacy)
     rate = AddressRate(max_requests_per_address, facts, clock) if max_requests_per_address else None
-    app = TrackerApp(flow, AppLinks(app_links_directory), metrics, log, rate=rate)
+    app = TrackerApp(flow, domains or Domains(), metrics, log, rate=rate)
     if may_serve is not None and not await may_serve():
         return
     server = HttpServer(app, limits or HttpLimits(), metrics)
-    for listening in sockets:
-        await server.start(listening)
+    for listening, front in sockets:
+        await server.start(listening, front)
     if on_serving is not None:
         on_serving()
-    draining = asyncio.create_task(_drain(server, drain, sockets)) if drain is not None else None
-    stopping = asyncio.create_task(stop.wait())
-    await asyncio.wait({stopping, draining} if draining else {stopping}, return_when=asyncio.FIRST_COMPLETED)
-    for task in (stopping, draining):
-        if task is not None:
+    ends: list[asyncio.Task[Any]] = [asyncio.create_task(stop.wait())]
+    if drain is not None:
+        ends.append(asyncio.create_task(_drain(server, drain, [listening for listening, _ in sockets])))
+    watching = [asyncio.create_task(certificates.watch())] if certificates is not None else []
+    try:
+        done, _ = await asyncio.wait({*ends, *watching}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in (*ends, *watching):
             task.cancel()
-    await server.stop()
+        await server.stop()
 
 
 async def _drain(server: HttpServer, drain: asyncio.Event, sockets: Sequence[socket.socket]) -> None:

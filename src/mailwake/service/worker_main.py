@@ -11,6 +11,7 @@ import gc
 import signal
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,12 +125,17 @@ class RecordingWorker(Worker):
 
     async def _run_tracker(self) -> None:
         from mailwake.links.token import TokenCodec
+        from mailwake.service.open_files import connections_within
         from mailwake.service.parts import KeySource
+        from mailwake.service.tracker_parts import certificates_of, domains_of, front_of, http_limits
         from mailwake.service.tracker_worker import run_tracker_worker
 
+        tracker = self.settings.tracker
         keys = KeySource(self.settings.keys, self.data, self.clock)
+        certificates = certificates_of(self.settings, self.log, self.metrics)
+        limits = http_limits(tracker)
         await run_tracker_worker(
-            [listening for _, listening in self.sockets],
+            [(listening, front_of(tracker.listen[name], certificates)) for name, listening in self.sockets],
             codec=TokenCodec(keys.load()),
             ids=self.ids,
             journal=self.journal,
@@ -142,9 +148,11 @@ class RecordingWorker(Worker):
             on_serving=lambda: self.report(ready=True),
             read_keyring=keys.load,
             privacy=self.privacy,
-            trusted_proxies=self.settings.tracker.trusted_proxies,
-            app_links_directory=self.settings.tracker.app_links_directory,
-            max_requests_per_address=self.settings.tracker.max_requests_per_address,
+            trusted_proxies=tracker.trusted_proxies,
+            domains=domains_of(self.settings),
+            certificates=certificates,
+            max_requests_per_address=tracker.max_requests_per_address,
+            limits=replace(limits, connections=connections_within(limits.connections, self.log)),
         )
 
 

@@ -10,7 +10,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from mailwake.links.tracked_url import parse_path
-from mailwake.tracker import app_links, responses
+from mailwake.tracker import responses
+from mailwake.tracker.domains import APP_LINKS_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from mailwake.logs import Logger
     from mailwake.metrics import Metrics
     from mailwake.tracker.address_rate import AddressRate
-    from mailwake.tracker.app_links import AppLinks
+    from mailwake.tracker.domains import Domain, Domains
     from mailwake.tracker.messages import Request, Response
 
 
@@ -53,11 +54,11 @@ class TrackerApp:
     """
 
     def __init__(
-        self, handler: LinkHandler, links: AppLinks, metrics: Metrics, log: Logger, *, rate: AddressRate | None = None
+        self, handler: LinkHandler, domains: Domains, metrics: Metrics, log: Logger, *, rate: AddressRate | None = None
     ) -> None:
         self._follow = handler.follow
         self._rate = rate
-        self._app_links = links
+        self._domains = domains
         self._log = log
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -72,6 +73,7 @@ class TrackerApp:
         self._count_wrong_method = counted("wrong_method")
         self._count_body_refused = counted("body_refused")
         self._count_too_many = counted("too_many")
+        self._count_wrong_host = counted("wrong_host")
         self._count_failed = counted("failed")
 
     def takes_body(self, request: Request) -> bool:
@@ -104,30 +106,38 @@ class TrackerApp:
         if self._rate is not None and not self._rate.allows(request):
             self._count_too_many()
             return responses.TOO_MANY
+        domain = self._domains.of(request)
+        if not domain.serve:
+            self._count_wrong_host()
+            return domain.not_found
         path = request.path
         tracked = parse_path(path.rstrip("/"))  # some programs that copy links add a slash
         if tracked is None:
-            return await self._other(path, request)
+            return await self._other(path, request) or self._not_found(domain)
         family, token = tracked
-        return self._shown(await self._follow(family, token, request, record=method == "GET"))
+        outcome = await self._follow(family, token, request, record=method == "GET")
+        return self._shown(outcome, domain)
 
-    def _shown(self, outcome: Outcome) -> Response:
+    def _not_found(self, domain: Domain) -> Response:
+        self._count_not_found()
+        return domain.not_found
+
+    def _shown(self, outcome: Outcome, domain: Domain) -> Response:
         if outcome is Shown.IMAGE:
             self._count_image()
             return responses.IMAGE
         if isinstance(outcome, Shown):
-            self._count_not_found()
-            return responses.NOT_FOUND
+            return self._not_found(domain)
         self._count_redirect()
         return responses.redirect(outcome)
 
-    async def _other(self, path: str, request: Request) -> Response:
+    async def _other(self, path: str, request: Request) -> Response | None:
         if path == "/robots.txt":
             self._count_robots()
             return responses.ROBOTS
-        if path.startswith(app_links.PATH_PREFIX):
-            content = await self._app_links.find(request)
+        if path.startswith(APP_LINKS_PREFIX):
+            content = await self._domains.app_links_file(request)
             if content is not None:
                 self._count_app_links()
                 return responses.app_links(content)
-        return self._shown(Shown.NOTHING)
+        return None

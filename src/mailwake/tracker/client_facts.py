@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import ipaddress
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -24,6 +24,14 @@ HOP_LIMIT: Final = 32
 
 _CACHED_ADDRESSES: Final = 4096
 _NO_MARKS: Final = (None, None, None)
+
+
+class FieldValues(Protocol):
+    """The header fields of a request, of whatever server."""
+
+    def get_all(self, name: str, /) -> Sequence[str]:
+        """All values of a field, in the order sent."""
+        ...
 
 
 class ClientFacts(NamedTuple):
@@ -59,7 +67,7 @@ class ClientFactsReader:
             is_prefetch(headers),
         )
 
-    def address(self, peer: str, headers: RequestHeaders) -> str:
+    def address(self, peer: str, headers: FieldValues) -> str:
         """The client's address for a request from the peer at this address, "" for that of a Unix socket.
 
         Who may connect to the file of a Unix socket is a proxy on this machine, whose word counts.
@@ -68,7 +76,7 @@ class ClientFactsReader:
             return peer
         return self._forwarded_address(headers) or peer
 
-    def _forwarded_address(self, headers: RequestHeaders) -> str | None:
+    def _forwarded_address(self, headers: FieldValues) -> str | None:
         by_list = self._nearest_untrusted(_forwarded_for_list(headers.get_all("x-forwarded-for")))
         by_standard = self._nearest_untrusted(_forwarded_elements(headers.get_all("forwarded")))
         if by_list and by_standard and by_list != by_standard:

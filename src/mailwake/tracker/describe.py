@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mailwake.links.token import FAMILIES
 from mailwake.links.tracked_url import DEFAULT_SUB_PATH
 from mailwake.markdown import code, table
-from mailwake.tracker import app_links, client_facts, responses
+from mailwake.tracker import client_facts, domains, responses
 from mailwake.tracker.address_rate import MINUTE
 from mailwake.tracker.http_limits import HttpLimits
 
@@ -36,9 +36,14 @@ ANSWERS = (
     Answer("a token that is unknown, damaged, forged or cut short; any other path", "not_found", responses.NOT_FOUND),
     Answer("`GET /robots.txt`", "robots", responses.ROBOTS),
     Answer(
-        ", ".join(f"`GET {app_links.PATH_PREFIX}{name}`" for name in sorted(app_links.FILE_NAMES)),
+        ", ".join(f"`GET {domains.APP_LINKS_PREFIX}{name}`" for name in sorted(domains.APP_LINKS_FILES)),
         "app_links",
         responses.app_links(b"{}"),
+    ),
+    Answer(
+        "any request for a host that is not served (`serve = false`, `tracker.unknown_hosts`)",
+        "wrong_host",
+        responses.NOT_FOUND,
     ),
     Answer("any method but GET and HEAD", "wrong_method", responses.WRONG_METHOD),
     Answer("a request with a body", "body_refused", responses.BODY_REFUSED),
@@ -83,7 +88,7 @@ def http_reference() -> str:
                 agent=client_facts.USER_AGENT_LIMIT,
                 language=client_facts.ACCEPT_LANGUAGE_LIMIT,
                 hops=client_facts.HOP_LIMIT,
-                file_size=app_links.SIZE_LIMIT >> 20,
+                file_size=domains.SIZE_LIMIT >> 20,
             ),
             _limits(),
             "### Refused tokens\n\n`mailwake_tracker_tokens_refused_total` says why a link got 404.\n",
@@ -97,7 +102,7 @@ def _introduction() -> str:
     others = f" (`/{unserved[0]}/` is reserved)" if unserved else ""
     return (
         "## Tracker\n\n"
-        "Served on the addresses of `tracker.listen`, in clear HTTP/1.1: put a proxy in front for TLS. A link is\n"
+        'Served on the addresses of `tracker.listen`, in HTTP/1.1, over TLS where `tls = "on"`. A link is\n'
         f"`<scheme>://<tracking_domain>/<letter>/…/<token>`; the letters are `f`, `q` and `o`{others}. All that the\n"
         "tracker needs is inside the token, so any tracker with the same keys answers any link. A slash at the end is\n"
         "ignored, and so is a query.\n"
@@ -124,7 +129,7 @@ def _limits() -> str:
 def _body(label: str, body: bytes) -> str:
     if label == "image":
         return f"a transparent GIF of 1×1, {len(body)} bytes"
-    if label == "not_found":
+    if label in ("not_found", "wrong_host"):
         return "a small page for people"
     if label == "app_links":
         return "the operator's file"
@@ -146,6 +151,8 @@ _REMARKS = """\
 - `tracker.max_requests_per_address` counts in spans of {minute} s, by IPv4 address or IPv6 /64, in each worker by
   itself.
 - {agent} bytes of `User-Agent` and {language} bytes of `Accept-Language` are kept.
-- The files for apps are `<tracker.app_links_directory>/<tracking domain>/<name>`, of {file_size} MiB at most, and are
+- The 404 page is the domain's `not_found_page`, or that of `[tracker]`, or mailwake's own.
+- The files for apps are `<tracker.app_links_directory>/<tracking domain>/<name>`, or those in the domain's own
+  `app_links_directory`, of {file_size} MiB at most, and are
   read for each request. Without such a file the answer is 404.
 """

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, cast
 
 from mailwake.tracker import responses
+from mailwake.tracker.arrivals import peer_of
 from mailwake.tracker.request_reader import BadRequestError
 
 if TYPE_CHECKING:
@@ -58,14 +59,13 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected, whose address the socket knows."""
-        name = transport.get_extra_info("peername")
-        self.begin(cast("asyncio.Transport", transport), self._server.peer_text(name))
+        self.begin(cast("asyncio.Transport", transport), peer_of(transport)[0])
+        self._server.opened(self)
 
     def begin(self, transport: asyncio.Transport, peer: str) -> None:
         """Speak HTTP with the client at `peer` from now on."""
         self._transport = transport
         self._peer = peer
-        self._server.opened(self)
 
     def data_received(self, data: bytes) -> None:
         """Octets of requests."""

@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
 import sys
 from email.utils import formatdate
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from mailwake.config.networks import plain_address
+from mailwake.tracker.arrivals import Arrival
 from mailwake.tracker.http_connection import HttpConnection
 from mailwake.tracker.request_reader import RequestReader
+from mailwake.transport.handshake import Handshake
 
 if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+
     from mailwake.metrics import Metrics
+    from mailwake.tracker.arrivals import Front
     from mailwake.tracker.http_limits import HttpLimits
     from mailwake.tracker.messages import HttpApp, Response
 
@@ -26,6 +32,10 @@ BACKLOG = 1024
 
 SWEEP_SECONDS = 0.5
 """How often the connections whose time is over are looked for: one timer a server, not one a connection."""
+
+
+_TURNS_TO_ACCEPT = 4
+"""Turns of the loop from an accepted socket to its protocol."""
 
 
 class Client(Protocol):
@@ -73,24 +83,27 @@ class HttpServer:
         self._open = metrics.counter("tracker_connections_open")
         self._bad_requests = metrics.counter("tracker_requests_total", "bad_request")
 
-    async def start(self, listening: socket.socket) -> None:
-        """Begin to accept connections on a socket. A duplicate is used: the caller's stays open."""
+    async def start(self, listening: socket.socket, front: Front | None = None) -> None:
+        """Begin to accept connections on a socket, plain ones unless `front` says what comes before HTTP.
+
+        A duplicate is used: the caller's stays open.
+        """
         self._loop = loop = asyncio.get_running_loop()
         self._now = loop.time
         if self._sweeper is None:
             self._sweep()
         own = listening.dup()
+        make: Callable[[], asyncio.Protocol] = functools.partial(HttpConnection, self)
+        if front is not None and not front.is_plain:
+            make = functools.partial(Arrival, self, front)
         if own.family == socket.AF_UNIX and sys.version_info >= (3, 13):
             # The file is the supervisor's: it stays when this worker stops listening.
-            server = await loop.create_unix_server(self._make, sock=own, backlog=BACKLOG, cleanup_socket=False)
+            server = await loop.create_unix_server(make, sock=own, backlog=BACKLOG, cleanup_socket=False)
         elif own.family == socket.AF_UNIX:
-            server = await loop.create_unix_server(self._make, sock=own, backlog=BACKLOG)
+            server = await loop.create_unix_server(make, sock=own, backlog=BACKLOG)
         else:
-            server = await loop.create_server(self._make, sock=own, backlog=BACKLOG)
+            server = await loop.create_server(make, sock=own, backlog=BACKLOG)
         self._servers.append(server)
-
-    def _make(self) -> HttpConnection:
-        return HttpConnection(self)
 
     async def drain(self) -> None:
         """Accept no more; `ended` returns when every client has had its last answer.
@@ -102,7 +115,8 @@ class HttpServer:
         await asyncio.sleep(0)  # what the loop has been told of, it accepts first: nobody else may hold the socket
         self.draining = True
         self._close_servers()
-        await asyncio.sleep(0)
+        for _ in range(_TURNS_TO_ACCEPT):
+            await asyncio.sleep(0)
 
     async def ended(self) -> None:
         """Return when no connection is left."""
@@ -129,10 +143,6 @@ class HttpServer:
 
     # --- what connections tell
 
-    def peer_text(self, name: Any) -> str:
-        """A socket's idea of its peer as the address of a client; "" for a Unix socket."""
-        return plain_address(name[0]) if isinstance(name, tuple) else ""
-
     def opened(self, client: Client) -> None:
         """It waits for its first request; somebody else may have to go."""
         self._accepted.inc()
@@ -141,6 +151,47 @@ class HttpServer:
         self._unfinished[client] = self._now() + self.limits.header_timeout
         if len(self._clients) > self.limits.connections:
             self._give_up("too many", next(iter(self._idle), None) or next(iter(self._unfinished)))
+
+    def let_in(
+        self,
+        arrival: Client,
+        transport: asyncio.Transport,
+        client: tuple[str, int],
+        tls: ssl.SSLContext | None,
+        octets: bytes,
+    ) -> None:
+        """The client of an arrival is known, and `octets` of it were read already."""
+        if tls is None:
+            self._connect(arrival, transport, client, octets)
+            return
+        deadline = self._now() + self.limits.header_timeout
+        handshake = Handshake(self, transport, client, deadline)
+        self._replace(arrival, handshake)
+        handshake.begin(tls, octets)
+
+    def handshake_done(self, handshake: Handshake, octets: bytes) -> None:
+        """The client that TLS comes first with may now speak; `octets` of it came meanwhile."""
+        self._metrics.counter("tracker_tls_handshakes_total", "completed").inc()
+        self._connect(handshake, handshake.transport, handshake.client, octets)
+
+    def handshake_failed(self, handshake: Handshake, result: str, why: str) -> None:
+        """There will be no connection."""
+        self._metrics.counter("tracker_tls_handshakes_total", result).inc()
+        self.closed(handshake)
+
+    def _connect(self, before: Client, transport: asyncio.Transport, client: tuple[str, int], octets: bytes) -> None:
+        connection = HttpConnection(self)
+        self._replace(before, connection)
+        transport.set_protocol(connection)
+        connection.begin(transport, client[0])
+        if octets:
+            connection.data_received(octets)
+
+    def _replace(self, before: Client, after: Client) -> None:
+        self._clients.discard(before)
+        self._unfinished.pop(before, None)
+        self._clients.add(after)
+        self._unfinished[after] = self._now() + self.limits.header_timeout
 
     def begun(self, client: Client) -> None:
         """Some of a request has come: the time for it runs from its first octet, whatever else comes."""
@@ -176,6 +227,10 @@ class HttpServer:
             if not self._clients and self._emptied is not None:
                 self._emptied.set()
 
+    def count_dropped(self, reason: str) -> None:
+        """A connection ends without its client having been let in, or having had its say."""
+        self._metrics.counter("tracker_connections_dropped_total", reason).inc()
+
     def count_refused(self, response: Response) -> None:
         """Something came that is no request that can be answered."""
         self._bad_requests.inc()
@@ -196,7 +251,7 @@ class HttpServer:
 
     def _give_up(self, reason: str, client: Client) -> None:
         if reason:
-            self._metrics.counter("tracker_connections_dropped_total", reason).inc()
+            self.count_dropped(reason)
         for queue in (self._idle, self._unfinished, self._ending):
             queue.pop(client, None)
         client.abort()

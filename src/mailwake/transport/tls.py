@@ -1,9 +1,10 @@
-"""The TLS context of a listener, from the operator's PEM files, and what is wrong with those files."""
+"""The TLS context of a server, from the operator's PEM files, and what is wrong with those files."""
 
 from __future__ import annotations
 
 import hashlib
 import ssl
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from cryptography import x509
@@ -23,7 +24,8 @@ MODERN_CIPHERS = ":".join(
 """For TLS 1.2: a new key for every connection and authenticated encryption only (Mozilla's intermediate list without
 DHE, which needs parameters and which no client needs that has TLS 1.2). TLS 1.3 has no others anyway."""
 
-_TABLE = "esmtp_listener"
+EXPIRES_SOON = timedelta(days=14)
+"""How long before its end an operator is told of a certificate; those of Let's Encrypt are renewed 30 days before."""
 
 
 def server_context(
@@ -32,30 +34,37 @@ def server_context(
     *,
     minimum_version: Literal["1.2", "1.3"] = "1.2",
     client_ca: Path | None = None,
+    table: str = "esmtp_listener",
 ) -> ssl.SSLContext:
     """A server context with TLS 1.2 or later (RFC 8996, RFC 9325); StartupError names the file that cannot be used.
 
     `client_ca` are the authorities whose certificates clients are asked for. One that does not verify ends the
-    handshake; a client that has none may go on.
+    handshake; a client that has none may go on. `table` is where the settings of the files stand.
     """
+    context = modern_context(minimum_version)
+    _load_chain(context, certificate, key, table)
+    if client_ca is not None:
+        _load_authorities(context, client_ca, table)
+    return context
+
+
+def modern_context(minimum_version: Literal["1.2", "1.3"]) -> ssl.SSLContext:
+    """A server context without a certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3 if minimum_version == "1.3" else ssl.TLSVersion.TLSv1_2
     context.set_ciphers(MODERN_CIPHERS)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE  # all are good: the client knows what its machine does fast
-    _load_chain(context, certificate, key)
-    if client_ca is not None:
-        _load_authorities(context, client_ca)
     return context
 
 
-def _load_chain(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+def _load_chain(context: ssl.SSLContext, certificate: Path, key: Path, table: str) -> None:
     for setting, path in (("tls_certificate", certificate), ("tls_key", key)):
-        _read(path, setting)
+        _read(path, f"{table}.{setting}")
     try:
         context.load_cert_chain(certificate, key, password="")  # without any, OpenSSL would ask at the terminal
     except (ssl.SSLError, ValueError) as error:
-        raise StartupError(f"{_TABLE}.tls_certificate: {_explain(error, certificate, key)}") from None
+        raise StartupError(f"{table}.tls_certificate: {_explain(error, certificate, key)}") from None
 
 
 def _explain(error: Exception, certificate: Path, key: Path) -> str:
@@ -72,14 +81,14 @@ def _explain(error: Exception, certificate: Path, key: Path) -> str:
     return f"{certificate} and {key} are no matching PEM certificate chain and key{detail}; check both"
 
 
-def _load_authorities(context: ssl.SSLContext, client_ca: Path) -> None:
-    _read(client_ca, "tls_client_ca")
+def _load_authorities(context: ssl.SSLContext, client_ca: Path, table: str) -> None:
+    _read(client_ca, f"{table}.tls_client_ca")
     try:
         context.load_verify_locations(client_ca)
     except (ssl.SSLError, ValueError) as error:
         reason = getattr(error, "reason", None) or str(error)
         raise StartupError(
-            f"{_TABLE}.tls_client_ca: {client_ca} holds no PEM certificates ({reason}); name a file that does"
+            f"{table}.tls_client_ca: {client_ca} holds no PEM certificates ({reason}); name a file that does"
         ) from None
     context.verify_mode = ssl.CERT_OPTIONAL
 
@@ -89,12 +98,15 @@ def _read(path: Path, setting: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise StartupError(
-            f"{_TABLE}.{setting}: cannot read {path}: {error.strerror}; name a PEM file that mailwake's user can read"
+            f"{setting}: cannot read {path}: {error.strerror}; name a PEM file that mailwake's user can read"
         ) from None
 
 
 def certificate_cautions(certificate: Path, now: datetime) -> list[str]:
-    """What clients will not like about a certificate that can be used, a line each; `now` has a time zone."""
+    """What clients will not like about a certificate that can be used, or soon will not, a line each.
+
+    `now` has a time zone.
+    """
     try:
         first = x509.load_pem_x509_certificate(_read(certificate, "tls_certificate"))
     except ValueError:
@@ -104,6 +116,8 @@ def certificate_cautions(certificate: Path, now: datetime) -> list[str]:
         return [f"TLS: the certificate in {certificate} has expired, on {until:%Y-%m-%d at %H:%M} UTC; renew it"]
     if since > now:
         return [f"TLS: the certificate in {certificate} is not valid before {since:%Y-%m-%d %H:%M} UTC"]
+    if until < now + EXPIRES_SOON and until - since > 2 * EXPIRES_SOON:  # one for a few days is meant to be short
+        return [f"TLS: the certificate in {certificate} expires on {until:%Y-%m-%d at %H:%M} UTC; renew it"]
     return []
 
 

@@ -1,26 +1,42 @@
-"""TLS handshakes with clients: after STARTTLS, or before anything else (implicit TLS, RFC 8314 §3.3)."""
+"""TLS handshakes with clients that begin with one: implicit TLS (RFC 8314 §3.3), and HTTPS."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mailwake.transport.start_tls import HandshakeError, start_tls
 
 if TYPE_CHECKING:
     import ssl
 
-    from mailwake.listener.server import Listener
+
+class HandshakeOwner(Protocol):
+    """The server that a client has connected to."""
+
+    def handshake_done(self, handshake: Handshake, octets: bytes) -> None:
+        """The client may now speak; `octets` of it came meanwhile."""
+        ...
+
+    def handshake_failed(self, handshake: Handshake, result: str, why: str) -> None:
+        """There will be no connection; `result` is failed or timed out."""
+        ...
 
 
 class Handshake(asyncio.Protocol):
     """A client that was let in where TLS comes first: it becomes a connection when the handshake is done."""
 
-    def __init__(self, listener: Listener, transport: asyncio.Transport, client: tuple[str, int]) -> None:
+    is_busy = False
+    """Whether anything was promised to the client."""
+
+    def __init__(
+        self, owner: HandshakeOwner, transport: asyncio.Transport, client: tuple[str, int], deadline: float
+    ) -> None:
+        """`deadline` is in the time that `sweep` is given."""
         self.transport = transport
         self.client = client
-        self._listener = listener
-        self._deadline = listener.now + listener.settings.limits.handshake_timeout
+        self._owner = owner
+        self._deadline = deadline
         self._encrypted = bytearray()
         self._decrypted = bytearray()
         self._over = False
@@ -42,7 +58,7 @@ class Handshake(asyncio.Protocol):
         if not self._over:
             self._over = True
             self.transport = started
-            self._listener.handshake_done(self, bytes(self._decrypted))
+            self._owner.handshake_done(self, bytes(self._decrypted))
 
     def data_received(self, data: bytes) -> None:
         """Keep octets: the client's handshake before ours has begun, what it says afterwards."""
@@ -57,15 +73,21 @@ class Handshake(asyncio.Protocol):
     def sweep(self, now: float) -> None:
         """End what takes too long."""
         if now > self._deadline:
-            self._fail("timed out", "it took too long")
+            self.abort()
+
+    def abort(self) -> None:
+        """End it: it has taken too long."""
+        self._fail("timed out", "it took too long")
 
     def stop(self) -> None:
         """Close it: nothing was promised to anybody."""
         self._fail("failed", "shutting down")
+
+    close = stop
 
     def _fail(self, result: str, why: str) -> None:
         if not self._over:
             self._over = True
             self._task.cancel()
             self._inner.abort()
-            self._listener.handshake_failed(self, result, why)
+            self._owner.handshake_failed(self, result, why)
