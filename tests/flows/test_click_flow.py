@@ -191,7 +191,7 @@ async def test_without_recording_the_answer_is_the_same_and_there_is_no_event(be
 
 
 async def test_a_head_request_for_a_link_is_noted_without_being_an_event(bench: Bench) -> None:
-    request = FakeRequest(Headers({"user-agent": "UA/1"}))
+    request = a_request({"user-agent": "UA/1"})
     assert await follow(bench.flow(), "f", token(LinkKind.CLICK, TARGET), request, record=False) == TARGET
     await bench.journal.append(b"x")  # what comes later is durable, and so is it
     first, *_ = JournalReader(bench.directory).read().records
