@@ -89,11 +89,11 @@ def test_why_a_click_is_a_machines(data: Path) -> None:
         "  link      https://e.org/1",
         "  came      2 s after delivery; different links asked for within 2 s: 3",
         "  by proxy  no",
-        "  judged    machine: several links at once, 0.95",
-        "  holds     0.95 many-links-at-once (several links at once)",
-        "  holds     0.8  two-links-at-once-early (several links at once)",
-        "  holds     0.4  two-links-at-once (several links at once)",
-        "  holds     0.4  hardly-anybody-could (hardly anybody could)",
+        "  judged    machine: several_links_at_once, 0.95",
+        "  holds     0.95 many-links-at-once (several_links_at_once)",
+        "  holds     0.8  two-links-at-once-early (several_links_at_once)",
+        "  holds     0.4  two-links-at-once (several_links_at_once)",
+        "  holds     0.4  hardly-anybody-could (hardly_anybody_could)",
     ]
 
 

@@ -49,7 +49,7 @@ class RuleTable:
     enabled: Annotated[bool, Setting("Whether it is asked; false switches a shipped rule off.", kinds.flag())] = True
     reason: Annotated[
         str | None,
-        Setting("What events say in bot_reason.", kinds.text(), unset="the rule's name", example='"link preview"'),
+        Setting("What events say in bot_reason.", kinds.text(), unset="the rule's name", example='"link_preview"'),
     ] = None
     confidence: Annotated[
         float, Setting("How sure it is of a machine; the surest of the rules that hold decides.", kinds.fraction())
