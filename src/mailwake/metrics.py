@@ -189,7 +189,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("tracker_links_expired_total", "Expired links that were followed: answered as ever, no event recorded"),
     Metric(
         "api_requests_total",
-        "Requests to the HTTP API, by route and status; status 0: the client had gone, or was too slow",
+        "Requests to the HTTP API, by route (none: refused before it was known) and status (0: the client had gone)",
         ("route", "status"),
     ),
     Metric("api_request_seconds", "From a request's header to its answer", buckets=SECONDS),

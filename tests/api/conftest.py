@@ -48,13 +48,15 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, limits: HttpLimits, clock: ManualClock) -> AsyncIterator[Served]:
+async def serving(
+    app: ASGIApp, limits: HttpLimits, clock: ManualClock, metrics: Metrics | None = None
+) -> AsyncIterator[Served]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         listening.listen(100)
         served = Served(listening)
         served.task = asyncio.create_task(
-            serve_api([listening], app, served.stop, served.drain, limits=limits, clock=clock)
+            serve_api([listening], app, served.stop, served.drain, limits=limits, clock=clock, metrics=metrics)
         )
         try:
             yield served

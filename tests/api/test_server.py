@@ -8,6 +8,8 @@ import json
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 from tests.api.conftest import Served, serving
 
@@ -15,8 +17,9 @@ from mailwake.api.app import make_app
 from mailwake.api.http_limits import HttpLimits
 from mailwake.api.parts import ApiParts
 from mailwake.clock import ManualClock
+from mailwake.control import api_keys
 
-QUICK = HttpLimits(sweep_seconds=0.01, connections=3, header_bytes=2000)
+QUICK = HttpLimits(sweep_seconds=0.01, connections=6, header_bytes=2000)
 HEALTH = b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
@@ -117,6 +120,48 @@ async def test_trickling_octets_do_not_prolong_it(parts: ApiParts, clock: Manual
         writer.close()
 
 
+async def test_a_body_has_its_time(parts: ApiParts, clock: ManualClock) -> None:
+    key = parts.keys.create("shop", [api_keys.Scope.ADMIN])
+    head = f"POST /api/v1/privacy/erasures HTTP/1.1\r\nHost: x\r\nAuthorization: {key}\r\nContent-Length: 100\r\n"
+    async with serving(make_app(parts), QUICK, clock) as served:
+        reader, writer = await asyncio.open_connection(served.host, served.port)
+        writer.write(f"{head}Content-Type: application/json\r\nExpect: 100-continue\r\n\r\n".encode())
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b'{"recip')
+        await asyncio.sleep(0.03)  # not for the outcome
+        clock.advance(31)
+        assert status_of(await reader.read()) == 408
+        writer.close()
+
+
+async def test_a_refused_body_is_not_waited_for(parts: ApiParts, clock: ManualClock) -> None:
+    async with serving(make_app(parts), QUICK, clock) as served:
+        octets = b"POST /api/v1/privacy/erasures HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
+        reader, writer = await asyncio.open_connection(served.host, served.port)
+        writer.write(octets)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert status_of(head) == 401
+        clock.advance(31)
+        assert b"HTTP/1.1" not in await reader.read()  # the body of the 401, and the end
+        writer.close()
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.binary(max_size=200)
+    | st.from_regex(rb"(GET|POST|PUT) /[ -~]{0,20} HTTP/1\.[01]\r\n([A-Za-z-]{1,9}: ?[ -~]{0,9}\r\n){0,4}\r\n.{0,9}")
+)
+async def test_whatever_comes_the_next_client_is_served(api: Served, octets: bytes) -> None:
+    reader, writer = await asyncio.open_connection(api.host, api.port)
+    with contextlib.suppress(ConnectionError):
+        writer.write(octets)
+        writer.write_eof()
+        await reader.read()
+    writer.close()
+    answer = await api.raw(HEALTH.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert status_of(answer) == 200
+
+
 async def test_a_connection_without_requests_is_closed_without_a_word(parts: ApiParts, clock: ManualClock) -> None:
     async with serving(make_app(parts), QUICK, clock) as served:
         reader, writer = await asyncio.open_connection(served.host, served.port)
@@ -127,10 +172,10 @@ async def test_a_connection_without_requests_is_closed_without_a_word(parts: Api
         writer.close()
 
 
-async def test_too_many_connections_get_503_and_those_that_are_open_are_served(
+async def test_one_address_has_half_of_the_connections_and_those_that_are_open_are_served(
     parts: ApiParts, clock: ManualClock
 ) -> None:
-    async with serving(make_app(parts), QUICK, clock) as served:
+    async with serving(make_app(parts), QUICK, clock, parts.metrics) as served:
         first = [await asyncio.open_connection(served.host, served.port) for _ in range(3)]
         for reader, writer in first:
             writer.write(HEALTH)
@@ -138,6 +183,7 @@ async def test_too_many_connections_get_503_and_those_that_are_open_are_served(
         answer = await served.raw(HEALTH)
         assert status_of(answer) == 503
         assert b"retry-after: 1" in answer
+        assert ("api_requests_total", ("none", "503"), 1) in parts.metrics.snapshot()
         for reader, writer in first:
             writer.write(HEALTH)
             assert status_of(await reader.readuntil(b"}}")) == 200

@@ -44,7 +44,7 @@ def make_app(parts: ApiParts, *, limits: HttpLimits | None = None, routes: Seque
 
 def limits_of(parts: ApiParts) -> HttpLimits:
     """The limits of the server, as the settings have them."""
-    return HttpLimits(body_bytes=parts.settings.max_body, connections=parts.settings.max_connections)
+    return HttpLimits(connections=parts.settings.max_connections)
 
 
 async def _no_route(request: Request, error: Exception) -> Response:

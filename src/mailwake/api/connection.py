@@ -16,6 +16,7 @@ from mailwake.api.errors import ApiError, Fault
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from mailwake.api.http_limits import HttpLimits
     from mailwake.clock import Clock
@@ -33,10 +34,12 @@ class _HeaderTooLongError(Exception):
 
 
 class LimitedConnection(HttpToolsProtocol):
-    """Made by uvicorn for each connection; `limits` and `clock` are members of a subclass, see `with_limits`."""
+    """Made by uvicorn for each connection; what it is given are members of a subclass, see `with_limits`."""
 
     limits: HttpLimits
     clock: Clock
+    count: Callable[[int], None]
+    """Called with the status of each answer that is given here, which the application does not see."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -50,10 +53,14 @@ class LimitedConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
         """Refuse what is too much."""
         super().connection_made(transport)
-        if len(self.connections) > self.limits.connections:
+        if len(self.connections) > self.limits.connections or self._of_address() > self.limits.connections_of_address:
             self._refuse(
                 ApiError(Fault.BUSY, "there are too many connections; try again", headers={"retry-after": "1"})
             )
+
+    def _of_address(self) -> int:
+        host = _host(self)
+        return sum(1 for each in self.connections if _host(each) == host)
 
     def data_received(self, data: bytes) -> None:
         """Let uvicorn parse it; what is still a header behind it may not be too long."""
@@ -137,6 +144,7 @@ class LimitedConnection(HttpToolsProtocol):
         if self._unanswered > 0:
             self.transport.abort()
             return
+        type(self).count(error.status)
         body = msgspec.json.encode(error.body())
         fields = {
             "content-type": "application/json",
@@ -151,6 +159,12 @@ class LimitedConnection(HttpToolsProtocol):
         self.transport.close()
 
 
-def with_limits(limits: HttpLimits, clock: Clock) -> type[LimitedConnection]:
+def _host(connection: object) -> str | None:
+    client = getattr(connection, "client", None)
+    return client[0] if client else None
+
+
+def with_limits(limits: HttpLimits, clock: Clock, count: Callable[[int], None]) -> type[LimitedConnection]:
     """The protocol with these limits: uvicorn makes the objects, so that the class has to carry them."""
-    return type("LimitedConnection", (LimitedConnection,), {"limits": limits, "clock": clock})
+    members = {"limits": limits, "clock": clock, "count": staticmethod(count)}
+    return type("LimitedConnection", (LimitedConnection,), members)

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """The limits of one collector; the first two come from the settings."""
+    """The limits of one collector; the first one comes from the settings."""
 
-    body_bytes: int = 1 << 20
     connections: int = 500
     """Connections open at once, idle ones too; further ones get 503."""
     header_bytes: int = 16_384
@@ -24,9 +23,14 @@ class HttpLimits:
     """Seconds after which a client that takes nothing of its answer is disconnected."""
     idle_timeout: float = 15.0
     """Seconds that a connection is kept for another request."""
-    requests: int = 64
+    requests: int = 32
     """Requests in hand at once; further ones get 503."""
     sweep_seconds: float = 1.0
     """How often the server looks for clients that are too slow."""
     grace: float = 10.0
     """Seconds that requests in hand have for their end when the server stops."""
+
+    @property
+    def connections_of_address(self) -> int:
+        """Connections that one address may have of all, so that others find some."""
+        return max(1, self.connections // 2)

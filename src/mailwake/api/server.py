@@ -13,6 +13,7 @@ from mailwake.api.connection import LimitedConnection, with_limits
 from mailwake.api.http_limits import HttpLimits
 from mailwake.clock import SystemClock
 from mailwake.errors import StartupError
+from mailwake.metrics import Metrics
 
 if TYPE_CHECKING:
     import socket
@@ -32,6 +33,7 @@ async def serve_api(
     on_drain: Callable[[], None] | None = None,
     limits: HttpLimits | None = None,
     clock: Clock | None = None,
+    metrics: Metrics | None = None,
 ) -> None:
     """Answer HTTP/1.1 on the listening `sockets` until `stop` is set; then the requests in hand are finished.
 
@@ -42,7 +44,7 @@ async def serve_api(
     """
     limits = limits or HttpLimits()
     draining = _Draining(app)
-    server = _EmbeddedServer(draining, limits, clock or SystemClock())
+    server = _EmbeddedServer(draining, limits, clock or SystemClock(), metrics or Metrics())
     serving = asyncio.create_task(server.serve([each.dup() for each in sockets]))
     sweeping = asyncio.create_task(server.sweep_regularly())
     told = [asyncio.create_task(event.wait()) for event in (stop, drain or asyncio.Event())]
@@ -53,7 +55,9 @@ async def serve_api(
             server.stop_accepting()
             if on_drain is not None:
                 on_drain()
-            await asyncio.wait({asyncio.create_task(server.deserted()), told[0]}, return_when=asyncio.FIRST_COMPLETED)
+            deserted = asyncio.create_task(server.deserted())
+            await asyncio.wait({deserted, told[0]}, return_when=asyncio.FIRST_COMPLETED)
+            deserted.cancel()
         if serving.done():
             serving.result()
             raise StartupError("the API's HTTP server ended by itself; see the log for the reason")
@@ -85,13 +89,16 @@ class _Draining:
 class _EmbeddedServer(Server):
     """uvicorn's server without its signal handlers, its logging and its endless patience."""
 
-    def __init__(self, app: ASGIApp, limits: HttpLimits, clock: Clock) -> None:
+    def __init__(self, app: ASGIApp, limits: HttpLimits, clock: Clock, metrics: Metrics) -> None:
+        def count(status: int) -> None:
+            metrics.counter("api_requests_total", "none", str(status)).inc()
+
         self._limits = limits
         self._ending = asyncio.Event()
         super().__init__(
             Config(
                 app,
-                http=with_limits(limits, clock),
+                http=with_limits(limits, clock, count),
                 ws="none",
                 lifespan="off",
                 interface="asgi3",

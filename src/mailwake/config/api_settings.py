@@ -35,7 +35,10 @@ class Api:
         int, Setting("The largest body of a request; a larger one gets 413.", kinds.size(1 << 10, 1 << 26))
     ] = 1 << 20
     max_connections: Annotated[
-        int, Setting("Connections open at once; further ones get 503.", kinds.integer(1, 100_000))
+        int,
+        Setting(
+            "Connections open at once, half of them from one address; further ones get 503.", kinds.integer(1, 100_000)
+        ),
     ] = 500
     max_requests_per_key: Annotated[
         int,

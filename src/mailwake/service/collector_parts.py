@@ -145,4 +145,6 @@ class _ApiServer:
 
     async def run(self, stop: asyncio.Event) -> None:
         parts = self._parts
-        await serve_api(self._sockets, make_app(parts), stop, limits=limits_of(parts), clock=parts.clock)
+        await serve_api(
+            self._sockets, make_app(parts), stop, limits=limits_of(parts), clock=parts.clock, metrics=parts.metrics
+        )
