@@ -118,6 +118,7 @@ def curl(service: Mailwake, path: str, *arguments: str) -> tuple[int, Any]:
 
 
 def test_from_no_key_to_a_webhook_that_gets_events_and_outlives_a_reload(service: Mailwake, receiver: Receiver) -> None:
+    assert "no key yet: mailwake apikey create NAME" in "".join(service.output)
     with urllib.request.urlopen(origin(service) + "/api/", timeout=PATIENCE) as page:
         assert b"<h1>mailwake: HTTP API</h1>" in page.read()
     status, body = curl(service, "/api/v1/webhooks")

@@ -6,6 +6,7 @@ After an upgrade the process begins here again, with the sockets and workers tha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mailwake.clock import SystemClock
+from mailwake.control.api_keys import ApiKeys, ApiKeysError
 from mailwake.errors import StartupError
 from mailwake.logs import make_logger
 from mailwake.service.addresses import Address, bind_shared, bound_address, listen, parse_address
@@ -203,7 +205,8 @@ async def _announce(
             where = address if path_of(address) is not None else f"{scheme}://{bound_address(group[0])}"
             say(f"mailwake: tracker on {where}, {_workers(workers[role])}\n")
         elif role == "collector":
-            say(f"mailwake: API on http://{bound_address(group[0])}/api/{_instead_of(address, group[0])}\n")
+            beside = _instead_of(address, group[0]) + _without_keys(data)
+            say(f"mailwake: API on http://{bound_address(group[0])}/api/{beside}\n")
     say(f"mailwake: health and metrics on http://{bound_address(admin)}/healthz and /metrics\n")
     if request.takes_mail:
         if request.demo:
@@ -217,6 +220,13 @@ async def _announce(
 def _instead_of(address: str, bound: socket.socket) -> str:
     usual = parse_address(address, "api.listen").port
     return f", as the usual port {usual} is taken" if usual not in (0, bound_address(bound).port) else ""
+
+
+def _without_keys(data: DataDirectory) -> str:
+    with contextlib.suppress(ApiKeysError):  # the collector says it when somebody asks
+        if not ApiKeys(data.api_keys, SystemClock()).list():
+            return ", no key yet: mailwake apikey create NAME"
+    return ""
 
 
 def _workers(count: int) -> str:
