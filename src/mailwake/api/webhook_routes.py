@@ -260,7 +260,7 @@ WEBHOOK_ROUTES = (
                     "due": "2026-03-01T12:00:00.000Z",
                     "from": "7:0",
                     "to": "7:81920",
-                    "events_available": "all",
+                    "events_available": 1204,
                 }
             ]
         },

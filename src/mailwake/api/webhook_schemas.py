@@ -110,7 +110,7 @@ DEAD_LETTER = members(
         "due": text("When it was to be sent.", format="date-time"),
         "from": text("Where it begins in the feed."),
         "to": text("Where it ends in the feed."),
-        "events_available": text("Whether the feed still has its events.", enum=["all", "some", "none"]),
+        "events_available": whole("How many of its events the feed still has."),
     },
     required=("batch_id", "attempts", "batch_size", "events_available"),
 )
