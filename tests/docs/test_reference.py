@@ -30,12 +30,13 @@ from mailwake.policy.describe_rewriting import (
 )
 from mailwake.policy.precedence import EngagementSettings
 from mailwake.tracker import responses
-from mailwake.tracker.app import Outcome, Shown, TrackerApp
+from mailwake.tracker.app import TrackerApp
 from mailwake.tracker.describe import ANSWERS, REFUSED_TOKENS, http_reference
 from mailwake.tracker.domains import Domains
 from mailwake.tracker.http_limits import HttpLimits
 from mailwake.tracker.http_server import HttpServer
 from mailwake.tracker.messages import Request, Response
+from mailwake.tracker.outcome import Outcome, Shown
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -284,13 +285,17 @@ def test_links_and_parts_that_stay_have_a_reason_each() -> None:
 def test_every_answer_of_the_tracker_appears() -> None:
     described = {answer.response for answer in ANSWERS}
     constant = {value for value in vars(responses).values() if isinstance(value, Response)}
-    assert described == constant | {responses.redirect("TARGET"), responses.app_links(b"{}")}
+    made = {responses.redirect("TARGET"), responses.see_other("URL"), responses.app_links(b"{}")}
+    assert described == constant | made
 
 
 class NoLinks:
     """A handler to whom every link leads nowhere."""
 
     async def follow(self, family: str, token: str, request: Request, *, record: bool) -> Outcome:
+        return Shown.NOTHING
+
+    async def unsubscribe(self, token: str, request: Request) -> Outcome:
         return Shown.NOTHING
 
 

@@ -34,10 +34,10 @@ from mailwake.links.token import LinkContext, LinkKind, TokenCodec, decode_body,
 from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
 from mailwake.service.tracker_worker import run_tracker_worker
-from mailwake.tracker.app import Outcome, Shown
 from mailwake.tracker.arrivals import Front
 from mailwake.tracker.client_facts import ClientFactsReader
 from mailwake.tracker.messages import Request, RequestHeaders
+from mailwake.tracker.outcome import Outcome, Shown
 
 NOW = 1_800_000_000
 LIFE = 1000

@@ -18,10 +18,11 @@ from mailwake.clock import ManualClock
 from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
 from mailwake.tracker.address_rate import AddressRate
-from mailwake.tracker.app import Outcome, Shown, TrackerApp
+from mailwake.tracker.app import TrackerApp
 from mailwake.tracker.client_facts import ClientFacts, ClientFactsReader
 from mailwake.tracker.domains import Domains
 from mailwake.tracker.messages import Request
+from mailwake.tracker.outcome import Outcome, Shown
 from mailwake.tracker.pages import NOT_FOUND_PAGE, PIXEL_GIF
 
 Serve = Callable[..., AbstractAsyncContextManager[Any]]
@@ -38,6 +39,7 @@ class Script:
         self.facts: list[ClientFacts] = []
         self.asked: list[tuple[str, str, bool]] = []
         self.outcomes: dict[str, Outcome] = {"click": TARGET, "image": Shown.IMAGE}
+        self.forms: list[tuple[str, bytes]] = []
         self.gate = asyncio.Event()
 
     async def follow(self, family: str, token: str, request: Request, *, record: bool) -> Outcome:
@@ -48,6 +50,10 @@ class Script:
         if token == "wait":
             await self.gate.wait()
             return TARGET
+        return self.outcomes.get(token, Shown.NOTHING)
+
+    async def unsubscribe(self, token: str, request: Request) -> Outcome:
+        self.forms.append((token, request.body))
         return self.outcomes.get(token, Shown.NOTHING)
 
 

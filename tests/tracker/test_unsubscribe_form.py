@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mailwake.tracker.unsubscribe_form import LONGEST_BODY, read_form
+from mailwake.tracker.http_limits import HttpLimits
+from mailwake.tracker.unsubscribe_form import read_form
 
 URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = 'multipart/form-data; boundary="b 1"'
@@ -55,7 +56,7 @@ def test_it_asks(content_type: str | None, body: bytes) -> None:
         (MULTIPART, multipart(*[("a", "b")] * 20, ("List-Unsubscribe", "One-Click"))),
         ("multipart/form-data", multipart(("List-Unsubscribe", "One-Click"))),
         ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="List-Unsubscribe"'),
-        ("multipart/form-data; boundary=x", b"--x" * (LONGEST_BODY // 3)),
+        ("multipart/form-data; boundary=x", b"--x" * (HttpLimits().body_octets // 3)),
     ],
 )
 def test_it_does_not_ask(content_type: str | None, body: bytes) -> None:

@@ -22,7 +22,7 @@ from mailwake.flows.link_opening import LinkOpening
 from mailwake.flows.patience import Patience
 from mailwake.links.body import with_recipient
 from mailwake.links.token import LinkKind
-from mailwake.tracker.app import Shown
+from mailwake.tracker.outcome import Shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from mailwake.links.token import Link, TokenCodec
     from mailwake.logs import Logger
     from mailwake.metrics import Counter, Metrics
-    from mailwake.tracker.app import Outcome
     from mailwake.tracker.client_facts import ClientFacts, ClientFactsReader
     from mailwake.tracker.messages import Request
+    from mailwake.tracker.outcome import Outcome
 
 JOURNAL_PATIENCE: Final = 5.0
 """Seconds that an answer waits for its event to be durable."""

@@ -8,12 +8,13 @@ from mailwake.config.networks import network_set
 from mailwake.errors import StartupError
 from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
+from mailwake.rewrite.unsubscribe_fields import ONE_CLICK
 from mailwake.service.unix_sockets import group_id, path_of
 from mailwake.tracker.arrivals import Front
 from mailwake.tracker.certificates import DEFAULT, CertificateFiles, Certificates
 from mailwake.tracker.domains import SIZE_LIMIT, Domain, Domains
 from mailwake.tracker.http_limits import HttpLimits
-from mailwake.tracker.responses import NOT_FOUND, page
+from mailwake.tracker.responses import NOT_FOUND, UNSUBSCRIBE_PAGE, page
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +72,8 @@ def domains_of(settings: Settings) -> Domains:
             serve=domain.serve,
             not_found=_not_found(domain.not_found_page, f'tracking_domains."{name}"') or page_of_all,
             app_links=domain.app_links_directory,
+            unsubscribe_page=_unsubscribe_page(domain.unsubscribe_page, f'tracking_domains."{name}"'),
+            unsubscribed_url=domain.unsubscribed_url or "",
         )
         for name, domain in settings.tracking_domains.items()
     }
@@ -79,18 +82,31 @@ def domains_of(settings: Settings) -> Domains:
 
 
 def _not_found(path: Path | None, table: str) -> Response | None:
+    return page(404, _read(path, f"{table}.not_found_page")) if path is not None else None
+
+
+def _unsubscribe_page(path: Path | None, table: str) -> Response:
     if path is None:
-        return None
+        return UNSUBSCRIBE_PAGE
+    setting = f"{table}.unsubscribe_page"
+    content = _read(path, setting)
+    if not all(text.encode() in content for text in ONE_CLICK):
+        button = '<button name="{}" value="{}">'.format(*ONE_CLICK)
+        raise StartupError(f'{setting}: {path} unsubscribes nobody: put <form method="post"> with {button} into it')
+    return page(200, content)
+
+
+def _read(path: Path, setting: str) -> bytes:
     try:
         with path.open("rb") as file:
             content = file.read(SIZE_LIMIT + 1)
     except OSError as error:
         raise StartupError(
-            f"{table}.not_found_page: cannot read {path}: {error.strerror}; name a file that mailwake's user can read"
+            f"{setting}: cannot read {path}: {error.strerror}; name a file that mailwake's user can read"
         ) from None
     if len(content) > SIZE_LIMIT:
-        raise StartupError(f"{table}.not_found_page: {path} is larger than {SIZE_LIMIT >> 20} MiB; make it smaller")
-    return page(404, content)
+        raise StartupError(f"{setting}: {path} is larger than {SIZE_LIMIT >> 20} MiB; make it smaller")
+    return content
 
 
 def http_limits(tracker: Tracker) -> HttpLimits:

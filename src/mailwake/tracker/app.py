@@ -6,12 +6,13 @@ This is the hot path of a click. It knows HTTP; what a token holds and what is r
 from __future__ import annotations
 
 import asyncio
-from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from mailwake.links.tracked_url import parse_path
 from mailwake.tracker import responses
 from mailwake.tracker.domains import APP_LINKS_PREFIX
+from mailwake.tracker.outcome import Shown
+from mailwake.tracker.unsubscribing import PATH_PREFIX, Unsubscribing, takes_form
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,30 +22,7 @@ if TYPE_CHECKING:
     from mailwake.tracker.address_rate import AddressRate
     from mailwake.tracker.domains import Domain, Domains
     from mailwake.tracker.messages import Request, Response
-
-
-class Shown(Enum):
-    """What a link can lead to when it is no redirect."""
-
-    IMAGE = "image"
-    NOTHING = "nothing"
-    UNSUBSCRIBE = "unsubscribe"
-    """The page that asks whether to unsubscribe."""
-    UNSUBSCRIBED = "unsubscribed"
-    NOT_RECORDED = "not recorded"
-    """An unsubscription that failed: whoever asked shall ask again."""
-
-
-Outcome = str | Shown
-"""What a link leads to: the target's URL in printable ASCII, the image, or nothing (404)."""
-
-
-class LinkHandler(Protocol):
-    """What the tracker asks about each link."""
-
-    async def follow(self, family: str, token: str, request: Request, *, record: bool) -> Outcome:
-        """What the link `/<family>/…/<token>` leads to; with `record` its event is durable when this returns."""
-        ...
+    from mailwake.tracker.outcome import LinkHandler, Outcome
 
 
 class TrackerApp:
@@ -75,10 +53,12 @@ class TrackerApp:
         self._count_too_many = counted("too_many")
         self._count_wrong_host = counted("wrong_host")
         self._count_failed = counted("failed")
+        self._count_unsubscribe_page = counted("unsubscribe_page")
+        self._unsubscribing = Unsubscribing(handler, counted)
 
     def takes_body(self, request: Request) -> bool:
-        """No request here has a body."""
-        return False
+        """Whether a body of this request is read: none has one but the form of an unsubscription."""
+        return takes_form(request)
 
     def answer(self, request: Request, respond: Callable[[Response], None]) -> None:
         """Answer one request."""
@@ -97,15 +77,19 @@ class TrackerApp:
 
     async def _response(self, request: Request) -> Response:
         method = request.method
+        form = False
         if method != "GET" and method != "HEAD":
-            self._count_wrong_method()
-            return responses.WRONG_METHOD
+            form = takes_form(request)
+            if not form:
+                self._count_wrong_method()
+                unsubscribes = request.path.startswith(PATH_PREFIX)
+                return responses.WRONG_METHOD_HERE if unsubscribes else responses.WRONG_METHOD
         if request.unread_body:
             self._count_body_refused()
             return responses.BODY_REFUSED
         if self._rate is not None and not self._rate.allows(request):
             self._count_too_many()
-            return responses.TOO_MANY
+            return responses.TOO_MANY_FORMS if form else responses.TOO_MANY
         domain = self._domains.of(request)
         if not domain.serve:
             self._count_wrong_host()
@@ -115,6 +99,8 @@ class TrackerApp:
         if tracked is None:
             return await self._other(path, request) or self._not_found(domain)
         family, token = tracked
+        if form:
+            return await self._unsubscribing.answer(request, token, domain)
         outcome = await self._follow(family, token, request, record=method == "GET")
         return self._shown(outcome, domain)
 
@@ -126,6 +112,9 @@ class TrackerApp:
         if outcome is Shown.IMAGE:
             self._count_image()
             return responses.IMAGE
+        if outcome is Shown.UNSUBSCRIBE:
+            self._count_unsubscribe_page()
+            return domain.unsubscribe_page
         if isinstance(outcome, Shown):
             return self._not_found(domain)
         self._count_redirect()

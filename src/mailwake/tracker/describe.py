@@ -33,6 +33,25 @@ ANSWERS = (
     ),
     Answer("`GET /q/TOKEN`, the image at the end", "image", responses.IMAGE, "`open` or `amp_open`"),
     Answer("`GET /o/TOKEN`, the image at the start", "image", responses.IMAGE, "`initial_open` or `amp_initial_open`"),
+    Answer(
+        "`GET /u/TOKEN`, the link of List-Unsubscribe: nobody is unsubscribed by looking at it",
+        "unsubscribe_page",
+        responses.UNSUBSCRIBE_PAGE,
+    ),
+    Answer(
+        "`POST /u/TOKEN` with the form field `List-Unsubscribe=One-Click`, urlencoded or as multipart/form-data",
+        "unsubscribed",
+        responses.UNSUBSCRIBED,
+        "`list_unsubscribe`",
+    ),
+    Answer(
+        "the same with the field `from=page`, where the tracking domain has an `unsubscribed_url`",
+        "unsubscribed",
+        responses.see_other("URL"),
+        "`list_unsubscribe`",
+    ),
+    Answer("`POST /u/TOKEN` whose event cannot be written", "not_recorded", responses.NOT_RECORDED),
+    Answer("`POST /u/TOKEN` without that field", "no_form", responses.NO_FORM),
     Answer("a token that is unknown, damaged, forged or cut short; any other path", "not_found", responses.NOT_FOUND),
     Answer("`GET /robots.txt`", "robots", responses.ROBOTS),
     Answer(
@@ -46,8 +65,10 @@ ANSWERS = (
         responses.NOT_FOUND,
     ),
     Answer("any method but GET and HEAD", "wrong_method", responses.WRONG_METHOD),
-    Answer("a request with a body", "body_refused", responses.BODY_REFUSED),
+    Answer("any method but GET, HEAD and POST, under `/u/`", "wrong_method", responses.WRONG_METHOD_HERE),
+    Answer("any other request with a body, or a form that is too long", "body_refused", responses.BODY_REFUSED),
     Answer("more requests from one address than `tracker.max_requests_per_address`", "too_many", responses.TOO_MANY),
+    Answer("more, of `POST /u/TOKEN`", "too_many", responses.TOO_MANY_FORMS),
     Answer("what is no HTTP request", "bad_request", responses.BAD_REQUEST),
     Answer("a request target that is too long", "bad_request", responses.TARGET_TOO_LONG),
     Answer("a header that is too long, or has too many fields", "bad_request", responses.HEADER_TOO_LARGE),
@@ -98,13 +119,12 @@ def http_reference() -> str:
 
 
 def _introduction() -> str:
-    unserved = sorted(FAMILIES - set("fqo"))
-    others = f" (`/{unserved[0]}/` is reserved)" if unserved else ""
+    letters = ", ".join(map(code, sorted(FAMILIES)))
     return (
         "## Tracker\n\n"
         'Served on the addresses of `tracker.listen`, in HTTP/1.1, over TLS where `tls = "on"`. A link is\n'
-        f"`<scheme>://<tracking_domain>/<letter>/…/<token>`; the letters are `f`, `q` and `o`{others}. All that the\n"
-        "tracker needs is inside the token, so any tracker with the same keys answers any link. A slash at the end is\n"
+        f"`<scheme>://<tracking_domain>/<letter>/…/<token>`; the letters are {letters}. All that the tracker\n"
+        "needs is inside the token, so any tracker with the same keys answers any link. A slash at the end is\n"
         "ignored, and so is a query.\n"
     )
 
@@ -129,7 +149,7 @@ def _limits() -> str:
 def _body(label: str, body: bytes) -> str:
     if label == "image":
         return f"a transparent GIF of 1×1, {len(body)} bytes"
-    if label in ("not_found", "wrong_host"):
+    if body.startswith(b"<!doctype html>"):
         return "a small page for people"
     if label == "app_links":
         return "the operator's file"
@@ -143,6 +163,8 @@ _REMARKS = """\
   ASCII encoded as a browser does, nothing else changed.
 - The event is on the tracker's disk before the answer leaves. When the disk fails, or does not answer in time, the
   person gets the answer all the same, and the loss is counted (`mailwake_events_lost_total`).
+- `POST /u/TOKEN` is the exception: without its event on the disk nobody is told to be unsubscribed. It works for ever;
+  `from=page` is what the button of mailwake's own page sends ([unsubscribing](../unsubscribing.md)).
 - After `tracking_link_expiry` a link still redirects and an image is still shown; no event is recorded.
 - A request with `Sec-Purpose`, `Purpose` or `X-Moz` that says `prefetch` is recorded as prefetched.
 - The client's address is the peer's. Of a peer in `tracker.trusted_proxies` it is the one that `X-Forwarded-For` or

@@ -39,6 +39,10 @@ class Domain:
     """The answer to links that are unknown or damaged."""
     app_links: Path | None = None
     """The directory of its files for apps; None where they are looked for in the common one."""
+    unsubscribe_page: Response = responses.UNSUBSCRIBE_PAGE
+    """The answer to a link for unsubscribing that somebody looks at."""
+    unsubscribed_url: str = ""
+    """Where people are sent who have pressed the button on it; "" shows them a page of ours."""
 
 
 class Domains:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from mailwake.tracker.messages import Response, make_response
 from mailwake.tracker.pages import NOT_FOUND_PAGE, PIXEL_GIF, ROBOTS_TXT
+from mailwake.tracker.unsubscribe_pages import DONE_PAGE, NOT_DONE_PAGE, QUESTION_PAGE
 
 if TYPE_CHECKING:
     from mailwake.tracker.messages import HeaderFields
@@ -19,9 +20,9 @@ _HTML: Final = ("content-type", "text/html; charset=utf-8")
 _JSON: Final = ("content-type", "application/json")
 
 
-def page(status: int, content: bytes) -> Response:
+def page(status: int, content: bytes, *more: tuple[str, str]) -> Response:
     """A page for people, which no cache stores, no robot indexes, and whose address no site learns."""
-    return make_response(status, [_HTML, _NO_STORE, _NO_INDEX, _NO_REFERRER, _NO_SNIFFING], content)
+    return make_response(status, [*more, _HTML, _NO_STORE, _NO_INDEX, _NO_REFERRER, _NO_SNIFFING], content)
 
 
 def _plain(status: int, text: bytes, *fields: tuple[str, str], close: bool = False) -> Response:
@@ -47,17 +48,47 @@ IMAGE: Final = make_response(
 NOT_FOUND: Final = page(404, NOT_FOUND_PAGE)
 """A small page for people."""
 
+UNSUBSCRIBE_PAGE: Final = page(200, QUESTION_PAGE)
+"""A page with a button; nobody is unsubscribed by looking at it."""
+
+UNSUBSCRIBED: Final = page(200, DONE_PAGE)
+"""It is done, and on the disk."""
+
+NOT_RECORDED: Final = page(503, NOT_DONE_PAGE, ("retry-after", "60"))
+"""It is not done: programs come again, and people are told so."""
+
+NO_FORM: Final = _plain(400, b"Unsubscribing takes a form with the field List-Unsubscribe=One-Click (RFC 8058).\n")
+"""A POST that does not say what it wants."""
+
+_SEE_OTHER, _, _ = make_response(303, []).head.partition(b"\r\n")
+
+
+def see_other(url: str) -> Response:
+    """303: a browser goes on to `url` (printable ASCII) with a GET (RFC 9110 §15.4.4)."""
+    return Response(_SEE_OTHER + b"\r\nlocation: " + url.encode("ascii") + _THEN)
+
+
 ROBOTS: Final = make_response(200, [_TEXT, ("cache-control", "public, max-age=86400")], ROBOTS_TXT)
 """A robots.txt that forbids everything."""
 
 WRONG_METHOD: Final = _plain(405, b"Only GET and HEAD are answered here.\n", ("allow", "GET, HEAD"), close=True)
 """405 with the methods that are allowed (RFC 9110 §15.5.6); closes, for a body may follow."""
 
+WRONG_METHOD_HERE: Final = _plain(
+    405, b"Only GET, HEAD and POST are answered here.\n", ("allow", "GET, HEAD, POST"), close=True
+)
+"""The same at a link for unsubscribing."""
+
 BODY_REFUSED: Final = _plain(413, b"Requests with a body are not answered here.\n", close=True)
 """No request here has a body, and where one ends can be disputed (smuggling): the connection closes."""
 
 TOO_MANY: Final = _plain(403, b"Too many requests from your address; please try again in a minute.\n")
 """For an address that sent more requests than the operator allows (2-tracking §2)."""
+
+TOO_MANY_FORMS: Final = _plain(
+    503, b"Too many requests from your address; please try again in a minute.\n", ("retry-after", "60")
+)
+"""The same for unsubscriptions, which mailbox providers send from few addresses: they come again after a 503."""
 
 FAILED: Final = _plain(500, b"The tracker failed to answer; please try again.\n")
 """For a fault of our own that left nothing to redirect to."""

@@ -11,9 +11,6 @@ from mailwake.rewrite.unsubscribe_fields import ONE_CLICK
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LONGEST_BODY = 4096
-"""Octets; the field takes 26, and some 200 as multipart/form-data."""
-
 FROM_PAGE = ("from", "page")
 """The field that the button on the page sends besides: a person looks at the answer, not a program."""
 

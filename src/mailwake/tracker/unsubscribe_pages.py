@@ -1,18 +1,9 @@
-"""What people see at a link for unsubscribing: the page that asks, what it says afterwards, and an operator's own."""
+"""What people see at a link for unsubscribing: the page that asks, and what it says afterwards."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-from mailwake.errors import StartupError
 from mailwake.rewrite.unsubscribe_fields import ONE_CLICK
 from mailwake.tracker.unsubscribe_form import FROM_PAGE
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-LARGEST_PAGE = 256 * 1024
-"""Octets of an operator's own page; it is kept in memory."""
 
 
 def _page(title: str, *paragraphs: str) -> bytes:
@@ -47,7 +38,9 @@ def _button(label: str) -> str:
 
 
 QUESTION_PAGE = _page(
-    "Unsubscribe", "<p>Do you want to get no more messages like the one you came from?</p>", _button("Unsubscribe")
+    "Unsubscribe",
+    "<p>Do you want to stop getting messages like the one that brought you here?</p>",
+    _button("Unsubscribe"),
 )
 """Nothing has happened yet: what looks at the links of a message comes here too."""
 
@@ -60,26 +53,3 @@ NOT_DONE_PAGE = _page(
     _button("Try again"),
 )
 """The event is not on the disk."""
-
-
-class UnsubscribePage(NamedTuple):
-    """What a tracking domain has of its own."""
-
-    question: bytes = QUESTION_PAGE
-    then: str = ""
-    """The URL where somebody who pressed the button is sent; "" shows a page of ours."""
-
-
-def read_page(path: Path, where: str) -> bytes:
-    """An operator's own page; StartupError, one line, for a file that cannot be read or unsubscribes nobody."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_PAGE + 1)
-    except OSError as error:
-        raise StartupError(f"{where}: {path} cannot be read: {error.strerror}") from None
-    if len(content) > LARGEST_PAGE:
-        raise StartupError(f"{where}: {path} has more than {LARGEST_PAGE >> 10} KiB")
-    if not all(text.encode() in content for text in ONE_CLICK):
-        button = '<button name="{}" value="{}">'.format(*ONE_CLICK)
-        raise StartupError(f'{where}: {path} unsubscribes nobody: it needs <form method="post"> with {button}')
-    return content
