@@ -13,6 +13,16 @@ if TYPE_CHECKING:
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 
 
+class _Names(dict[str, bytes]):
+    # The names that are asked for: a few, which stand in the code.
+    def __missing__(self, name: str) -> bytes:
+        self[name] = encoded = name.encode()
+        return encoded
+
+
+_NAMES: Final = _Names()
+
+
 class RequestHeaders:
     """The fields of a request's header; names are asked for in lower case."""
 
@@ -24,18 +34,18 @@ class RequestHeaders:
 
     def __contains__(self, name: str) -> bool:
         """Whether the field was sent."""
-        return name.encode() in self._values
+        return _NAMES[name] in self._values
 
     def get(self, name: str) -> str | None:
         """The first value, None when the field was not sent."""
-        value = self._values.get(name.encode())
+        value = self._values.get(_NAMES[name])
         if value is None:
             return None
         return _text(value if isinstance(value, bytes) else value[0])
 
     def get_all(self, name: str) -> list[str]:
         """All values, in the order sent."""
-        value = self._values.get(name.encode())
+        value = self._values.get(_NAMES[name])
         if value is None:
             return []
         return [_text(value)] if isinstance(value, bytes) else [_text(each) for each in value]

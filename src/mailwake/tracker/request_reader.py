@@ -80,12 +80,13 @@ class RequestReader:
     def on_header(self, name: bytes, value: bytes) -> None:
         """One field; its value has no space around it."""
         name = name.lower()
-        known = self._fields.setdefault(name, value)
-        if known is not value:
-            if isinstance(known, bytes):
-                self._fields[name] = [known, value]
-            else:
-                known.append(value)
+        fields = self._fields
+        if name not in fields:
+            fields[name] = value
+        elif isinstance(known := fields[name], bytes):
+            fields[name] = [known, value]
+        else:
+            known.append(value)
 
     def on_headers_complete(self) -> None:
         """The header has ended."""
@@ -113,7 +114,7 @@ class RequestReader:
         if target[:1] != b"/":
             target, authority = _absolute(target)
         path, _, query = target.decode("latin-1").partition("#")[0].partition("?")
-        unread_body = not self._complete or (b"content-length" in fields and fields[b"content-length"] != b"0")
+        unread_body = not self._complete or fields.get(b"content-length", b"0") != b"0"
         return Request(
             head[: head.find(b" ")].decode("latin-1"),
             unquote(path) if "%" in path else path,
