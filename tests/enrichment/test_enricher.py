@@ -241,6 +241,24 @@ def test_places_are_said_and_read_anew_but_not_of_a_proxy(tmp_path: Path, make_b
     assert bench.count("enrichment_reloads_total", "database of places", "refused") == 1
 
 
+def test_what_must_go_on_does_without_a_bad_file_until_it_is_good(tmp_path: Path) -> None:
+    rules, places = tmp_path / "rules.toml", tmp_path / "places.mmdb"
+    places.write_bytes(b"damaged")
+    settings, metrics = Enrichment(bot_rules=rules, geoip_database=places), Metrics()
+    enricher = Enricher(settings, make_logger("json", "error"), metrics, goes_on=True, agents=AGENTS)
+    assert enricher.complete(event(user_agent="curl/8")).bot_reason == "http tool"
+    assert enricher.complete(event()).country == ""
+    enricher.reload_if_changed()
+    rules.write_text('[[rule]]\nname = "http-tools"\nenabled = false\n')
+    places.write_bytes(write_mmdb({"198.51.100.0/24": {"country": {"iso_code": "AT"}}}))
+    enricher.reload_if_changed()
+    assert enricher.complete(event(user_agent="curl/8")).is_bot is False
+    assert enricher.complete(event()).country == "AT"
+    for what in ("bot rules", "database of places"):
+        assert metrics.counter("enrichment_reloads_total", what, "refused").value == 1
+        assert metrics.counter("enrichment_reloads_total", what, "accepted").value == 1
+
+
 @pytest.mark.parametrize("setting", ["bot_rules", "geoip_database"])
 def test_a_file_that_cannot_be_used_at_the_start_is_one_line(tmp_path: Path, setting: str) -> None:
     settings: dict[str, Any] = {setting: tmp_path / "none"}

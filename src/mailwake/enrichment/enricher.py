@@ -8,7 +8,7 @@ import msgspec
 
 from mailwake.enrichment.copy_history import LOOK_AHEAD_MS, CopyHistory
 from mailwake.enrichment.judge import Judge, link_of, taken_at
-from mailwake.enrichment.places import NOWHERE, Places
+from mailwake.enrichment.places import NOWHERE, NoPlaces, PlaceFinder, Places
 from mailwake.enrichment.rule_file import merged, read_rules, shipped_rules
 from mailwake.enrichment.rule_tables import JUDGED, RuleFile
 from mailwake.enrichment.user_agents import UserAgents
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mailwake.logs import Logger
     from mailwake.metrics import Metrics
 
+_RULES, _PLACES = "bot rules", "database of places"
 _LINK, _MAY_HAVE_ARRIVED = 1, 2
 
 
@@ -42,24 +43,33 @@ _NOTE: Final = [_NOTED.get(number, 0) for number in range(max(EventType) + 1)]
 
 
 class Enricher:
-    """The `EventEnricher` of `contract.py`; StartupError when one of the operator's files cannot be used.
+    """The `EventEnricher` of `contract.py`.
 
-    `agents` can be shared by several: making them takes half a second.
+    With a file of the operator's that cannot be used, StartupError; or, if it `goes_on`, a line in the log, and it does
+    without until the file can be used: events must not wait for a database of places. `agents` can be shared by
+    several: making them takes half a second.
     """
 
     def __init__(
-        self, settings: Enrichment, log: Logger, metrics: Metrics, *, agents: UserAgents | None = None
+        self,
+        settings: Enrichment,
+        log: Logger,
+        metrics: Metrics,
+        *,
+        goes_on: bool = False,
+        agents: UserAgents | None = None,
     ) -> None:
         self._log = log
         self._metrics = metrics
         self._agents: Final = agents or UserAgents()
         self._shipped: Final = shipped_rules()
         self._history: Final = CopyHistory(0)
-        try:
-            self._own = WatchedFile(settings.bot_rules, read_rules) if settings.bot_rules is not None else None
-            self._places = WatchedFile(settings.geoip_database, Places) if settings.geoip_database is not None else None
-        except MailwakeError as error:
-            raise StartupError(str(error)) from None
+        rules, places = settings.bot_rules, settings.geoip_database
+        self._own = None if rules is None else WatchedFile(rules, read_rules, RuleFile())
+        self._places = None if places is None else WatchedFile[PlaceFinder](places, Places, NoPlaces())
+        for file, what in ((self._own, _RULES), (self._places, _PLACES)):
+            if file is not None:
+                self._read_first(file, what, goes_on=goes_on)
         self._judge = self._new_judge()
 
     def observe(self, event: Event) -> None:
@@ -87,11 +97,11 @@ class Enricher:
 
     def reload_if_changed(self) -> None:
         """Read rules and places anew where their files have changed; what cannot be read leaves the old in force."""
-        if self._own is not None and self._refreshed(self._own, "bot rules"):
+        if self._own is not None and self._refreshed(self._own, _RULES):
             self._judge = self._new_judge()
         if self._places is not None:
             old = self._places.value
-            if self._refreshed(self._places, "database of places"):
+            if self._refreshed(self._places, _PLACES):
                 old.close()
 
     def all_that_hold(self, event: Event) -> list[RuleTable]:
@@ -132,12 +142,23 @@ class Enricher:
         self._history.keep_for(judge.horizon_ms + 2 * LOOK_AHEAD_MS)
         return judge
 
+    def _read_first(self, file: WatchedFile[Any], what: str, *, goes_on: bool) -> None:
+        try:
+            file.refresh()
+        except MailwakeError as error:
+            if not goes_on:
+                raise StartupError(str(error)) from None
+            self._refuse(what, error)
+
+    def _refuse(self, what: str, error: MailwakeError) -> None:
+        self._log.error("enrichment file cannot be used; the old one stays", file=what, error=str(error))
+        self._metrics.counter("enrichment_reloads_total", what, "refused").inc()
+
     def _refreshed(self, file: WatchedFile[Any], what: str) -> bool:
         try:
             changed = file.refresh()
         except MailwakeError as error:
-            self._log.error("enrichment file cannot be used; the old one stays", file=what, error=str(error))
-            self._metrics.counter("enrichment_reloads_total", what, "refused").inc()
+            self._refuse(what, error)
             return False
         if changed:
             self._log.info("enrichment file read anew", file=what)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import shutil
 import tempfile
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import maxminddb
 
@@ -33,6 +33,30 @@ class Place(NamedTuple):
 
 
 NOWHERE: Final = Place()
+
+
+class PlaceFinder(Protocol):
+    """Says where addresses are."""
+
+    @property
+    def find(self) -> Callable[[str], Place]:
+        """The place of an address; `NOWHERE` for what is unknown or no address."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it reads."""
+        ...
+
+
+class NoPlaces:
+    """Knows no place."""
+
+    def find(self, address: str) -> Place:
+        """Nowhere."""
+        return NOWHERE
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
 
 
 class Places:
@@ -68,7 +92,10 @@ def _open_copy(path: Path) -> maxminddb.Reader:
     with path.open("rb") as source, tempfile.NamedTemporaryFile(prefix="mailwake-places-") as copy:
         shutil.copyfileobj(source, copy, 1 << 20)
         copy.flush()
-        return maxminddb.open_database(copy.name, maxminddb.MODE_AUTO)
+        try:
+            return maxminddb.open_database(copy.name, maxminddb.MODE_AUTO)
+        except maxminddb.InvalidDatabaseError as error:
+            raise ValueError(str(error).replace(copy.name, path.name)) from None
 
 
 def _place(found: Any) -> Place:

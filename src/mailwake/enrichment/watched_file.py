@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from mailwake.errors import MailwakeError
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -14,14 +12,24 @@ T = TypeVar("T")
 _Mark = tuple[int, int, int, int] | None
 
 
-class WatchedFile(Generic[T]):
-    """What `read` makes of a file; `read` raises MailwakeError for a file that cannot be used."""
+class _Never:
+    pass
 
-    def __init__(self, path: Path, read: Callable[[Path], T]) -> None:
+
+_NEVER = _Never()
+
+
+class WatchedFile(Generic[T]):
+    """What `read` makes of a file; `read` raises MailwakeError for a file that cannot be used.
+
+    `refresh` reads it for the first time too; until then, `value` is what was given.
+    """
+
+    def __init__(self, path: Path, read: Callable[[Path], T], value: T) -> None:
         self._path = path
         self._read = read
-        self._seen = self._mark()  # before reading: what changes meanwhile is read once more
-        self.value = read(path)
+        self._seen: _Mark | _Never = _NEVER
+        self.value = value
         """What was read last and could be used."""
 
     def refresh(self) -> bool:
@@ -29,12 +37,10 @@ class WatchedFile(Generic[T]):
 
         Raises MailwakeError, once for each bad version; `value` stays as it was then.
         """
-        mark = self._mark()
+        mark = self._mark()  # before reading: what changes meanwhile is read once more
         if mark == self._seen:
             return False
         self._seen = mark
-        if mark is None:
-            raise MailwakeError(f"{self._path}: is gone or cannot be read")
         self.value = self._read(self._path)
         return True
 

@@ -68,7 +68,7 @@ def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
         writer,
         feed,
         facts,
-        Enricher(settings.enrichment, log, metrics),
+        Enricher(settings.enrichment, log, metrics, goes_on=True),
         decode_body,
         hold_ms=int(HOLD_SECONDS * 1000),
         clock=clock,
