@@ -37,11 +37,13 @@ _KEY_OF = {source: key for key, source in KEYS.items()}
 _FARTHEST = 1 << 62
 """Milliseconds; nothing happened before or after."""
 
+_NEWEST_FIRST = "ORDER BY timestamp DESC, event_id DESC"
+
 FEW = 500
 _NARROW = ("recipients", "messages", "event_ids", "transmissions")
 _FEW = (
     f"WITH few AS MATERIALIZED (SELECT {SELECTED} FROM events WHERE {{}} LIMIT {FEW + 1})"  # noqa: S608
-    " SELECT * FROM few ORDER BY timestamp DESC, event_id DESC"
+    f" SELECT * FROM few {_NEWEST_FIRST}"
 )
 """What is asked of one person or message is mostly little: then one look at the table finds and counts it."""
 
@@ -104,7 +106,8 @@ def search(database: duckdb.DuckDBPyConnection, state: State, question: Question
     if any(getattr(question, name) for name in _NARROW):
         few = database.execute(_FEW.format(condition.sql), condition.values).fetchall()
         if len(few) <= FEW:
-            return _turned(few, question, first._replace(total=len(few)))
+            more = len(few) > question.per_page
+            return _turned(few[: question.per_page], question, first._replace(total=len(few)), more=more)
     counted = f"SELECT count(*) FROM events WHERE {condition.sql}"  # noqa: S608
     ((total,),) = database.execute(counted, condition.values).fetchall()
     return _page(database, condition, question, first._replace(total=total))
@@ -113,19 +116,25 @@ def search(database: duckdb.DuckDBPyConnection, state: State, question: Question
 def _page(
     database: duckdb.DuckDBPyConnection, condition: Condition, question: Question, after: PageCursor
 ) -> SearchPage:
-    rows = database.execute(
-        f"SELECT {SELECTED} FROM events WHERE {condition.sql}"  # noqa: S608
-        f" AND {LOAD} <= ? AND timestamp <= ? AND (timestamp < ? OR event_id < ?)"
-        " ORDER BY timestamp DESC, event_id DESC LIMIT ?",
-        [*condition.values, after.snapshot, after.timestamp, after.timestamp, after.event_id, question.per_page + 1],
+    # Where the page ends is found by times and ids alone; only what lies before that is read with all columns.
+    where = f"{condition.sql} AND {LOAD} <= ? AND timestamp <= ? AND (timestamp < ? OR event_id < ?)"
+    values = [*condition.values, after.snapshot, after.timestamp, after.timestamp, after.event_id]
+    edge = database.execute(
+        f"SELECT timestamp, event_id FROM events WHERE {where} {_NEWEST_FIRST} LIMIT 2 OFFSET ?",  # noqa: S608
+        [*values, question.per_page - 1],
     ).fetchall()
-    return _turned(rows, question, after)
+    if edge:
+        time, event_id = edge[0]
+        where += " AND timestamp >= ? AND (timestamp > ? OR event_id >= ?)"
+        values += [time, time, event_id]
+    rows = database.execute(f"SELECT {SELECTED} FROM events WHERE {where} {_NEWEST_FIRST}", values).fetchall()  # noqa: S608
+    return _turned(rows, question, after, more=len(edge) == 2)
 
 
-def _turned(rows: list[Any], question: Question, after: PageCursor) -> SearchPage:
-    """The first of these rows as a page, and a cursor behind it where there are more."""
-    events = [event_of(row) for row in rows[: question.per_page]]
-    if len(rows) <= question.per_page:
+def _turned(rows: list[Any], question: Question, after: PageCursor, *, more: bool) -> SearchPage:
+    """These rows as a page, and a cursor behind it where there are more."""
+    events = [event_of(row) for row in rows]
+    if not more:
         return SearchPage(events, after.total, "")
     last = events[-1]
     following = after._replace(timestamp=last.timestamp, event_id=last.event_id)
