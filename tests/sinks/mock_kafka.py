@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import confluent_kafka
+import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 
 PRODUCE = 0
@@ -19,8 +20,12 @@ _PATIENCE = 30.0
 
 def _library() -> ctypes.CDLL:
     """The library that confluent_kafka has loaded."""
-    (path,) = (Path(confluent_kafka.__file__).parents[1] / "confluent_kafka.libs").glob("librdkafka-*.so*")
-    library = ctypes.CDLL(str(path))
+    paths = [*(Path(confluent_kafka.__file__).parents[1] / "confluent_kafka.libs").glob("librdkafka-*.so*")]
+    if not paths:
+        pytest.skip(
+            "KAFKA IS NOT TESTED: this confluent_kafka has no librdkafka of its own, as its wheels for Linux have"
+        )
+    library = ctypes.CDLL(str(paths[0]))
     for name in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_mock_cluster_new"):
         getattr(library, name).restype = ctypes.c_void_p
     library.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p

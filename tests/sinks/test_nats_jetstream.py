@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from tests.listener.certificates import make_certificate
 from tests.sinks.conftest import Node, event, event_id, outgoing, running, until
 from tests.sinks.nats_server import NatsServer
@@ -199,3 +200,23 @@ def test_files_that_cannot_be_used_are_said(tmp_path: Path) -> None:
     ):
         with pytest.raises(StartupError, match=problem):
             connection_options(Sink(kind="nats", servers=("nats://n:4222",), **others))
+
+
+def test_on_the_loop_of_the_service_too(tmp_path: Path) -> None:
+    async def there_and_back() -> list[int]:
+        server = NatsServer(tmp_path)
+        await server.start()
+        await server.make_stream()
+        jetstream = JetStream(settings(server))
+        await jetstream.write(outgoing(range(300)))
+        await server.end(signal.SIGKILL)
+        with pytest.raises(DestinationError):
+            await jetstream.write(outgoing(range(300, 310)))
+        await server.start()
+        await jetstream.write(outgoing(range(300, 310)))
+        await jetstream.close()
+        found = await ids_in(server)
+        await server.end()
+        return found
+
+    assert uvloop.run(there_and_back()) == list(range(310))
