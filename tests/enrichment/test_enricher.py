@@ -150,6 +150,14 @@ def test_a_head_of_the_same_address_then_a_get(bench: Bench) -> None:
     assert found.bot_reason == "head_then_get"
 
 
+def test_where_addresses_are_not_kept_nothing_is_said_to_be_of_one(bench: Bench) -> None:
+    one = event(ip_address="")
+    bench.enricher.observe_head(one.message_id, one.target_link_url, "", one.timestamp - 3000)
+    image = event(EventType.OPEN, 3600, ip_address="", copy=1)
+    found = bench.judged(one, image, *links(3600, 3600.2, 3600.4, ip_address="", copy=1))
+    assert verdicts(found) == [False, False, True, True, True]
+
+
 def test_heads_of_other_links_count_as_links_asked_for(bench: Bench) -> None:
     one = event()
     for number in range(2):
@@ -246,7 +254,7 @@ def test_what_must_go_on_does_without_a_bad_file_until_it_is_good(tmp_path: Path
     places.write_bytes(b"damaged")
     settings, metrics = Enrichment(bot_rules=rules, geoip_database=places), Metrics()
     enricher = Enricher(settings, make_logger("json", "error"), metrics, goes_on=True, agents=AGENTS)
-    assert enricher.complete(event(user_agent="curl/8")).bot_reason == "http tool"
+    assert enricher.complete(event(user_agent="curl/8")).bot_reason == "http_tool"
     assert enricher.complete(event()).country == ""
     enricher.reload_if_changed()
     rules.write_text('[[rule]]\nname = "http-tools"\nenabled = false\n')

@@ -121,6 +121,7 @@ class _Rule:
         "_head",
         "_honeypot",
         "_links",
+        "_one_address",
         "_prefetched",
         "_proxy",
         "_same",
@@ -134,6 +135,7 @@ class _Rule:
         self.table = table
         self.verdict = Verdict(table.confidence >= threshold, table.reason or table.name, table.confidence)
         self._proxy, self._prefetched, self._same = table.proxy, table.prefetched, table.same_address
+        self._one_address = table.same_address or table.head_within is not None
         self._soon, self._links = table.after_delivery, table.links
         self._within = int(table.within * 1000)
         self._head = None if table.head_within is None else int(table.head_within * 1000)
@@ -152,6 +154,7 @@ class _Rule:
             (self._proxy is None or self._proxy is fetch.is_proxy)
             and (self._prefetched is None or self._prefetched is fetch.is_prefetched)
             and (self._soon is None or is_soon(event, history, self._soon))
+            and not (self._one_address and not event.ip_address)  # nobody knows which requests are of one
             and (self._links is None or self._asked_for_many(event, self._links, history))
             and (self._head is None or history.head_before(*_place(event), self._head))
             and (self._honeypot is None or self._was_trapped(event, self._honeypot, history))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SHIPPED = "bot_rules.toml"
 """The shipped file's name, in this package."""
 
-_LARGEST = 4 << 20
+_LARGEST = 16 << 20
 _CONDITIONS = ("agents", "networks", "after_delivery", "links", "head_within", "honeypot_within")
 
 
