@@ -62,6 +62,13 @@ async def test_several_requests_share_a_connection_also_when_pipelined(api: Serv
     assert answer.count(b'{"results":{"status":"ok"}}') == 4
 
 
+@pytest.mark.parametrize("host", [b"[", b"", b"x:y:z", b"a b", b"http://[", b"\xff", b"%00", b"x" * 300])
+async def test_a_host_that_is_none_is_nobodys_fault(api: Served, host: bytes) -> None:
+    for path, status in ((b"/api/v1/health", 200), (b"/nowhere", 404), (b"/api/v1/events/message?from=x", 401)):
+        answer = await api.raw(b"GET %b HTTP/1.1\r\nHost: %b\r\nConnection: close\r\n\r\n" % (path, host))
+        assert status_of(answer) == status
+
+
 async def test_an_upgrade_is_passed_over(api: Served) -> None:
     fields = b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: eA==\r\n\r\n"
     reader, writer = await asyncio.open_connection(api.host, api.port)

@@ -273,3 +273,9 @@ def test_check_refuses_everybody_as_relay_network(file: str) -> None:
         result = check(f'[esmtp_listener]\nrelay_networks = ["{network}"]')
         assert result.exit_code == 1
         assert f"mailwake.toml:2: esmtp_listener.relay_networks: {network} is everybody" in result.stderr
+
+
+def test_check_warns_of_an_api_that_others_reach_in_clear(file: str) -> None:
+    result = check('[api]\nlisten = ["127.0.0.1:8090", "[::1]:8090", "0.0.0.0:8090"]')
+    assert (result.exit_code, result.stderr.count("warning: ")) == (0, 1)
+    assert "api.listen: 0.0.0.0:8090 is in clear" in result.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from mailwake.api.openapi import encoded_document
@@ -21,12 +22,15 @@ async def _health(call: Call) -> dict[str, str]:
 
 def about_routes(others: Sequence[Route]) -> tuple[Route, ...]:
     """The routes that describe the `others` and themselves."""
+    # Made when they are first asked for, and kept: they change with the program only.
+    made_document = cache(lambda: encoded_document(all_routes))
+    made_page = cache(lambda: api_page(all_routes))
 
     async def document(call: Call) -> Reply:
-        return Reply(encoded_document(all_routes))
+        return Reply(made_document())
 
     async def page(call: Call) -> Reply:
-        return Reply(api_page(all_routes), "text/html; charset=utf-8", headers=PAGE_HEADERS)
+        return Reply(made_page(), "text/html; charset=utf-8", headers=PAGE_HEADERS)
 
     own = (
         Route(

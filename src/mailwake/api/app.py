@@ -48,7 +48,8 @@ def limits_of(parts: ApiParts) -> HttpLimits:
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
-    raise ApiError(Fault.NO_ROUTE, f"there is nothing at {shown(request.url.path)}; /api/ says what there is")
+    path = shown(request.scope["path"])  # not `request.url`: that fails where the Host header makes no URL
+    raise ApiError(Fault.NO_ROUTE, f"there is nothing at {path}; /api/ says what there is")
 
 
 def _order(route: Route) -> tuple[bool, str]:

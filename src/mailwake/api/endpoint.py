@@ -74,7 +74,6 @@ class Endpoint:
             path=request.path_params,
             query=query,
             body=body,
-            url=request.url.path + ("?" + request.url.query if request.url.query else ""),
         )
         return _reply(route, await route.answer(call))
 

@@ -29,8 +29,6 @@ class Call:
     """The parameters of the URL by name, as they were read."""
     body: Any
     """The body, of the type that the route declares."""
-    url: str
-    """Path and query, as they were asked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def event_schema() -> Schema:
     properties["type"]["enum"] = [kind.wire_name for kind in EventType]
     properties["timestamp"] |= {"format": "date-time", "description": "When it happened."}
     properties["rcpt_tags"]["items"] = text()
-    needed = ("type", "event_id", "timestamp", "message_id", "transmission_id")
+    needed = ("type", "event_id", "timestamp")  # of anonymous mail there may be no more
     return members(properties, required=needed, additionalProperties=False)
 
 

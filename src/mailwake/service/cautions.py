@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mailwake.config.schema import Settings
-    from mailwake.config.scope_settings import EsmtpListener, Listen
+    from mailwake.config.scope_settings import Listen
     from mailwake.config.tracker_settings import TrackerListen
 
 WIDE_PREFIX = 8
@@ -24,6 +24,9 @@ WIDE_PREFIX = 8
 def cautions(settings: Settings, now: datetime) -> Iterator[str]:
     """One line for each doubtful thing; the configuration is known to be usable. `now` has a time zone."""
     yield from _of_tracker(settings, now)
+    for address in settings.api.listen:
+        if _reached_from_elsewhere(address):
+            yield f"api.listen: {address} is in clear, so that keys can be read on the way: have a proxy with TLS there"
     listener = settings.esmtp_listener
     if listener.tls_certificate is not None:
         yield from certificate_cautions(listener.tls_certificate, now)
@@ -34,7 +37,7 @@ def cautions(settings: Settings, now: datetime) -> Iterator[str]:
         yield from _useless("esmtp_listener.listen", address, listen)
     if settings.accounts and listener.auth_requires_tls != "no" and listener.tls_certificate is None:
         for address in listener.listen:
-            if _reached_from_elsewhere(address, listener):
+            if _reached_from_elsewhere(address):
                 yield (
                     f"esmtp_listener.listen: accounts can log in at {address} from this machine only, as there is no "
                     'TLS; set tls_certificate, or auth_requires_tls = "no"'
@@ -60,7 +63,7 @@ def _useless(table: str, address: str, listen: Listen | TrackerListen) -> Iterat
             yield f'{table}."{address}".{name}: is for Unix sockets only and does nothing here'
 
 
-def _reached_from_elsewhere(address: str, listener: EsmtpListener) -> bool:
+def _reached_from_elsewhere(address: str) -> bool:
     if address.startswith(UNIX_PREFIX):
         return False
     host = address.rpartition(":")[0].strip("[]")
