@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -141,14 +142,34 @@ def test_from_no_key_to_a_webhook_that_gets_events_and_outlives_a_reload(service
     wait_until(lambda: len(found()) == 2, "both can be searched")
     assert {each["event_id"] for each in found()} == {each["event_id"] for each in receiver.events}
 
+    _examples_of_the_guide(service, receiver)
+
     assert service.process is not None
     os.kill(service.process.pid, signal.SIGHUP)
     wait_until(lambda: "configuration reloaded" in service.log, "it has reloaded")
-    wait_until(lambda: len(curl(service, "/api/v1/webhooks", *headers)[1].get("results", ())) == 1, "it is there again")
+    wait_until(
+        lambda: len(curl(service, "/api/v1/webhooks", *headers)[1].get("results", ())) == 2, "they are there again"
+    )
 
     apikey(service, "revoke", "shop")
     assert curl(service, "/api/v1/webhooks", *headers)[0] == 401
     assert service.metric("mailwake_api_requests_total") >= 5
+
+
+def _examples_of_the_guide(service: Mailwake, receiver: Receiver) -> None:
+    """Every command of docs/api.md's examples does what it says."""
+    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    block = re.split(r"\n\n(?! )", page.partition("## Examples\n\n")[2], maxsplit=1)[0]
+    _, *commands = textwrap.dedent(block).splitlines()
+    script = "\n".join(commands).replace("http://127.0.0.1:8090", origin(service))
+    script = script.replace("https://crm.example.com/events", receiver.url)
+    environment = {**os.environ, "KEY": apikey(service, "create", "guide", "--scope", "admin")}
+    done = subprocess.run(
+        ["bash", "-eu", "-c", script], capture_output=True, text=True, timeout=PATIENCE, env=environment, check=True
+    )
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(answers) == 4
+    assert [answer for answer in answers if "results" not in answer] == []
 
 
 def test_sparkposts_clients_work_unchanged(service: Mailwake, receiver: Receiver, tmp_path: Path) -> None:
