@@ -6,9 +6,9 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.flows.test_event_flow import HOLD_MS, START_MS, Collector, Worker, click
+from tests.flows.event_harness import HOLD_MS, START_MS, Collector, Worker, click
 
-from mailwake.feed.contract import BEGINNING
+from mailwake.feed.contract import BEGINNING, Position
 from mailwake.feed.positions_file import PositionsFile
 from mailwake.feed.segments import segments_in
 from mailwake.journal.frame import SEGMENT_HEADER, frame
@@ -125,11 +125,11 @@ def test_a_consumers_position_never_runs_ahead(tmp_path: Path, seed: int) -> Non
     base.mkdir()
     path, log = base / "positions.sqlite3", base / "positions.sqlite3-wal"
     positions = PositionsFile(path)
-    kept = [None]
+    kept: list[Position | None] = [None]
     durable = [log.stat().st_size]
     for offset in range(1, 5):
-        positions.keep("store", BEGINNING._replace(segment=1, offset=offset))
-        kept.append(BEGINNING._replace(segment=1, offset=offset))
+        positions.keep("store", Position(1, offset))
+        kept.append(Position(1, offset))
         durable.append(log.stat().st_size)
     last = rng.randint(0, 4)
     elsewhere = tmp_path / path.name

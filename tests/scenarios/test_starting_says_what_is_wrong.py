@@ -115,12 +115,14 @@ def test_a_spool_that_no_worker_could_use(tmp_path: Path) -> None:
     assert "install a later one" in said
 
 
-def test_a_second_service_on_the_same_data(tmp_path: Path) -> None:
+@pytest.mark.parametrize("role", ["all", "collector"])
+def test_a_second_service_on_the_same_data(tmp_path: Path, role: str) -> None:
     import fcntl
 
     (tmp_path / "data").mkdir()
     with (tmp_path / "data" / "lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        status, said = _serve(tmp_path, "--demo")
+        status, said = _serve(tmp_path, "--demo", "--role", role)
     assert status == 1
     assert "in use by another mailwake" in said
+    assert "\n" not in said
