@@ -56,6 +56,23 @@ def test_the_checkpoint_is_found_in_an_older_segment(directory: Path, writer: Fe
     assert (again.cursor, again.unclaimed) == ({"a": 1}, {2})
 
 
+@pytest.mark.parametrize("kept", [0, 1])
+def test_a_feed_that_was_lost_goes_on_behind_every_position(directory: Path, writer: FeedWriter, kept: int) -> None:
+    ends = []
+    for number in range(3):
+        ends.append(writer.append(payloads([number]), {}))
+        writer.roll()
+    for segment in segments_in(directory)[kept:]:
+        segment.path.unlink()
+    again = FeedWriter(directory, above=ends[-1].segment)
+    feed = FeedReader(directory, lambda: again.end)
+    assert feed.end() < ends[-1]
+    end = again.append(payloads([7]), {})
+    assert end > ends[-1]
+    for before in ends:
+        assert [each.event.event_id for each in feed.read(before).events] == [7]
+
+
 class FullDisk(Disk):
     full = False
 

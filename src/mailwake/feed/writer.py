@@ -34,7 +34,8 @@ class FeedWriter:
     `cursor` says up to where the journal has been merged, and `unclaimed` the ids of events that stand in the feed
     beyond it; `latest_ms` is the latest time of an event in the last segment at the start, 0 without one. `end` is the
     durable end, and may be read from any thread. A segment has at most `segment_bytes` (a longer append has one of its
-    own) and is at most `segment_seconds` old, so that retention and erasure can have it.
+    own) and is at most `segment_seconds` old, so that retention and erasure can have it. New segments have numbers
+    `above` this one: if the feed was lost, or is a copy of an earlier one, positions from before must lie before them.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class FeedWriter:
         *,
         segment_bytes: int = SEGMENT_BYTES,
         segment_seconds: float = SEGMENT_SECONDS,
+        above: int = 0,
         disk: Disk | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -55,9 +57,9 @@ class FeedWriter:
         self._begun = 0.0
         self._has_events = False
         segments = segments_in(directory)
-        self._number = segments[-1].number if segments else 0
+        self._number = max(above, segments[-1].number if segments else 0)
         self.cursor, self.unclaimed, self.latest_ms, _ = last_state(directory)
-        self.end = Position(self._number, segments[-1].path.stat().st_size) if segments else Position()
+        self.end = Position(segments[-1].number, segments[-1].path.stat().st_size) if segments else Position()
 
     def append(self, payloads: Sequence[bytes], cursor: Cursor) -> Position:
         """Append these events and the checkpoint; FeedError when the disk refuses, and nothing is promised then.

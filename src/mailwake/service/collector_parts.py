@@ -59,9 +59,10 @@ class Part(Protocol):
 def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
     """The parts; the files that they share are closed with `opened`. MailwakeError when one cannot be opened."""
     data, log, metrics, clock, settings = worker.data, worker.log, worker.metrics, worker.clock, worker.settings
-    writer = opened.enter_context(closing(FeedWriter(data.feed)))
-    feed = LiveFeed(data.feed, writer, on_damage=DamageReport(metrics, log))
     positions = opened.enter_context(closing(PositionsFile(data.positions)))
+    furthest = max((position.segment for position in positions.all().values()), default=0)
+    writer = opened.enter_context(closing(FeedWriter(data.feed, above=furthest)))
+    feed = LiveFeed(data.feed, writer, on_damage=DamageReport(metrics, log))
     facts = opened.enter_context(closing(MessageFactsFile(data.facts)))
     flow = EventFlow(
         JournalReader(data.journal, time_of=record_time),
