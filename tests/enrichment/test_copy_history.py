@@ -78,7 +78,12 @@ def test_what_is_old_is_forgotten() -> None:
         history.followed(f"n{number}", 1, "a", 1001)
         history.delivered(f"n{number}", 1001)
         history.trapped(f"n{number}", "a", 1001)
-    assert len(history) == 300
+    assert len(history) == 303  # nobody has been judged yet, and who will be may need it
+    history.judged(1001)
+    history.followed("o", 1, "a", 1002)
+    history.delivered("o", 1002)
+    history.trapped("o", "a", 1002)
+    assert len(history) == 303
     assert history.delivery_time("m", 0) is None
 
 
@@ -87,8 +92,18 @@ def test_a_copy_that_is_asked_for_again_and_again_is_kept_while_others_go() -> N
     for time in range(0, 5000, 500):
         history.followed("m", time, "a", time)
         history.followed(str(time), 1, "a", time)
-    assert len(history) == 4  # m, and the others of the last second
+        history.judged(time)
+    assert len(history) == 5  # m, and the others of the last second or so
     assert history.links_around("m", 4500, 2000, None) == 5
+
+
+def test_what_comes_much_too_late_is_forgotten_at_once() -> None:
+    history = CopyHistory(1000)
+    history.judged(1_000_000)
+    history.followed("m", 1, "a", 5)
+    history.delivered("m", 5)
+    history.trapped("m", "a", 5)
+    assert len(history) == 0
 
 
 def test_there_is_a_limit_to_copies_and_to_requests_of_each() -> None:

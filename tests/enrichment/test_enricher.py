@@ -6,6 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.enrichment.bench import AGENTS, Bench, event
 from tests.enrichment.mmdb_writer import write_mmdb
 
@@ -97,12 +99,12 @@ def test_several_links_at_once_flag_the_first_of_them_too(bench: Bench) -> None:
 
 
 def test_two_links_at_once_are_suspicious_alone_and_a_machine_just_after_delivery(bench: Bench) -> None:
+    _, *soon = bench.judged(event(EventType.DELIVERY, 10, copy=1), *links(20, 20.5, copy=1))
+    assert verdicts(soon) == [True, True]
     later = bench.judged(*links(3600, 3600.5))
     assert verdicts(later) == [False, False]
     assert [each.bot_confidence for each in later] == [0.4, 0.4]
     assert [each.bot_reason for each in later] == ["several_links_at_once"] * 2
-    _, *soon = bench.judged(event(EventType.DELIVERY, 10, copy=1), *links(20, 20.5, copy=1))
-    assert verdicts(soon) == [True, True]
 
 
 def test_one_link_many_times_is_one_link(bench: Bench) -> None:
@@ -200,6 +202,35 @@ def test_the_verdict_does_not_hang_on_how_far_the_journal_was_read(make_bench: M
     assert {each.is_bot for each in at_once[1:]} == {True, False}
 
 
+CHOICES = st.tuples(
+    st.integers(0, 40),  # tenths of a second since the event before
+    st.integers(0, 2),  # the copy
+    st.sampled_from((EventType.CLICK, EventType.CLICK, EventType.OPEN, EventType.DELIVERY)),
+    st.integers(0, 4),  # the link; the last is the hidden one
+    st.sampled_from(("192.0.2.1", "192.0.2.2", "209.222.82.1")),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(CHOICES, max_size=40), st.integers(0, 3600))
+def test_a_journal_of_hours_that_is_read_at_once_is_judged_as_ever(
+    choices: list[tuple[int, int, EventType, int, str]], pause: int
+) -> None:
+    events, at = [], 10.0
+    for number, (tenths, copy, kind, link, address) in enumerate(choices):
+        at += tenths / 10 + (pause if number == len(choices) // 2 else 0)
+        fields = {"ip_address": address, "target_link_url": f"https://e.example/{link}"} if kind.value < 17 else {}
+        events.append(event(kind, at, copy=copy, target_link_name=HONEYPOT_NAME if link == 4 else "", **fields))
+    at_once, in_time = Bench(Enrichment()).judged(*events), []
+    enricher, waiting = Bench(Enrichment()).enricher, list(events)
+    for each in events:
+        while waiting[0].timestamp + HOLD_SECONDS * 1000 < each.timestamp:
+            in_time.append(enricher.complete(waiting.pop(0)))
+        enricher.observe(each)
+    in_time += [enricher.complete(each) for each in waiting]
+    assert in_time == at_once
+
+
 def test_own_rules_are_asked_too_and_read_anew_when_they_change(tmp_path: Path, make_bench: MakeBench) -> None:
     rules = tmp_path / "rules.toml"
     text = '[[rule]]\nname = "office"\nevents = ["click"]\nnetworks = ["198.51.100.0/24"]\nconfidence = {}\n'
@@ -252,8 +283,8 @@ def test_places_are_said_and_read_anew_but_not_of_a_proxy(tmp_path: Path, make_b
 def test_what_must_go_on_does_without_a_bad_file_until_it_is_good(tmp_path: Path) -> None:
     rules, places = tmp_path / "rules.toml", tmp_path / "places.mmdb"
     places.write_bytes(b"damaged")
-    settings, metrics = Enrichment(bot_rules=rules, geoip_database=places), Metrics()
-    enricher = Enricher(settings, make_logger("json", "error"), metrics, goes_on=True, agents=AGENTS)
+    both, metrics = Enrichment(bot_rules=rules, geoip_database=places), Metrics()
+    enricher = Enricher(both, make_logger("json", "error"), metrics, goes_on=True, agents=AGENTS)
     assert enricher.complete(event(user_agent="curl/8")).bot_reason == "http_tool"
     assert enricher.complete(event()).country == ""
     enricher.reload_if_changed()
@@ -269,7 +300,7 @@ def test_what_must_go_on_does_without_a_bad_file_until_it_is_good(tmp_path: Path
 
 @pytest.mark.parametrize("setting", ["bot_rules", "geoip_database"])
 def test_a_file_that_cannot_be_used_at_the_start_is_one_line(tmp_path: Path, setting: str) -> None:
-    settings: dict[str, Any] = {setting: tmp_path / "none"}
+    given_files: dict[str, Any] = {setting: tmp_path / "none"}
     with pytest.raises(StartupError, match=r"none: .*cannot be read: No such file") as error:
-        Enricher(Enrichment(**settings), make_logger("json", "error"), Metrics(), agents=AGENTS)
+        Enricher(Enrichment(**given_files), make_logger("json", "error"), Metrics(), agents=AGENTS)
     assert "\n" not in str(error.value)

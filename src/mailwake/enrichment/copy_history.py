@@ -50,10 +50,15 @@ _NOTHING: Final = _Copy()
 
 
 class CopyHistory:
-    """Remembers requests and deliveries of `horizon_ms` at least, by the copy's message id, in the order of time."""
+    """Remembers requests and deliveries by the copy's message id, noted in the order of time.
+
+    What lies `horizon_ms` before the last event that was judged is forgotten. Events may be noted long before they are
+    judged, when the journal of hours is read at once: nothing that they need goes until then.
+    """
 
     def __init__(self, horizon_ms: int, copies: int = COPIES_KEPT) -> None:
         self._horizon = horizon_ms
+        self._forget_before = 0
         self._limit = copies
         self._requests: dict[str, _Copy] = {}
         self._honeypots: dict[str, _Copy] = {}
@@ -61,6 +66,11 @@ class CopyHistory:
 
     def __len__(self) -> int:
         return len(self._requests) + len(self._delivered) + len(self._honeypots)
+
+    def judged(self, time_ms: int) -> None:
+        """An event of this time has been judged, and none before it will be."""
+        if time_ms - self._horizon > self._forget_before:
+            self._forget_before = time_ms - self._horizon
 
     def keep_for(self, horizon_ms: int) -> None:
         """Remember for so long from now on."""
@@ -71,10 +81,11 @@ class CopyHistory:
         known = self._delivered
         if message_id not in known:
             known[message_id] = time_ms
-            oldest = next(iter(known))
-            while len(known) > self._limit or known[oldest] < time_ms - self._horizon:
-                del known[oldest]
+            while known:  # it may itself be too old: another worker's file was read late
                 oldest = next(iter(known))
+                if known[oldest] >= self._forget_before and len(known) <= self._limit:
+                    break
+                del known[oldest]
         elif time_ms < known[message_id]:  # another worker's file was read later
             known[message_id] = time_ms
 
@@ -97,10 +108,11 @@ class CopyHistory:
             copy = _Copy()
         copy.add(request)
         known[message_id] = copy
-        oldest = next(iter(known))
-        while len(known) > self._limit or known[oldest].requests[-1].time_ms < request.time_ms - self._horizon:
-            del known[oldest]
+        while known:
             oldest = next(iter(known))
+            if known[oldest].requests[-1].time_ms >= self._forget_before and len(known) <= self._limit:
+                break
+            del known[oldest]
 
     def traces(self, message_id: str) -> tuple[bool, bool, bool]:
         """Whether there may be several links, a HEAD, or the hidden link among what was asked for of a copy."""

@@ -91,6 +91,7 @@ class Enricher:
             return event
         fetch = self._judge.fetch(event)
         verdict = self._judge.verdict(event, fetch)
+        self._history.judged(event.timestamp)
         if verdict.is_bot:
             self._metrics.counter("events_bot_total", event.type.wire_name, verdict.reason).inc()
         return msgspec.structs.replace(event, **self._facts(event, fetch, verdict))

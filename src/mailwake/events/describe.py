@@ -113,8 +113,10 @@ FIELDS: Mapping[str, FieldMeaning] = MappingProxyType(
         "latitude": FieldMeaning("Degrees north.", ENGAGEMENT),
         "longitude": FieldMeaning("Degrees east.", ENGAGEMENT),
         "postal_code": FieldMeaning("The postal code of the address.", ENGAGEMENT),
-        "is_bot": FieldMeaning("Whether a machine did it that is no person's.", ENGAGEMENT),
-        "bot_reason": FieldMeaning("The rule that says so.", ENGAGEMENT),
+        "is_bot": FieldMeaning("Whether, by the bot rules, no person did it (bots.md).", ENGAGEMENT),
+        "bot_reason": FieldMeaning(
+            "Why, in a word, of the surest rule that holds; also where it is not sure enough for is_bot.", ENGAGEMENT
+        ),
         "bot_confidence": FieldMeaning("How sure the rule is, 0 to 1.", ENGAGEMENT),
     }
 )
