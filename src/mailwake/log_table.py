@@ -433,7 +433,13 @@ LOG: tuple[Area, ...] = (
                 "api request",
                 "info",
                 ("request", "method", "path", "status", "key", "peer", "total_ms"),
-                "A request; its query is left out, as people's addresses stand there",
+                "A request with a key, or one that lacked it; its query is left out, as people's addresses stand there",
+            ),
+            LogEvent(
+                "api request without a key",
+                "debug",
+                ("request", "method", "path", "status", "key", "peer", "total_ms"),
+                "One that needed none, or was refused for another reason; 429 after too many without a valid key",
             ),
             LogEvent("the API failed", "error", ("request",), "A defect of mailwake; the client got 500"),
             LogEvent(

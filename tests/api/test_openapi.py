@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
+import html5lib
 import httpx
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no stubs of its own
@@ -111,3 +114,16 @@ async def test_the_page_needs_nothing_from_elsewhere(client: httpx.AsyncClient) 
         assert f"<code>{route.method} {route.path}</code>" in page.text
     assert '<html lang="en">' in page.text
     assert "color-scheme: light dark" in page.text
+
+
+async def test_the_page_is_sound(client: httpx.AsyncClient) -> None:
+    text = (await client.get("/api/")).text
+    html5lib.HTMLParser(strict=True).parse(text)
+    names = re.findall(r' id="([^"]+)"', text)
+    assert len(set(names)) == len(names)
+    assert set(re.findall(r'href="#([^"]+)"', text)) <= set(names)
+    assert set(re.findall(r'aria-labelledby="([^"]+)"', text)) <= set(names)
+    levels = [int(level) for level in re.findall(r"<h([1-6])", text)]
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+    assert "`" not in text

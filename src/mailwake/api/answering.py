@@ -87,17 +87,20 @@ class Answering:
         self._seconds.observe(seconds)
         self._parts.metrics.counter("api_requests_total", route, str(answer.status)).inc()
         client = scope.get("client")
-        self._parts.log.info(
-            "api request",
-            request=answer.request_id,
-            method=scope["method"][:20],
+        line = {
+            "request": answer.request_id,
+            "method": scope["method"][:20],
             # Never the query: it holds people's addresses.
-            path=scope["path"][:200],
-            status=answer.status,
-            key=scope.get("mailwake.key", ""),
-            peer=scope.get("mailwake.peer") or (client[0] if client else ""),
-            total_ms=round(seconds * 1000, 1),
-        )
+            "path": scope["path"][:200],
+            "status": answer.status,
+            "key": scope.get("mailwake.key", ""),
+            "peer": scope.get("mailwake.peer") or (client[0] if client else ""),
+            "total_ms": round(seconds * 1000, 1),
+        }
+        if line["key"] or answer.status == Fault.UNAUTHORIZED.status:
+            self._parts.log.info("api request", **line)
+        else:  # whoever has no key cannot fill the log: 401 has its limit for an address
+            self._parts.log.debug("api request without a key", **line)
 
 
 class _Answer:

@@ -48,7 +48,7 @@ def key_of(authorization: str | None) -> str | None:
 class Authentication:
     """Finds the key of each request and holds it to the limits.
 
-    Wrong keys from an address are answered 401, and, when there are too many, 429 without being looked at or logged.
+    Wrong keys from an address are answered 401, and, when there are too many, 429, which is not in the log.
     A right key is never refused because of others' wrong ones: nobody can guess 256 bits, and if it were, whoever
     shares a proxy with an honest client could shut it out.
     """
