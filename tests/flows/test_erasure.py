@@ -257,6 +257,21 @@ async def test_events_that_are_on_their_way_when_it_begins_are_erased_too(bench:
     assert bench.recipients() == []
 
 
+async def test_segments_that_were_put_aside_are_not_left_out(bench: Bench) -> None:
+    bench.write(ANN, BOB)
+    await bench.round()
+    bench.close_segment()
+    (segment,) = (path for path in (bench.directory / "journal").glob("*.segment") if path != bench.worker.path)
+    aside = bench.directory / "journal" / "damaged"
+    aside.mkdir()
+    segment.rename(aside / segment.name)
+    assert ANN.encode() in (aside / segment.name).read_bytes()
+    bench.request()
+    await _rounds(bench)
+    assert ANN.encode() not in (aside / segment.name).read_bytes()
+    assert BOB.encode() in (aside / segment.name).read_bytes()
+
+
 async def test_a_sender_that_names_the_recipient_is_forgotten_with_it(bench: Bench) -> None:
     bench.write(ANN, sender="bounces+Ann.Somebody=example.org@list.example")
     bench.write(BOB, sender="bounces+bob=example.org@list.example")

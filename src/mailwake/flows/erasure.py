@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from mailwake.errors import MailwakeError
+from mailwake.feed.merged_segments import DAMAGED
 from mailwake.feed.people import People
 from mailwake.feed.segments import segments_in
 from mailwake.journal.erasure import erase_in
@@ -174,7 +175,8 @@ class ErasureFlow:
     def _erase_in_journal(self, erasure: Erasure, people: People, progress: _Progress) -> bool:
         """Erase in what is closed; whether a segment still grows that was begun before the request."""
         growing = False
-        for path in sorted(self._journal.glob("*" + SEGMENT_SUFFIX)):
+        aside = (self._journal / DAMAGED).glob("*" + SEGMENT_SUFFIX)
+        for path in [*sorted(self._journal.glob("*" + SEGMENT_SUFFIX)), *aside]:
             if path in progress.clean:
                 continue
             erased = erase_in(path, people.erased_in_journal)
