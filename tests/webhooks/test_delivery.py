@@ -18,6 +18,7 @@ from tests.webhooks.conftest import Node, Request, Target, hang, raw, reply, unt
 
 from mailwake.clock import SystemClock
 from mailwake.events.model import Event, EventType
+from mailwake.feed.contract import Position
 from mailwake.webhooks import webhooks
 from mailwake.webhooks.delivery import SystemPauses
 from mailwake.webhooks.signature import signature_headers
@@ -44,29 +45,31 @@ async def test_events_arrive_in_order_in_batches(node: Node, target: Target) -> 
 
 
 async def test_a_batch_waits_for_its_time_when_it_is_not_full(node: Node, target: Target) -> None:
-    node.start()
-    webhook = await node.create(target)
-    node.clock.jump(event(0).timestamp / 1000 - node.clock.now())  # the event is just happening
-    began = node.clock.monotonic()
-    held = asyncio.Event()
-    node.append([0])
-    grown = node.feed.grown
-    waited: list[float] = []
+    """Whenever the feed is waited for, the next thing happens: an event, another one, and then nothing."""
+    began = 0.0
+    asked: list[float] = []
 
-    async def remember(beyond: Any, seconds: float) -> bool:
-        waited.append(seconds)
-        if len(waited) == 1:  # more comes meanwhile
-            node.append([1])
-            return await grown(beyond, seconds)
+    async def happen(beyond: Position, seconds: float) -> bool:
+        nonlocal began
+        asked.append(seconds)
+        if len(asked) <= 2:
+            if len(asked) == 1:
+                node.clock.jump(event(0).timestamp / 1000 - node.clock.now())
+                began = node.clock.monotonic()
+            node.append([len(asked) - 1])
+            return True
         node.clock.advance(seconds)
-        held.set()
         return False
 
-    node.feed.grown = remember  # type: ignore[method-assign]  # time passes when the feed is waited for
+    node.feed.grown = happen  # type: ignore[method-assign]
+    node.start()
+    webhook = await node.create(target)
     await node.until_delivered(webhook, target, 1)
     assert target.ids == [0, 1]
-    assert held.is_set()
-    assert node.clock.monotonic() - began == pytest.approx(30, abs=0.1)
+    assert asked[0] == 30  # an idle look
+    waited = sum(node.pauses.waited[: len(asked)]) + asked[2]
+    assert waited == pytest.approx(30, abs=0.1)
+    assert node.clock.monotonic() - began >= 30
 
 
 async def test_a_webhook_gets_its_own_types_and_customer_only_and_passes_over_the_rest(

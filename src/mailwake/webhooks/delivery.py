@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from mailwake.feed.contract import FeedError
 from mailwake.webhooks.batch import ANY_SIZE, Batch, Limits, Waiting, count, gather
@@ -19,6 +19,9 @@ from mailwake.webhooks.target_url import without_secrets
 from mailwake.webhooks.webhook import UnknownWebhookError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Executor
+
     from mailwake.clock import Clock
     from mailwake.config.webhook_settings import WebhookDelivery
     from mailwake.feed.contract import EventFeed, Position, Positions
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
     from mailwake.webhooks.sending import Sender
     from mailwake.webhooks.subscription_table import Subscription
     from mailwake.webhooks.subscriptions import Tables
+
+T = TypeVar("T")
 
 _IDLE_SECONDS = 30.0
 """How long nothing is looked at when the feed does not grow."""
@@ -73,6 +78,8 @@ class Surroundings(NamedTuple):
     pauses: Pauses
     log: Logger
     metrics: Metrics
+    reader: Executor
+    """One thread that reads the feed for all: several would only take the interpreter from the loop by turns."""
 
 
 class Delivery:
@@ -143,9 +150,12 @@ class Delivery:
             if formed is not None and not self.ending:
                 await self._attempt(subscription, *formed)
         elif not self.ending:
-            body = await asyncio.to_thread(self._read_again, batch)
+            body = await self._in_reader(self._read_again, batch)
             await self._attempt(subscription, batch, body)
         return True
+
+    async def _in_reader(self, ask: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._around.reader, ask, *arguments)
 
     def _look(self) -> tuple[Subscription, Batch | None]:
         """The webhook as it is now, and the batch in hand: the one from before, or a dead letter to be sent again."""
@@ -174,13 +184,13 @@ class Delivery:
         waiting = Waiting(0, 0, subscription.position)
         until: float | None = None
         while not self._woken.is_set():
-            waiting = await asyncio.to_thread(count, self._around.feed, waiting, webhook.filter, limits.events)
+            waiting = await self._in_reader(count, self._around.feed, waiting, webhook.filter, limits.events)
             now = self._clock.monotonic()
             if waiting.events and until is None:
                 until = now + time_left(patience, waiting.first_ms / 1000, self._clock.now())
             self._show(waiting)
             if waiting.events == limits.events or (until is not None and now >= until and not waiting.more):
-                return await asyncio.to_thread(self._form, subscription, limits, waiting.first_ms / 1000 + patience)
+                return await self._in_reader(self._form, subscription, limits, waiting.first_ms / 1000 + patience)
             if not waiting.events:
                 await self._advance(subscription, waiting.position)
             if not waiting.more:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from mailwake.webhooks.address_rules import AddressRules
@@ -78,6 +79,7 @@ class Webhooks:
             lookup=lookup,
         )
         self._database = WebhooksDatabase(path)
+        self._reader = ThreadPoolExecutor(1, "webhooks")
         self._tables = Tables(SubscriptionTable(self._database), BatchTable(self._database))
         self._around = Surroundings(
             tables=self._tables,
@@ -89,6 +91,7 @@ class Webhooks:
             pauses=pauses or SystemPauses(),
             log=log,
             metrics=metrics,
+            reader=self._reader,
         )
         self._changed = asyncio.Event()
         self._running: dict[str, _Running] = {}
@@ -122,6 +125,7 @@ class Webhooks:
 
     def close(self) -> None:
         """Close the file; nothing may be under way."""
+        self._reader.shutdown(wait=False, cancel_futures=True)
         self._database.close()
 
     def _adopt(self) -> None:
