@@ -234,6 +234,29 @@ async def test_a_webhook_that_is_switched_off_goes_on_later_where_it_was(node: N
     assert set(node.positions.all()) == {f"webhook:{webhook}"}
 
 
+async def test_a_webhook_that_is_switched_off_in_the_middle_of_an_attempt_holds_up_nothing(
+    node: Node, target: Target
+) -> None:
+    node.start()
+    webhook = await node.create(target)
+    go_on = asyncio.Event()
+
+    async def wait(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await go_on.wait()
+        await reply()(reader, writer)
+
+    target.script = [wait]
+    node.append([1])
+    await target.until_requests(2)
+    await node.webhooks.subscriptions.update(webhook, {"active": False})
+    go_on.set()
+    await node.until_consumers(set())
+    node.append([2])
+    await node.webhooks.subscriptions.update(webhook, {"active": True})
+    await target.until(lambda: target.ids == [1, 2])
+    await node.until_position(webhook, node.feed.end())
+
+
 async def test_a_webhook_that_is_removed_in_the_middle_of_an_attempt(node: Node, target: Target) -> None:
     node.start()
     webhook = await node.create(target)

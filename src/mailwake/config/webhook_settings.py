@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +14,10 @@ BATCH_EVENTS = 10_000
 BATCH_SECONDS = 30.0
 LONGEST_BATCH_SECONDS = 3600.0
 """No batch waits longer for more events, whatever a webhook asks for."""
+
+
+# RFC 9110 §5.1 and §5.5, ASCII only.
+_HEADER = kinds.text(pattern=r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*", allowed='a header like "X-Api-Key: abcd"')
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,11 +152,7 @@ class ConfiguredWebhook:
         tuple[str, ...],
         Setting(
             "Further headers of each request.",
-            kinds.list_of(
-                kinds.text(
-                    pattern=r"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*", allowed='a header like "X-Api-Key: abcd"'
-                )
-            ),
+            replace(kinds.list_of(_HEADER), hidden=True),
         ),
     ] = ()
     signing_secret: Annotated[

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_VERSION = 1
+"""Of the tables; kept in the file, so that no earlier release misunderstands those of a later one."""
+
 BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process that writes: the command line beside the service."""
 
@@ -53,7 +56,10 @@ class WebhooksDatabase:
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
             self._database.execute("PRAGMA foreign_keys=ON")
-            self._database.executescript(_SCHEMA)
+            (version,) = self._database.execute("PRAGMA user_version").fetchone()
+            if version > _VERSION:
+                raise WebhooksFileError(f"{path}: is of a later release of mailwake; use that one")
+            self._database.executescript(f"{_SCHEMA}; PRAGMA user_version={_VERSION}")
         except sqlite3.Error as error:
             raise self._error(error) from None
 

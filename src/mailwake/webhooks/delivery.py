@@ -117,7 +117,6 @@ class Delivery:
     async def run(self) -> None:
         """Deliver; returns after `end()`, or when the webhook is no more, or not active."""
         try:
-            await asyncio.to_thread(self._tell_position)
             while not self.ending and await self._try_step():
                 pass
         except UnknownWebhookError:
@@ -215,6 +214,7 @@ class Delivery:
 
     async def _attempt(self, subscription: Subscription, batch: Batch, body: bytes | None) -> None:
         self._waiting_events.value = batch.events
+        self.oldest = batch.due if self.oldest is None else self.oldest
         if body is None:
             answer = Answer(failure="gone", detail="the feed does not have its events any more")
             await self._give_up(batch, answer)
@@ -223,6 +223,7 @@ class Delivery:
         self._seconds.observe(answer.seconds)
         self._around.metrics.counter("webhook_attempts_total", answer.code or "delivered").inc()
         if answer.ok:
+            self.oldest = None
             await self._deliver(subscription, batch, answer)
         else:
             await self._fail(batch, answer)
@@ -261,6 +262,7 @@ class Delivery:
         now = self._clock.now()
         await asyncio.to_thread(self._around.tables.batches.give_up, self.id, batch, answer, now)
         self._dead.inc()
+        self.oldest = None
         self._log.error(
             "a batch of a webhook is a dead letter",
             batch=batch.batch_id,

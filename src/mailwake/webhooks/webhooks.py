@@ -6,6 +6,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from mailwake.feed.contract import FeedError
 from mailwake.webhooks.address_rules import AddressRules
 from mailwake.webhooks.batch_table import BatchTable
 from mailwake.webhooks.configured import adopt, read_configured
@@ -95,6 +96,8 @@ class Webhooks:
         )
         self._changed = asyncio.Event()
         self._running: dict[str, _Running] = {}
+        self._off: dict[str, int] = {}
+        """Webhooks that are switched off, and by which revision."""
         self._names: dict[str, str] = {}
         self._counted: float | None = None
         self.subscriptions = Subscriptions(
@@ -116,7 +119,7 @@ class Webhooks:
                 self._changed.clear()
                 try:
                     await self._reconcile()
-                except WebhooksFileError as error:
+                except (WebhooksFileError, FeedError) as error:
                     self._around.log.error("webhooks wait until a file can be used again", error=str(error))
                 await self._wait(stopping)
         finally:
@@ -143,10 +146,12 @@ class Webhooks:
         revisions = await asyncio.to_thread(self._tables.subscriptions.revisions)
         for webhook_id in self._running.keys() - revisions.keys():
             await self._end(self._running[webhook_id].delivery)
-        known = {webhook_id: running.revision for webhook_id, running in self._running.items()}
+        self._off = {webhook_id: self._off[webhook_id] for webhook_id in self._off.keys() & revisions.keys()}
+        known = {webhook_id: running.revision for webhook_id, running in self._running.items()} | self._off
         if known != revisions:
             for subscription in await asyncio.to_thread(self._tables.subscriptions.all):
-                await self._follow(subscription)
+                if known.get(subscription.webhook.id) != subscription.revision:
+                    await self._follow(subscription)
         await self._count()
 
     async def _follow(self, subscription: Subscription) -> None:
@@ -156,9 +161,15 @@ class Webhooks:
         self._names[webhook_id] = subscription.webhook.name
         if not subscription.webhook.active:
             if running is not None:
-                await self._end(running.delivery)
-            await asyncio.to_thread(self._around.positions.forget, subscription.webhook.consumer)
-        elif running is None:
+                running.delivery.end()  # and is looked at again once it has ended
+            else:
+                await asyncio.to_thread(self._around.positions.forget, subscription.webhook.consumer)
+                self._off[webhook_id] = subscription.revision
+            return
+        self._off.pop(webhook_id, None)
+        # For the feed's retention: the position may have been set by hand.
+        await asyncio.to_thread(self._around.positions.keep, subscription.webhook.consumer, subscription.position)
+        if running is None:
             delivery = Delivery(subscription, Sender(self._poster, self._around.clock), self._around)
             task = asyncio.create_task(delivery.run(), name=f"webhook {webhook_id}")
             self._running[webhook_id] = _Running(delivery, task, subscription.revision)
@@ -174,10 +185,11 @@ class Webhooks:
     async def _count(self) -> None:
         clock, counter = self._around.clock, self._around.metrics.counter
         now = clock.now()
-        for webhook_id, running in self._running.items():
-            oldest = running.delivery.oldest
+        for webhook_id, name in self._names.items():
+            running = self._running.get(webhook_id)
+            oldest = None if running is None else running.delivery.oldest
             lag = 0.0 if oldest is None else max(0.0, now - oldest)
-            counter("webhook_lag_seconds", webhook_id, self._names[webhook_id]).value = lag
+            counter("webhook_lag_seconds", webhook_id, name).value = lag
         if self._counted is not None and clock.monotonic() - self._counted < _COUNT_SECONDS:
             return
         self._counted = clock.monotonic()
