@@ -470,6 +470,12 @@ LOG: tuple[Area, ...] = (
                 "a webhook's target takes batches again", "info", (*_WEBHOOK, "batch"), "What has waited is delivered"
             ),
             LogEvent(
+                "a batch is too large for a webhook's target, smaller ones follow",
+                "warning",
+                (*_WEBHOOK, "batch", "size"),
+                "413: let the target take more, or lower `max_body_size`; nothing is lost",
+            ),
+            LogEvent(
                 "a batch of a webhook is a dead letter",
                 "error",
                 (*_WEBHOOK, "batch", "events", "attempts", "reason"),

@@ -183,6 +183,34 @@ async def test_what_piled_up_in_a_long_outage_is_not_tried_for_four_hours_each(n
     assert tried == list(range(1, 11))
 
 
+async def test_a_batch_that_is_too_large_for_its_target_comes_again_in_smaller_ones(node: Node, target: Target) -> None:
+    async def picky(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reply(413 if len(target.requests[-1].body) > 1500 else 200)(reader, writer)
+
+    node.start()
+    webhook = await node.create(target)
+    target.always = picky
+    node.append(range(40))
+    await target.until(lambda: any(39 in each.ids and len(each.body) <= 1500 for each in target.batches))
+    await node.until_position(webhook, node.feed.end())
+    taken = [request for request in target.batches if len(request.body) <= 1500]
+    assert [number for request in taken for number in request.ids] == list(range(40))
+    assert len({request.batch_id for request in target.batches}) == len(target.batches)
+    status = await node.webhooks.subscriptions.batch_status(webhook)
+    assert {each["state"] for each in status} == {"delivered", "withdrawn"}
+    assert "failing_since" not in await node.webhooks.subscriptions.get(webhook)
+
+
+async def test_one_event_that_is_too_large_is_a_failure_as_any_other(node: Node, target: Target) -> None:
+    node.start()
+    webhook = await node.create(target)
+    target.always = reply(413)
+    node.append(range(3))
+    (letter, *_) = await node.until_dead(webhook, 3)
+    assert (letter["batch_size"], letter["response_code"]) == (1, 413)
+    assert target.ids[-1] == 2
+
+
 async def test_a_slow_target_delays_no_other(node: Node, start_target: Callable[..., Awaitable[Target]]) -> None:
     """Fifty targets hang, as long as they may; another one gets all of its batches meanwhile."""
     node.start()

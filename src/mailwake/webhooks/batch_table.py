@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mailwake.webhooks.subscription_table import Subscription
 
 KEPT_DELIVERED = 1_000
-"""Delivered batches whose status is kept for each webhook."""
+"""Batches that are done with whose status is kept for each webhook."""
 
 KEPT_SECONDS = 7 * 86400.0
 """For how long it is kept."""
@@ -38,7 +38,7 @@ class BatchStatus(NamedTuple):
 
     batch: Batch
     state: str
-    """`current`, `delivered`, `dead`, or `waiting` for its replay."""
+    """`current`, `delivered`, `dead`, `waiting` for its replay, or `withdrawn`, as it was too large."""
     attempted: float | None
     response_code: int
     failure_code: str
@@ -109,6 +109,11 @@ class BatchTable:
             _note_failure(database, webhook_id, now)
             return _end(database, webhook_id, batch, answer, now, "dead")
 
+    def withdraw(self, webhook_id: str, batch: Batch, answer: Answer, now: float) -> None:
+        """It is too large for its target: its events are to come again in smaller batches."""
+        with self._database.changing() as database:
+            _end(database, webhook_id, batch._replace(moves=False), answer, now, "withdrawn")
+
     def status(self, webhook_id: str, limit: int) -> list[BatchStatus]:
         """Batches that were tried, the latest first."""
         return self._select("webhook = ? AND attempted IS NOT NULL", (webhook_id,), newest=True, limit=limit)
@@ -175,9 +180,10 @@ def _end(database: sqlite3.Connection, webhook_id: str, batch: Batch, answer: An
     ).rowcount
     if ended and batch.moves:
         database.execute("UPDATE webhooks SET segment = ?, place = ? WHERE id = ?", (*batch.end, webhook_id))
+    done_with = "FROM batches WHERE webhook = ? AND state IN ('delivered', 'withdrawn')"
     database.execute(
-        "DELETE FROM batches WHERE webhook = ? AND state = 'delivered' AND (attempted < ? OR number <= "
-        "(SELECT number FROM batches WHERE webhook = ? AND state = 'delivered' ORDER BY number DESC LIMIT 1 OFFSET ?))",
+        f"DELETE {done_with} AND (attempted < ? OR number <= "
+        f"(SELECT number {done_with} ORDER BY number DESC LIMIT 1 OFFSET ?))",
         (webhook_id, now - KEPT_SECONDS, webhook_id, KEPT_DELIVERED),
     )
     return ended > 0

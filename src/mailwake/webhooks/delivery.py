@@ -98,6 +98,7 @@ class Delivery:
         self._woken = asyncio.Event()
         self._log = around.log.bind(webhook=webhook.name, webhook_id=webhook.id)
         self._advanced: float | None = None
+        self._max_octets = around.settings.max_body_size
         counter = around.metrics.counter
         self._waiting_events = counter("webhook_waiting_events", webhook.id, webhook.name)
         self._delivered = counter("webhook_batches_total", "delivered")
@@ -107,6 +108,7 @@ class Delivery:
 
     def wake(self) -> None:
         """The webhook has changed: go on at once, with what it says now."""
+        self._max_octets = self._around.settings.max_body_size
         self._woken.set()
 
     def end(self) -> None:
@@ -178,7 +180,7 @@ class Delivery:
     async def _collect(self, subscription: Subscription) -> tuple[Batch, bytes] | None:
         """Wait until a batch is full or its time is over; None when the webhook has changed meanwhile."""
         webhook, settings = subscription.webhook, self._around.settings
-        limits = Limits(webhook.batch_size or settings.batch_size, settings.max_body_size)
+        limits = Limits(webhook.batch_size or settings.batch_size, self._max_octets)
         patience = settings.batch_seconds if webhook.batch_seconds is None else webhook.batch_seconds
         waiting = Waiting(0, 0, subscription.position)
         until: float | None = None
@@ -225,6 +227,8 @@ class Delivery:
         if answer.ok:
             self.oldest = None
             await self._deliver(subscription, batch, answer)
+        elif answer.status == 413 and batch.moves and batch.events > 1:
+            await self._make_smaller(batch, answer, len(body))
         else:
             await self._fail(batch, answer)
 
@@ -235,6 +239,14 @@ class Delivery:
         if subscription.failing_since is not None:
             self._log.info("a webhook's target takes batches again", batch=batch.batch_id)
         await asyncio.to_thread(self._tell_position)
+
+    async def _make_smaller(self, batch: Batch, answer: Answer, octets: int) -> None:
+        """The target says that it is too large (RFC 9110 §15.5.14): the same events come again in smaller batches."""
+        self._max_octets = octets // 2
+        await asyncio.to_thread(self._around.tables.batches.withdraw, self.id, batch, answer, self._clock.now())
+        self._log.warning(
+            "a batch is too large for a webhook's target, smaller ones follow", batch=batch.batch_id, size=octets
+        )
 
     async def _fail(self, batch: Batch, answer: Answer) -> None:
         """Wait for the next attempt, or give the batch up. The state is asked for anew: the attempt took a while."""
