@@ -206,6 +206,14 @@ async def test_a_head_request_for_a_link_is_noted_without_being_an_event(bench: 
     assert decode_body(note.raw_body).target == TARGET
 
 
+async def test_a_head_request_for_an_expired_link_leaves_nothing(bench: Bench) -> None:
+    bench.clock.advance(LIFE + 1)
+    assert await follow(bench.flow(), "f", token(LinkKind.CLICK, TARGET), record=False) == TARGET
+    await bench.journal.append(b"x")
+    (only,) = JournalReader(bench.directory).read().records
+    assert only.payload == b"x"
+
+
 async def test_a_full_disk_is_nothing_to_a_head_request(bench: Bench) -> None:
     bench.disk.full = True
     assert await follow(bench.flow(), "f", token(LinkKind.CLICK, TARGET), record=False) == TARGET

@@ -183,11 +183,12 @@ class ClickFlow:
 
     def _note_head(self, link: Link, request: Request, event: _Followed) -> None:
         # Nobody waits for it, and nothing is lost without it. Of an anonymous copy it would tell nothing.
-        if not link.body.recipient or not link.transmission_id:
+        now = self._now()
+        if not link.body.recipient or not link.transmission_id or now > link.expires_at:
             return
         with contextlib.suppress(Exception):
             facts, body = self._facts(link, request)
-            payload = encode_head(event.type, int(self._now() * 1000), facts.address, facts.user_agent, body)
+            payload = encode_head(event.type, int(now * 1000), facts.address, facts.user_agent, body)
             self._append(payload).add_done_callback(_forget)
 
     def _event(self, link: Link, now: float, request: Request, event: _Followed) -> bytes:
