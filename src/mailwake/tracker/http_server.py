@@ -83,15 +83,20 @@ class HttpServer:
         self._open = metrics.counter("tracker_connections_open")
         self._bad_requests = metrics.counter("tracker_requests_total", "bad_request")
 
+    async def begin(self) -> None:
+        """Keep the time from now on; `start` does it, too."""
+        if self._sweeper is None:
+            self._loop = asyncio.get_running_loop()
+            self._now = self._loop.time
+            self._sweep()
+
     async def start(self, listening: socket.socket, front: Front | None = None) -> None:
         """Begin to accept connections on a socket, plain ones unless `front` says what comes before HTTP.
 
         A duplicate is used: the caller's stays open.
         """
-        self._loop = loop = asyncio.get_running_loop()
-        self._now = loop.time
-        if self._sweeper is None:
-            self._sweep()
+        loop = asyncio.get_running_loop()
+        await self.begin()
         own = listening.dup()
         make: Callable[[], asyncio.Protocol] = functools.partial(HttpConnection, self)
         if front is not None and not front.is_plain:

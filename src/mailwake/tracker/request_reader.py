@@ -78,8 +78,8 @@ class RequestReader:
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One field; its value has no space around it."""
-        name = name.lower()
+        """One field."""
+        name, value = name.lower(), value.rstrip(b" \t")  # RFC 9112 §5.1; before it llhttp takes the space away
         fields = self._fields
         if name not in fields:
             fields[name] = value
