@@ -14,6 +14,7 @@ import pytest
 import structlog
 from starlette.types import ASGIApp
 from structlog.testing import LogCapture
+from tests.api.described import DESCRIBED
 
 from mailwake.api.app import limits_of, make_app
 from mailwake.api.http_limits import HttpLimits
@@ -107,7 +108,7 @@ async def api(parts: ApiParts, clock: ManualClock) -> AsyncIterator[Served]:
 
 @pytest.fixture
 async def client(api: Served) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=api.url, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=api.url, event_hooks=DESCRIBED, trust_env=False) as client:
         yield client
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.api.conftest import only_error, serving
+from tests.api.described import DESCRIBED
 from tests.store.conftest import LIMITS
 from tests.store.events import START, event
 
@@ -59,7 +60,7 @@ async def ask(
     headers = {"authorization": new_key(Scope.READ)}
     async with (
         serving(make_app(full), limits_of(full), clock) as served,
-        httpx.AsyncClient(base_url=served.url, headers=headers, trust_env=False) as client,
+        httpx.AsyncClient(base_url=served.url, headers=headers, event_hooks=DESCRIBED, trust_env=False) as client,
     ):
         yield client
 

@@ -11,25 +11,18 @@ from typing import Any
 import html5lib
 import httpx
 import pytest
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no stubs of its own
 from openapi_spec_validator import validate
+from tests.api.described import DOCUMENT, validator
 
 from mailwake.api.app import make_app
-from mailwake.api.openapi import openapi_document
 from mailwake.api.parts import ApiParts
 from mailwake.api.route_table import ROUTES
 from mailwake.api.routes import Route
 from mailwake.control.api_keys import Scope
 
-DOCUMENT: dict[str, Any] = json.loads(json.dumps(openapi_document(ROUTES)))
-
 
 def by_name(route: Route) -> str:
     return f"{route.method} {route.path}"
-
-
-def validator(schema: dict[str, Any]) -> Draft202012Validator:
-    return Draft202012Validator({**schema, "components": DOCUMENT["components"]})
 
 
 def operation(route: Route) -> dict[str, Any]:

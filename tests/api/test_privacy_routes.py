@@ -11,6 +11,7 @@ import httpx
 import pytest
 from structlog.testing import LogCapture
 from tests.api.conftest import only_error, serving
+from tests.api.described import DESCRIBED
 
 from mailwake.api.app import limits_of, make_app
 from mailwake.api.parts import ApiParts, PrivacyParts
@@ -49,7 +50,7 @@ def client_parts(parts: ApiParts, tmp_path: Path, erasures: Erasures) -> ApiPart
 async def client(client_parts: ApiParts, clock: ManualClock) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         serving(make_app(client_parts), limits_of(client_parts), clock) as served,
-        httpx.AsyncClient(base_url=served.url, trust_env=False) as client,
+        httpx.AsyncClient(base_url=served.url, event_hooks=DESCRIBED, trust_env=False) as client,
     ):
         yield client
 

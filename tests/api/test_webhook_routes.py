@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.api.conftest import only_error, serving
+from tests.api.described import DESCRIBED
 from tests.webhooks.conftest import Node, Target, reply
 
 from mailwake.api.app import limits_of, make_app
@@ -47,7 +48,7 @@ async def ask(parts: ApiParts, clock: ManualClock, node: Node, new_key: NewKey) 
     headers = {"authorization": new_key(Scope.WEBHOOKS)}
     async with (
         serving(make_app(with_webhooks), limits_of(parts), clock) as served,
-        httpx.AsyncClient(base_url=served.url, headers=headers, trust_env=False) as client,
+        httpx.AsyncClient(base_url=served.url, headers=headers, event_hooks=DESCRIBED, trust_env=False) as client,
     ):
         yield client
 
@@ -187,7 +188,7 @@ async def test_a_webhook_of_the_configuration_is_shown_and_not_changed(
     headers = {"authorization": new_key(Scope.WEBHOOKS)}
     async with (
         serving(make_app(replace(parts, webhooks=node.webhooks.subscriptions)), limits_of(parts), clock) as served,
-        httpx.AsyncClient(base_url=served.url, headers=headers, trust_env=False) as ask,
+        httpx.AsyncClient(base_url=served.url, headers=headers, event_hooks=DESCRIBED, trust_env=False) as ask,
     ):
         while not (found := (await ask.get(WEBHOOKS)).json()["results"]):
             pass

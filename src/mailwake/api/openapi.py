@@ -66,7 +66,7 @@ def _operation(route: Route) -> dict[str, Any]:
         "operationId": operation_id(route),
         "tags": [tag_of(route)],
         "summary": route.summary,
-        "parameters": [*_path_parameters(route), *map(_parameter, route.query)],
+        "parameters": [*_path_parameters(route), *map(_parameter, route.query), *_headers(route)],
         "responses": _responses(route),
     }
     if route.details:
@@ -114,6 +114,13 @@ def _path_parameters(route: Route) -> list[dict[str, Any]]:
         {"name": name, "in": "path", "required": True, "description": doc, "schema": {"type": "string"}}
         for name, doc in route.path_docs.items()
     ]
+
+
+def _headers(route: Route) -> list[dict[str, Any]]:
+    if route.scope is None:
+        return []
+    doc = "With a key for all customers: the only one whose data is meant."
+    return [{"name": "X-MSYS-SUBACCOUNT", "in": "header", "description": doc, "schema": {"type": "string"}}]
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
