@@ -241,3 +241,35 @@ def test_a_policy_that_cannot_be_loaded_is_one_line(tmp_path: Path) -> None:
         make_app(), ["explain", str(EXAMPLE), "--rcpt", "a@b.example", "--config", str(tmp_path / "mailwake.toml")]
     )
     assert "there is no such policy file" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("header", "settings", "decided", "added"),
+    [
+        ("", ["list_unsubscribe=true"], (True, "global, command line"), True),
+        ("", [], (False, "default"), False),
+        (
+            "List-Unsubscribe: <https://shop.example/leave>\r\n",
+            ["list_unsubscribe=true"],
+            (False, "List-Unsubscribe, which the message has"),
+            False,
+        ),
+        (
+            "DKIM-Signature: v=1; d=shop.example\r\n",
+            ["list_unsubscribe=true"],
+            (False, "on_signed, because the message arrived signed"),
+            False,
+        ),
+    ],
+)
+def test_a_list_unsubscribe_is_shown_with_who_decided_it(
+    tmp_path: Path, header: str, settings: list[str], decided: tuple[bool, str], *, added: bool
+) -> None:
+    message = tmp_path / "message.eml"
+    message.write_bytes(f"{header}Subject: x\r\n\r\nHello\r\n".encode())
+    flags = [part for setting in settings for part in ("--set", setting)]
+    _, said = _explain(str(message), "--json", *flags)
+    shown = json.loads(said)
+    assert (shown["settings"]["list_unsubscribe"]["value"], shown["settings"]["list_unsubscribe"]["source"]) == decided
+    assert any(line.startswith("+List-Unsubscribe: <https://localhost:8080/u/") for line in shown["diff"]) is added
+    assert ("+List-Unsubscribe-Post: List-Unsubscribe=One-Click" in shown["diff"]) is added

@@ -7,7 +7,10 @@ import hmac
 
 import pytest
 
+from mailwake.events.from_record import completed
+from mailwake.events.model import Event, EventType
 from mailwake.events.privacy import NO_PRIVACY, EventPrivacy, RecipientHash, truncated
+from mailwake.events.record import MessageFacts
 
 SECRET = bytes(range(32))
 HASH = RecipientHash(SECRET)
@@ -88,3 +91,15 @@ def test_what_a_site_chooses() -> None:
     assert EventPrivacy("truncated").ip_address("192.0.2.77") == "192.0.2.0"
     assert EventPrivacy("none").ip_address("192.0.2.77") == ""
     assert EventPrivacy(recipients=HASH).recipient("Ann@example.org") == ANN
+
+
+@pytest.mark.parametrize(("recipient", "sender"), [("ann@example.org", "bounces@list.example"), ("", "")])
+def test_an_anonymous_click_is_not_given_the_envelope_sender_of_somebody_elses_copy(
+    recipient: str, sender: str
+) -> None:
+    facts = MessageFacts(7, 1000, 1, msg_from="bounces@list.example", subject="News")
+    click = Event(
+        type=EventType.CLICK, event_id=1, timestamp=1, message_id="x", transmission_id=7, raw_rcpt_to=recipient
+    )
+    told = completed(click, facts)
+    assert (told.msg_from, told.subject) == (sender, "News")
