@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mailwake.journal.erasure import erase_in
+from mailwake.journal.erasure import discard_unfinished, erase_in
 from mailwake.journal.frame import SEGMENT_HEADER, JournalError, frame
 from mailwake.journal.reader import JournalReader
 from mailwake.journal.segment_file import Disk, SegmentFile
@@ -95,6 +95,8 @@ def test_a_kill_in_the_middle_leaves_the_old_file_and_the_next_time_does_it(
             erase_in(path, without_drops)
     assert len(list(tmp_path.iterdir())) == 2, "a kill leaves the copy, which no reader takes for a segment"
     assert [payload for payload, _ in read(tmp_path)] == RECORDS
+    discard_unfinished(tmp_path)
+    assert list(tmp_path.iterdir()) == [path]
     assert erase_in(path, without_drops) == 2
     assert list(tmp_path.iterdir()) == [path]
 

@@ -34,7 +34,8 @@ class ErasuresError(MailwakeError):
 class Erasure(NamedTuple):
     """A request; times are Unix milliseconds, `recipient` is "" once it is finished.
 
-    `records` counts what was erased so far, in journal, feed and store: an event may stand in all three.
+    `records` counts what was erased so far, in journal, feed and store: an event may stand in all three. A kill may
+    make it too low.
     """
 
     number: int

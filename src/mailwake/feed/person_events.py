@@ -27,7 +27,7 @@ class PersonEvents:
     def of(self, address: str) -> Iterator[Event]:
         """The events of an address, or of what it becomes where recipients are hashed, each once.
 
-        Every segment is read for it: seconds for a million events. FeedError and JournalError when a file cannot be
+        Every segment is read for it, some 15 seconds for a million events. FeedError, JournalError for what cannot be
         read.
         """
         people = People([address], self._hashing)

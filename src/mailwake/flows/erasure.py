@@ -18,7 +18,7 @@ from mailwake.errors import MailwakeError
 from mailwake.feed.merged_segments import DAMAGED
 from mailwake.feed.people import People
 from mailwake.feed.segments import segments_in
-from mailwake.journal.erasure import erase_in
+from mailwake.journal.erasure import discard_unfinished, erase_in
 from mailwake.journal.frame import SEGMENT_SUFFIX
 
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ class ErasureFlow:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work off the list until `stop` is set; what fails is tried again with the next look at it."""
+        for directory in (self._journal, self._feed):
+            discard_unfinished(directory)
         failing = False
         while not stop.is_set():
             try:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _STEP = 1 << 20
 _FRAMES = 1 << 20
+_UNFINISHED = ".erasing"
 
 
 def erase_in(
@@ -54,6 +55,12 @@ def erase_in(
         os.close(descriptor)
 
 
+def discard_unfinished(directory: Path) -> None:
+    """Remove what a kill has left of copies: it still holds what was to be erased. Nobody may be erasing there."""
+    for hidden in directory.glob(f".*{_UNFINISHED}"):
+        hidden.unlink(missing_ok=True)
+
+
 def _replaced(descriptor: int, erased: Callable[[bytes], bytes | None]) -> Iterator[tuple[int, bytes]]:
     """Offset and frame of each record that is to be another."""
     size = os.fstat(descriptor).st_size
@@ -80,7 +87,7 @@ def _replaced(descriptor: int, erased: Callable[[bytes], bytes | None]) -> Itera
 
 def _put_in_place(path: Path, descriptor: int, frames: list[tuple[int, bytes]]) -> None:
     facts = os.fstat(descriptor)
-    hidden = path.with_name(f".{path.name}.erasing")
+    hidden = path.with_name(f".{path.name}{_UNFINISHED}")
     hidden.unlink(missing_ok=True)  # what a kill has left
     try:
         with hidden.open("xb") as copy:
