@@ -8,7 +8,6 @@ leaves nothing to be timed: what a client learns from the time of a comparison a
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 import sqlite3
 from contextlib import closing
@@ -16,6 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from mailwake.errors import MailwakeError
+from mailwake.private_sqlite import open_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -163,14 +163,8 @@ class ApiKeys:
         return self._path.exists()
 
     def _open(self) -> sqlite3.Connection:
-        if not self._path.exists():
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            if os.geteuid() == 0:  # the service runs as whom the directory belongs to, and has to read it
-                owner = self._path.parent.stat()
-                os.chown(self._path, owner.st_uid, owner.st_gid)
-        database = sqlite3.connect(self._path, timeout=BUSY_TIMEOUT, isolation_level=None)
+        database = open_private(self._path, timeout=BUSY_TIMEOUT)
         try:
-            database.execute("PRAGMA synchronous=FULL")
             database.execute(_SCHEMA)
         except BaseException:
             database.close()

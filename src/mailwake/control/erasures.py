@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
 from mailwake.errors import MailwakeError
+from mailwake.private_sqlite import open_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,12 +94,13 @@ class Erasures:
 
     def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
         try:
-            self._path.touch(mode=0o600)
-            with closing(sqlite3.connect(self._path, timeout=BUSY_TIMEOUT)) as database, database:
+            with closing(open_private(self._path, timeout=BUSY_TIMEOUT)) as database:
                 database.execute("PRAGMA secure_delete=ON")
-                database.execute("PRAGMA synchronous=FULL")
                 database.execute(_SCHEMA)
-                return question(database)
+                database.execute("BEGIN IMMEDIATE")
+                answer = question(database)
+                database.execute("COMMIT")
+                return answer
         except (sqlite3.Error, OSError) as error:
             raise ErasuresError(
                 f"{self._path}: {error}; free space or mend the rights, or move the file away"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from mailwake.errors import MailwakeError
+from mailwake.private_sqlite import open_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -206,10 +207,9 @@ def prepare_tags(path: Path) -> None:
 def _open(path: Path) -> sqlite3.Connection:
     """A connection without implicit transactions."""
     for attempts_left in range(_OPEN_ATTEMPTS - 1, -1, -1):
-        database = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
+        database = open_private(path, timeout=BUSY_TIMEOUT)
         try:
             database.execute("PRAGMA journal_mode=WAL")
-            database.execute("PRAGMA synchronous=FULL")
             for statement in _SCHEMA:
                 database.execute(statement)
         except BaseException as error:

@@ -14,6 +14,7 @@ import msgspec
 from mailwake.errors import MailwakeError
 from mailwake.events.record import MessageFacts
 from mailwake.events.unique_ids import EPOCH
+from mailwake.private_sqlite import open_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 REMEMBERED = 4096
 """Messages that are kept in memory, too: most engagement is with those of the last hours."""
+
+BUSY_TIMEOUT = 5.0
+"""Seconds to wait for another process: one that erases."""
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS facts (transmission_id INTEGER PRIMARY KEY, facts BLOB NOT NULL)"
 
@@ -43,11 +47,10 @@ class MessageFactsFile:
         self._gathered: dict[int, MessageFacts] = {}
         self._recent: dict[int, MessageFacts | None] = {}
         try:
-            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._database = open_private(path, timeout=BUSY_TIMEOUT)
             self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=FULL")
             self._database.execute(_SCHEMA)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise self._error(error) from None
 
     def keep(self, facts: MessageFacts) -> None:
@@ -108,5 +111,5 @@ class MessageFactsFile:
                 del self._recent[old]
         self._recent[number] = facts
 
-    def _error(self, error: sqlite3.Error) -> MessageFactsError:
+    def _error(self, error: sqlite3.Error | OSError) -> MessageFactsError:
         return MessageFactsError(f"{self._path}: {error}; free space or mend the rights, or move the file away")

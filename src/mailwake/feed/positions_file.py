@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from mailwake.feed.contract import FeedError, Position
+from mailwake.private_sqlite import open_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,11 +34,10 @@ class PositionsFile:
         self._path = path
         self._lock = threading.Lock()
         try:
-            self._database = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+            self._database = open_private(path, timeout=BUSY_TIMEOUT)
             self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=FULL")
             self._database.execute(_SCHEMA)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise FeedError(f"{path}: {error}; free space or mend the rights, or move the file away") from None
 
     def get(self, consumer: str) -> Position | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sqlite3
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from mailwake.errors import MailwakeError
+from mailwake.private_sqlite import open_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,13 +47,9 @@ class WebhooksDatabase:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        with contextlib.suppress(OSError):  # SQLite says what is wrong with it
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # SQLite gives -wal and -shm the same mode
-            path.chmod(0o600)
         try:
-            self._database = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
+            self._database = open_private(path, timeout=BUSY_TIMEOUT)
             self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=FULL")
             self._database.execute("PRAGMA foreign_keys=ON")
             (version,) = self._database.execute("PRAGMA user_version").fetchone()
             if version > _VERSION:
