@@ -32,7 +32,7 @@ class TestInMemory(StoreContract):
         return MemoryStore
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_duckdb_finds_what_an_obvious_filter_finds(make_duckdb_store: MakeStore, data: st.DataObject) -> None:
     known = data.draw(events(), label="events")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -10,11 +11,11 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 from tests.store.conftest import LIMITS
-from tests.store.events import START, event
+from tests.store.events import event
 
 from mailwake.feed.contract import Position
 from mailwake.store.contract import StoreError, StoreUnavailableError
-from mailwake.store.duckdb_file import FILE_NAME, DuckDbFile
+from mailwake.store.duckdb_file import FILE_NAME, DuckDbFile, Limits
 from mailwake.store.duckdb_store import DuckDbStore
 from mailwake.store.question import Question
 
@@ -237,12 +238,17 @@ async def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path)
     store.close()
 
 
-async def test_memory_stays_within_the_limit(store: DuckDbStore) -> None:
+async def test_more_than_the_memory_holds_is_loaded_and_given(directory: Path) -> None:
+    store = DuckDbStore(directory, Limits(memory=48 << 20, threads=2), search_timeout=60)
     await store.open()
-    text = "x" * 6000
-    for start in range(0, 10_000, 5000):
-        many = [event(number, subject=f"{number}{text}", timestamp=START) for number in range(start, start + 5000)]
-        await store.load(many, HERE)
-    assert (await store.status()).memory < LIMITS.memory
-    assert len((await store.search(Question(per_page=10_000))).events) == 10_000
+    chance = random.Random(1)
+    for start in range(0, 10_000, 2000):  # 60 MB of text that cannot be packed well
+        texts = [chance.randbytes(3000).hex() for _ in range(2000)]
+        await store.load([event(start + n, subject=text) for n, text in enumerate(texts)], HERE)
+        assert (await store.status()).memory <= 48 << 20
+    found: list[int] = []
+    async for page in store.events_of("bob@example.org", page=1000):
+        found += [each.event_id for each in page if len(each.subject) == 6000]
+    assert found == list(range(9_999, -1, -1))
     store.close()
+    assert names_in(directory) == [FILE_NAME]  # what was put on the disk meanwhile is gone

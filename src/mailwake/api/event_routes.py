@@ -91,7 +91,7 @@ class _Span:
 def store_of(call: Call) -> EventStore:
     """The store; ApiError where there is none."""
     if call.parts.store is None:
-        raise ApiError(Fault.BUSY, "events cannot be searched yet; try again", headers={"retry-after": "5"})
+        raise ApiError(Fault.BUSY, "events are not kept for searching here: store.enabled is false")
     return call.parts.store
 
 

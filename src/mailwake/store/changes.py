@@ -29,12 +29,8 @@ def load(database: duckdb.DuckDBPyConnection, lines: Lines, events: Sequence[Eve
     """Add those events that are not there, and note the position."""
     new = _new(database, events)
     ((number,),) = database.execute("SELECT load + 1 FROM state").fetchall()
-    if new:
-        lines.write(new)
-        try:
-            database.execute(INSERT, {"load": number, "lines": lines.path, "longest": lines.longest})
-        finally:
-            lines.clear()
+    for longest in lines.of(new):
+        database.execute(INSERT, {"load": number, "lines": lines.path, "longest": longest})
     database.execute("UPDATE state SET load = ?, segment = ?, place = ?", [number, *position])
     return Loaded(len(new), len(events) - len(new))
 

@@ -52,7 +52,7 @@ class DuckDbFile:
         self.path = directory / FILE_NAME
         self._directory = directory
         self._limits = limits
-        self.lines = Lines()
+        self.lines = Lines(limits.memory // 8)
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._database = self._open()

@@ -16,7 +16,7 @@ from mailwake.events.model import Event, EventType
 from mailwake.store.schema import COLUMNS, DOCUMENT, KEYS, LOAD, TAGS, TEXT, key_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
 
 _encode_lines = msgspec.json.Encoder().encode_lines
 _decode_document = msgspec.json.Decoder(dict[str, Any]).decode
@@ -52,27 +52,40 @@ SELECTED = ", ".join(f'"{name}"' for name in COLUMNS)
 """The columns that `event_of` takes."""
 
 
-class Lines:
-    """A file in memory that holds one batch at a time; `path` is its name for the engine, in this process only."""
+_PIECE = 500
+"""Events that are encoded at once."""
 
-    def __init__(self) -> None:
+
+class Lines:
+    """A file in memory that holds some events at a time; `path` is its name for the engine, in this process only.
+
+    `octets` is about how much of them: the engine takes several times as much while it reads.
+    """
+
+    def __init__(self, octets: int) -> None:
         if hasattr(os, "memfd_create"):
             self._file = os.fdopen(os.memfd_create("mailwake-batch"), "wb", buffering=0)
         else:  # a system without them: a file that has lost its name
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  (close() closes it)
         self.path = f"/dev/fd/{self._file.fileno()}"
-        self.longest = 0
+        self._octets = octets
 
-    def write(self, events: Iterable[Event]) -> None:
-        """Hold these events, and nothing of those before."""
-        data = _encode_lines(events)
-        self.clear()
-        self.longest = max(1 << 20, max(map(len, data.splitlines()), default=0) + 1)
-        os.pwrite(self._file.fileno(), data, 0)
+    def of(self, events: Sequence[Event]) -> Iterator[int]:
+        """Hold some of these events after the others; each time, what a line has at most. Then hold nothing."""
+        try:
+            pieces: list[bytes] = []
+            for start in range(0, len(events), _PIECE):
+                pieces.append(_encode_lines(events[start : start + _PIECE]))
+                if sum(map(len, pieces)) >= self._octets or start + _PIECE >= len(events):
+                    yield self._hold(b"".join(pieces))
+                    pieces = []
+        finally:
+            os.ftruncate(self._file.fileno(), 0)
 
-    def clear(self) -> None:
-        """Hold nothing."""
+    def _hold(self, data: bytes) -> int:
         os.ftruncate(self._file.fileno(), 0)
+        os.pwrite(self._file.fileno(), data, 0)
+        return max(1 << 16, max(map(len, data.splitlines())) + 1)
 
     def close(self) -> None:
         """Let go of it."""
