@@ -30,7 +30,7 @@ PIECES = ("somebody", "people.example")
 def content(level: str = "identified") -> bytes:
     header = {"options": {"tracking_level": level}, "campaign_id": "c", "metadata": {"name": ANN}}
     return (
-        f"X-MSYS-API: {json.dumps(header)}\r\nSubject: News\r\nContent-Type: text/html\r\n\r\n"
+        f"X-MSYS-API: {json.dumps(header)}\r\nFrom: News <{VERP}>\r\nSubject: News\r\nContent-Type: text/html\r\n\r\n"
         '<a href="https://www.example.org/">x</a>\r\n'
     ).encode()
 
@@ -82,6 +82,7 @@ async def test_a_hash_stands_wherever_the_recipient_would(begin: Begin, acceptan
         assert "bob@" not in without_metadata
     (bounce,) = [event for event in events if event.type.name == "BOUNCE"]
     assert bounce.raw_reason == f"550 5.1.1 <{hashed(BOB)}> is unknown, and so is {hashed(ANN)}"
+    assert bounce.friendly_from == f"News <bounces+{hashed(ANN).replace('@', '=')}@list.example>"
     assert bounce.msg_from == f"bounces+{hashed(ANN).replace('@', '=')}@list.example"
 
 
@@ -114,6 +115,7 @@ async def test_no_event_of_an_anonymous_copy_says_whose_it_is(
         assert (event.rcpt_to, event.raw_rcpt_to, event.recipient_domain, event.routing_domain) == ("", "", "", "")
         assert not any(piece in said(event) for piece in (*PIECES, "elsewhere"))
         assert event.campaign_id == "c"
+        assert event.friendly_from in ("", "News <bounces+@list.example>")
     assert {event.transmission_id for event in [*events, *clicks]} == {clicks[0].transmission_id}
     assert not {event.message_id for event in events} & {event.message_id for event in clicks}
     # Who leaves the list says so by name; then nothing may lead from there to the clicks.

@@ -24,6 +24,12 @@ _ADDRESS_IN_TEXT = re.compile(r"[^\s<>()\[\]\"',;:=@]{1,64}@[\w.-]{1,253}\w")
 # What Variable Envelope Return Path makes of a recipient in a sender's address: `bounces+ann=example.com@…`
 _VERP = re.compile(r"[^\s<>()\[\]\"',;:=@+]{1,64}=[\w.-]{1,253}\w")
 
+
+def without_names(sender: str) -> str:
+    """A sender without the recipient that a list manager may have put into its address (VERP)."""
+    return _VERP.sub("", sender) if "=" in sender else sender
+
+
 IpAddresses = Literal["full", "truncated", "none"]
 
 
@@ -106,7 +112,7 @@ class EventPrivacy:
         return text if self.recipients is None else self.recipients.without_addresses(text)
 
     def sender(self, address: str) -> str:
-        """What is kept of an envelope sender, into which list managers put the recipient."""
+        """What is kept of a sender, into whose address list managers put the recipient."""
         return address if self.recipients is None else self.recipients.without_verp(address)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mailwake.events.privacy import without_names
 from mailwake.events.record import MessageFacts
 from mailwake.message.summary import domain_of
 
 if TYPE_CHECKING:
+    from mailwake.events.privacy import EventPrivacy
     from mailwake.message.msys_header import MsysHeader
     from mailwake.message.summary import Summary
     from mailwake.policy.precedence import EngagementSettings
@@ -19,6 +21,7 @@ def message_facts(
     now: float,
     content: bytes,
     sender: str,
+    privacy: EventPrivacy,
     summary: Summary,
     header: MsysHeader | None,
     settings: EngagementSettings | None,
@@ -41,8 +44,8 @@ def message_facts(
         campaign_id=settings.campaign_id.value or "" if settings is not None else "",
         tags=settings.tags.value if settings is not None else (),
         metadata=settings.metadata_text if settings is not None and not anonymous else "",
-        friendly_from=summary.friendly_from,
-        msg_from="" if anonymous else sender,  # list managers put the recipient into it (VERP)
+        friendly_from=without_names(summary.friendly_from) if anonymous else privacy.sender(summary.friendly_from),
+        msg_from="" if anonymous else privacy.sender(sender),
         sending_domain=summary.sending_domain or domain_of(sender),
         subject=summary.subject,
         open_tracking=opens,
