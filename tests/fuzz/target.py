@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TARGET_NAMES = ("header", "mime", "conversion", "html", "text", "msys_header")
+TARGET_NAMES = ("header", "mime", "conversion", "html", "text", "msys_header", "http_request")
 """The modules in `tests/fuzz/targets/`, each with one `TARGET`."""
 
 

@@ -135,6 +135,11 @@ def test_whether_the_connection_is_kept(lines: tuple[str, ...], keeps: bool) -> 
     assert READER.read(head(*lines), "").keep_alive is keeps
 
 
+def test_chunks_are_a_body_whatever_is_said_of_an_upgrade() -> None:
+    lines = ("GET / HTTP/1.1", "Host: a", "Transfer-Encoding: chunked", "Connection: Upgrade", "Upgrade: h2c")
+    assert READER.read(head(*lines), "").unread_body
+
+
 @pytest.mark.parametrize(
     ("lines", "response"),
     [

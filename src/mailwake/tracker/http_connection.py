@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mailwake.tracker.messages import Request, Response
 
 _END = b"\r\n\r\n"
+_CR = 0x0D
 _CLOSE = b"connection: close\r\n\r\n"
 _KEEP_ALIVE_1_0 = b"connection: keep-alive\r\n\r\n"
 _GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -72,7 +73,8 @@ class HttpConnection(asyncio.Protocol):
         if self._closing:
             return  # read, so that the last answer is not lost in a reset, and thrown away
         waits = not self._buffer and self._in_hand is None and self._awaited is None and not self._clogged
-        if waits and 0 < data.find(_END) == len(data) - 4 < self._server.limits.header_octets:
+        size = len(data) - 4
+        if waits and 0 < size < self._server.limits.header_octets and data.find(_END) == size and data[0] != _CR:
             self._serve(data)  # the usual case: one request, all of it
         else:
             self._buffer += data

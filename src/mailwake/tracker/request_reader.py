@@ -114,7 +114,9 @@ class RequestReader:
         if target[:1] != b"/":
             target, authority = _absolute(target)
         path, _, query = target.decode("latin-1").partition("#")[0].partition("?")
-        unread_body = not self._complete or fields.get(b"content-length", b"0") != b"0"
+        unread_body = (
+            not self._complete or fields.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in fields
+        )
         return Request(
             head[: head.find(b" ")].decode("latin-1"),
             unquote(path) if "%" in path else path,
