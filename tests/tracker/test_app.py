@@ -298,6 +298,24 @@ async def test_an_address_that_asks_too_often_is_turned_away(serve: Serve, scrip
     assert len(script.asked) == 2
 
 
+async def test_behind_a_proxy_each_client_has_its_own_limit(serve: Serve, script: Script, metrics: Metrics) -> None:
+    rate = AddressRate(1, script.reader, ManualClock())
+    app = TrackerApp(script, Domains(), metrics, make_logger("json", "error"), rate=rate)
+    async with serve(app) as tracker:
+        codes = [
+            (await tracker.get("/f/a/click", f"X-Forwarded-For: {client}"))[9:12]
+            for client in ("198.51.100.1", "198.51.100.2", "198.51.100.1", "203.0.113.9, 198.51.100.2")
+        ]
+    assert codes == [b"302", b"302", b"403", b"403"]
+
+
+@pytest.mark.parametrize("length", [8_000, 43_696])
+async def test_long_tokens_reach_the_handler(serve: Serve, app: TrackerApp, script: Script, length: int) -> None:
+    async with serve(app) as tracker:
+        assert same(await tracker.get("/f/a/" + "x" * length), NOT_FOUND + NOT_FOUND_PAGE)
+    assert [len(token) for _, token, _ in script.asked] == [length]
+
+
 async def test_facts_of_the_client_as_the_server_gives_them(serve: Serve, app: TrackerApp, script: Script) -> None:
     fields = (
         "User-Agent: Mail/1.0\t(x)",
