@@ -55,7 +55,7 @@ class WebhooksDatabase:
             if version > _VERSION:
                 raise WebhooksFileError(f"{path}: is of a later release of mailwake; use that one")
             self._database.executescript(f"{_SCHEMA}; PRAGMA user_version={_VERSION}")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise self._error(error) from None
 
     @contextmanager
@@ -85,5 +85,6 @@ class WebhooksDatabase:
         with self._lock:
             self._database.close()
 
-    def _error(self, error: sqlite3.Error) -> WebhooksFileError:
-        return WebhooksFileError(f"{self._path}: {error}; free space or mend the rights, or try again")
+    def _error(self, error: sqlite3.Error | OSError) -> WebhooksFileError:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        return WebhooksFileError(f"{self._path}: {reason}; free space or mend the rights, or try again")
