@@ -117,7 +117,10 @@ def test_replay_from_a_time(node: list[str]) -> None:
         run("replay", "crm", "--from", "2026-09-01", *node) == "everything since 2026-09-01T00:00:00Z is sent again\n"
     )
     assert place(node) == Position(1, 0)
-    assert run("replay", "crm", "--from", "0s", *node).startswith("everything since 20")
+    assert run("replay", "crm", "--from", "1h", *node).startswith("everything since 20")
+    assert place(node) == Position(1, 0)  # it has not got what came before that: a replay passes over nothing
+    assert run("replay", "crm", "--from", "0s", *node).startswith("all that waited is passed over")
+    assert place(node) > Position(1, 0)
     for arguments, said in (
         (["--from", "soon"], "--from: 'soon' cannot be used; give a time like"),
         (["two", "--from", "2h"], "batches and --from contradict each other"),

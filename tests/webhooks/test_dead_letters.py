@@ -187,6 +187,24 @@ async def test_a_replay_in_the_middle_of_an_attempt(node: Node, target: Target) 
     await node.until_position(webhook, node.feed.end())
 
 
+async def test_a_replay_from_a_time_that_a_webhook_has_not_reached_passes_over_nothing(
+    node: Node, target: Target
+) -> None:
+    """Somebody whose target was away for hours asks for the last one: what waited longer is not lost by that."""
+    node.start()
+    webhook = await node.create(target)
+    target.always = reply(500)
+    node.pauses.held = asyncio.Event()
+    node.append(range(6))
+    await target.until_requests(2)
+    await node.webhooks.subscriptions.replay_from(webhook, event(4).timestamp)
+    target.always = reply()
+    node.pauses.held.set()
+    await node.until_position(webhook, node.feed.end())
+    assert [request.ids for request in target.batches] == [list(range(6))] * 2
+    assert len({request.batch_id for request in target.batches}) == 1
+
+
 async def test_a_replay_from_a_time_that_is_not_yet_passes_over_what_waits(node: Node, target: Target) -> None:
     node.start()
     webhook = await node.create(target)

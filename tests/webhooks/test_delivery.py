@@ -347,6 +347,30 @@ async def test_a_change_by_another_process_is_noticed(
     node.webhooks = running
 
 
+async def test_what_is_counted_of_a_webhook_follows_its_new_name(
+    node: Node, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lag under the former name would stand still, and an alarm about it ring for ever."""
+    monkeypatch.setattr(webhooks, "POLL_SECONDS", 0.01)
+    gauge = node.metrics.counter
+    node.start()
+    webhook = await node.create(target)
+    target.always = reply(500)
+    node.pauses.held = asyncio.Event()
+    node.append([1])
+
+    async def lags(name: str) -> bool:
+        return gauge("webhook_lag_seconds", webhook, name).value > 0
+
+    await until(lambda: lags("crm"))
+    await node.webhooks.subscriptions.update(webhook, {"name": "renamed"})
+    await until(lambda: lags("renamed"))
+    assert not await lags("crm")
+    assert gauge("webhook_waiting_events", webhook, "crm").value == 0
+    assert gauge("webhook_waiting_events", webhook, "renamed").value == 1
+    await node.crash()
+
+
 # --- restarts
 
 

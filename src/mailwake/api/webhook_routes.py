@@ -296,7 +296,8 @@ WEBHOOK_ROUTES = (
         method="POST",
         path=ONE + "/replay",
         summary="Send all events again that came at a time or later",
-        details="In new batches; events have the same `event_id` as before. What retention has taken is not sent.",
+        details="In new batches; events have the same `event_id` as before. What retention has taken is not sent. "
+        "A webhook that is not so far yet goes on where it is; a time that is not past passes over all that waits.",
         answer=_replay,
         scope=Scope.WEBHOOKS,
         path_docs=_BY_ID,

@@ -113,9 +113,13 @@ def replay(
     with _subscriptions(config, data) as subscriptions:
         webhook_id = _find(subscriptions, webhook)["id"]
         if since is not None:
+            now = int(SystemClock().now() * 1000) / 1000  # milliseconds, as the moment
             moment = _time(since)
-            asyncio.run(subscriptions.replay_from(webhook_id, round(moment * 1000)))
-            typer.echo(f"everything since {iso_time(moment)} is sent again")
+            asyncio.run(subscriptions.replay_from(webhook_id, round(moment * 1000), now=now))
+            if moment < now:
+                typer.echo(f"everything since {iso_time(moment)} is sent again")
+            else:
+                typer.echo(f"all that waited is passed over; what comes after {iso_time(moment)} is sent")
         else:
             count = asyncio.run(subscriptions.replay_dead_letters(webhook_id, batches or None))
             typer.echo(f"{count} dead {'letter is' if count == 1 else 'letters are'} sent again")

@@ -11,6 +11,7 @@ import uuid
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from mailwake.feed.contract import FeedError
+from mailwake.metrics import Counter
 from mailwake.webhooks.batch import ANY_SIZE, Batch, Limits, Waiting, count, gather
 from mailwake.webhooks.database import WebhooksFileError
 from mailwake.webhooks.patience import read_retry_after
@@ -96,15 +97,23 @@ class Delivery:
         self._sender = sender
         self._clock = around.clock
         self._woken = asyncio.Event()
-        self._log = around.log.bind(webhook=webhook.name, webhook_id=webhook.id)
+        self._waiting_events = Counter()
+        self.rename(webhook.name)
         self._advanced: float | None = None
         self._max_octets = around.settings.max_body_size
         counter = around.metrics.counter
-        self._waiting_events = counter("webhook_waiting_events", webhook.id, webhook.name)
         self._delivered = counter("webhook_batches_total", "delivered")
         self._dead = counter("webhook_batches_total", "dead letter")
         self._events = counter("webhook_events_total")
         self._seconds = around.metrics.histogram("webhook_seconds")
+
+    def rename(self, name: str) -> None:
+        """Use this name from now on, in the log and for what is counted."""
+        self._log = self._around.log.bind(webhook=name, webhook_id=self.id)
+        waiting = self._waiting_events.value
+        self._waiting_events.value = 0
+        self._waiting_events = self._around.metrics.counter("webhook_waiting_events", self.id, name)
+        self._waiting_events.value = waiting
 
     def wake(self) -> None:
         """The webhook has changed: go on at once, with what it says now."""

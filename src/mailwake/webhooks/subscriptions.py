@@ -168,17 +168,23 @@ class Subscriptions:
         self._changed()
         return _some(count, batch_ids)
 
-    async def replay_from(self, webhook_id: str, time_ms: int, *, customer: str | None = None) -> Shown:
+    async def replay_from(
+        self, webhook_id: str, time_ms: int, *, customer: str | None = None, now: float | None = None
+    ) -> Shown:
         """Send all events again that came at this time (Unix milliseconds) or later, in new batches.
 
-        A time that is not yet passes over all that waits. Shows where it goes on; events that retention has taken
-        are not sent.
+        A webhook that is not so far yet goes on where it is: a replay passes over nothing. Only a time that is not
+        past, now at the earliest, passes over all that waits. Shows where it goes on; events that retention has
+        taken are not sent.
         """
         found = await self._find(webhook_id, customer)
         position = await asyncio.to_thread(self._feed.seek, time_ms)
-        await asyncio.to_thread(self._positions.keep, found.webhook.consumer, position)
-        await asyncio.to_thread(self._tables.subscriptions.move, webhook_id, position)
-        self._changed()
+        if found.position < position and time_ms / 1000 < (self._clock.now() if now is None else now):
+            position = found.position
+        else:
+            await asyncio.to_thread(self._positions.keep, found.webhook.consumer, position)
+            await asyncio.to_thread(self._tables.subscriptions.move, webhook_id, position)
+            self._changed()
         return {"id": webhook_id, "from": iso_time(time_ms), "position": str(position)}
 
     async def rotate_secret(self, webhook_id: str, *, customer: str | None = None) -> Shown:

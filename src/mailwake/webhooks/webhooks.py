@@ -158,7 +158,7 @@ class Webhooks:
         """Bring one webhook's task to what the webhook says now."""
         webhook_id = subscription.webhook.id
         running = self._running.get(webhook_id)
-        self._names[webhook_id] = subscription.webhook.name
+        self._rename(webhook_id, subscription.webhook.name)
         if not subscription.webhook.active:
             if running is not None:
                 running.delivery.end()  # and is looked at again once it has ended
@@ -176,6 +176,17 @@ class Webhooks:
         elif not running.delivery.ending and running.revision != subscription.revision:
             self._running[webhook_id] = running._replace(revision=subscription.revision)
             running.delivery.wake()
+
+    def _rename(self, webhook_id: str, name: str) -> None:
+        """Its series go on under its new name; those of the former one would stand still and alarm for ever."""
+        former = self._names.get(webhook_id, name)
+        self._names[webhook_id] = name
+        if former != name:
+            for gauge in ("webhook_lag_seconds", "webhook_dead_letters"):
+                self._around.metrics.counter(gauge, webhook_id, former).value = 0
+            self._counted = None
+            if webhook_id in self._running:
+                self._running[webhook_id].delivery.rename(name)
 
     async def _end(self, delivery: Delivery) -> None:
         """It is no consumer any more; what is on its way is finished, and its task is gone at one of the next looks."""
