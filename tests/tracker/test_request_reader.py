@@ -56,6 +56,9 @@ class Wire:
     def write_eof(self) -> None:
         self.open = False
 
+    def is_closing(self) -> bool:
+        return not self.open
+
     close = abort = write_eof
 
     def can_write_eof(self) -> bool:
@@ -91,6 +94,25 @@ def test_any_octets_cut_anywhere_give_the_same_answers(pieces: list[bytes], cuts
     octets = b"".join(pieces)
     at = sorted({min(cut, len(octets)) for cut in cuts} | {0, len(octets)})
     assert answers([octets[a:b] for a, b in itertools.pairwise(at)]) == answers([octets])
+
+
+async def test_an_answer_to_a_client_that_is_just_going_is_not_written() -> None:
+    class Later(Echo):
+        def answer(self, request: Request, respond: Callable[[Response], None]) -> None:
+            self.respond = respond
+
+    app, metrics = Later(), Metrics()
+    server = HttpServer(app, HttpLimits(), metrics)
+    await server.begin()
+    connection, wire = HttpConnection(server), Wire()
+    connection.connection_made(wire)  # type: ignore[arg-type]  # all that is used of a transport
+    connection.data_received(head("GET / HTTP/1.1", "Host: a"))
+    wire.abort()  # the loop says so to the connection in its next turn
+    app.respond(make_response(200, []))
+    assert wire.written == b""
+    connection.connection_lost(None)
+    assert metrics.counter("tracker_connections_open").value == 0
+    await server.stop()
 
 
 def head(*lines: str) -> bytes:

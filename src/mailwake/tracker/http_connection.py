@@ -191,8 +191,8 @@ class HttpConnection(asyncio.Protocol):
     def _respond(self, response: Response) -> None:
         request, self._in_hand = self._in_hand, None
         transport = self._transport
-        if transport is None or request is None:
-            self._server.closed(self)
+        if transport is None or request is None or transport.is_closing():
+            self._server.closed(self)  # the client has gone meanwhile: uvloop would raise
             return
         server = self._server
         body = b"" if request.method == "HEAD" else response.body
