@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mailwake.enrichment.copy_history import LOOK_AHEAD_MS, REQUESTS_KEPT, CopyHistory
+from mailwake.enrichment.copy_history import ARRIVALS_KEPT, LOOK_AHEAD_MS, REQUESTS_KEPT, CopyHistory
 
 HOUR = 3_600_000
 
@@ -54,6 +54,21 @@ def test_the_first_moment_a_copy_may_have_arrived_counts() -> None:
     assert history.delivery_time("m", 6000) == 1000
     history.delivered("m", 900)  # a worker's file that was read later
     assert history.delivery_time("m", 6000) == 900
+    for moment in range(10_000, 20_000, 100):
+        history.delivered("m", moment)
+    assert (
+        history.delivery_time("m", 30_000) == 20_000 - 100 * ARRIVALS_KEPT
+    )  # there is a limit to what one copy leaves
+
+
+def test_a_moment_before_the_horizon_is_as_if_it_was_forgotten() -> None:
+    history = CopyHistory(1000)
+    history.delivered("m", 0)
+    assert history.delivery_time("m", 1000) == 0
+    assert history.delivery_time("m", 1001) is None
+    history.delivered("m", 5000)
+    assert history.delivery_time("m", 500) == 0
+    assert history.delivery_time("m", 4000) == 5000
 
 
 def test_what_comes_long_after_an_event_says_nothing_of_it() -> None:

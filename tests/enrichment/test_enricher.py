@@ -212,7 +212,7 @@ CHOICES = st.tuples(
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(CHOICES, max_size=40), st.integers(0, 3600))
+@given(st.lists(CHOICES, max_size=16), st.integers(0, 3600))
 def test_a_journal_of_hours_that_is_read_at_once_is_judged_as_ever(
     choices: list[tuple[int, int, EventType, int, str]], pause: int
 ) -> None:

@@ -9,6 +9,9 @@ from mailwake.enrichment.contract import HOLD_SECONDS
 REQUESTS_KEPT: Final = 32
 """Requests for links of one copy that are remembered at once, the latest ones."""
 
+ARRIVALS_KEPT: Final = 16
+"""Moments at which one copy may have arrived that are remembered: several, where it was deferred."""
+
 LOOK_AHEAD_MS: Final = int(HOLD_SECONDS * 1000)
 """What comes later than this after an event does not count for it, though it may be known already: a verdict must not
 hang on how far the journal was read."""
@@ -62,7 +65,7 @@ class CopyHistory:
         self._limit = copies
         self._requests: dict[str, _Copy] = {}
         self._honeypots: dict[str, _Copy] = {}
-        self._delivered: dict[str, int] = {}
+        self._delivered: dict[str, tuple[int, ...]] = {}
 
     def __len__(self) -> int:
         return len(self._requests) + len(self._delivered) + len(self._honeypots)
@@ -77,22 +80,25 @@ class CopyHistory:
         self._horizon = horizon_ms
 
     def delivered(self, message_id: str, time_ms: int) -> None:
-        """A copy may have reached its reader from now on; the first such moment counts."""
+        """A copy may have reached its reader from now on."""
         known = self._delivered
-        if message_id not in known:
-            known[message_id] = time_ms
-            while known:  # it may itself be too old: another worker's file was read late
-                oldest = next(iter(known))
-                if known[oldest] >= self._forget_before and len(known) <= self._limit:
-                    break
-                del known[oldest]
-        elif time_ms < known[message_id]:  # another worker's file was read later
-            known[message_id] = time_ms
+        earlier = known.pop(message_id, ())
+        known[message_id] = tuple(sorted((*earlier, time_ms)))[-ARRIVALS_KEPT:]
+        while known:  # it may itself be too old: another worker's file was read late
+            oldest = next(iter(known))
+            if known[oldest][-1] >= self._forget_before and len(known) <= self._limit:
+                break
+            del known[oldest]
 
     def delivery_time(self, message_id: str, time_ms: int) -> int | None:
-        """When that was, in Unix milliseconds, as seen from an event; None when it is not known (any more)."""
-        found = self._delivered.get(message_id)
-        return found if found is not None and found - time_ms <= LOOK_AHEAD_MS else None
+        """The first such moment that matters for an event, in Unix milliseconds; None when none is known (any more).
+
+        Moments from before the horizon are as if they were forgotten already.
+        """
+        for moment in self._delivered.get(message_id, ()):
+            if moment >= time_ms - self._horizon:
+                return moment if moment - time_ms <= LOOK_AHEAD_MS else None
+        return None
 
     def followed(self, message_id: str, link: int, address: str, time_ms: int, *, head: bool = False) -> None:
         """A link was asked for."""
