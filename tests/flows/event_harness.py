@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 START_MS = 1_790_689_600_000
 TRANSMISSION = 55_000_000_000 << 22 | 5
 HOLD_MS = 2_500
+REMEMBER_MS = 86_400_000
 
 
 class Bystander:
@@ -113,6 +114,7 @@ class Collector:
             self.bystander,
             decode_body,
             hold_ms=HOLD_MS,
+            remember_ms=REMEMBER_MS,
             clock=self.clock,
             metrics=self.metrics,
             log=make_logger("json", "error"),

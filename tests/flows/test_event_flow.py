@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.flows.event_harness import HOLD_MS, START_MS, TRANSMISSION, Collector, Worker, click, head, injection
+from tests.flows.event_harness import (
+    HOLD_MS,
+    REMEMBER_MS,
+    START_MS,
+    TRANSMISSION,
+    Collector,
+    Worker,
+    click,
+    head,
+    injection,
+)
 
 from mailwake.errors import MailwakeError
 from mailwake.feed.contract import BEGINNING
-from mailwake.flows.event_flow import RELOAD_SECONDS
+from mailwake.flows.event_flow import RELOAD_SECONDS, WARM_UP_MS
 from mailwake.journal.segment_file import Disk
 from mailwake.links.token import message_id
 
@@ -71,6 +81,16 @@ def test_a_click_finds_its_message_after_a_restart(collector: Collector) -> None
     assert collector.events()[-1].subject == "Hello"
 
 
+def test_a_message_is_forgotten_in_time(collector: Collector) -> None:
+    Worker(collector.journal, "smtp-0").write(injection(1))
+    collector.later(10_000)
+    collector.later(REMEMBER_MS)  # of the injection, not of the message, whose id is older
+    collector.start()
+    Worker(collector.journal, "tracker-0").write(click(2, REMEMBER_MS + 20_000))
+    collector.later(20_000)
+    assert [event.subject for event in collector.events()] == ["Hello", ""]
+
+
 def test_a_restart_goes_on_where_it_stopped(collector: Collector) -> None:
     worker = Worker(collector.journal, "tracker-0")
     worker.write(click(1), click(2, 1000))
@@ -88,6 +108,15 @@ def test_the_enrichment_sees_what_came_last_before_a_restart(collector: Collecto
     collector.start()
     collector.flow.warm_up()
     assert collector.bystander.seen == [1]
+
+
+def test_the_enrichment_is_shown_minutes_and_no_more(collector: Collector) -> None:
+    worker = Worker(collector.journal, "tracker-0")
+    worker.write(click(1), click(2, 100_000), click(3, 200_000), click(4, WARM_UP_MS + 50_000))
+    collector.later(2 * WARM_UP_MS)
+    collector.start()
+    collector.flow.warm_up()
+    assert collector.bystander.seen == [2, 3, 4]
 
 
 def test_a_head_request_is_shown_to_the_enrichment_and_is_no_event(collector: Collector) -> None:

@@ -23,6 +23,14 @@ class Enrichment:
             example='"/var/lib/GeoIP/GeoLite2-City.mmdb"',
         ),
     ] = None
+    message_facts: Annotated[
+        float,
+        Setting(
+            "How long a message's subject, sender and size are remembered for opens and clicks that come later; "
+            "0 means for ever.",
+            kinds.duration(0, 36500 * 86400),
+        ),
+    ] = 90 * 86400
     bot_rules: Annotated[
         Path | None,
         Setting(

@@ -48,8 +48,14 @@ APPEND_RECORDS: Final = 5_000
 HELD_RECORDS: Final = 100_000
 """Records that are held at most, about 100 MB; more come only when the collector has stood still under load."""
 
-WARM_UP_MS: Final = 10_000
-"""How far back from its end the feed is shown to the enrichment when the collector starts."""
+FORGET_MS: Final = 3_600_000
+"""How often old messages are forgotten."""
+
+WARM_UP_MS: Final = 300_000
+"""How far back from its end the feed is shown to the enrichment when the collector starts: as far as its rules look."""
+
+WARM_UP_EVENTS: Final = 200_000
+"""Events that it is shown at most, some seconds' work: the latest ones may be missing then."""
 
 
 class Enricher(Protocol):
@@ -75,7 +81,8 @@ class Enricher(Protocol):
 class EventFlow:
     """Moves events from the journal into the feed; `run` it as the only one on this data directory.
 
-    `hold_ms` is how long after an event, in milliseconds, others are still of interest for it.
+    `hold_ms` is how long after an event, in milliseconds, others are still of interest for it; `remember_ms` for how
+    long a message's facts are remembered, 0 for ever.
     """
 
     name = "feed"
@@ -90,6 +97,7 @@ class EventFlow:
         decode_link: Callable[[bytes], LinkFacts],
         *,
         hold_ms: int,
+        remember_ms: int = 0,
         clock: Clock,
         metrics: Metrics,
         log: Logger,
@@ -101,6 +109,8 @@ class EventFlow:
         self._enricher = enricher
         self._decode_link = decode_link
         self._hold_ms = hold_ms
+        self._remember_ms = remember_ms
+        self._forget_at = 0
         self._clock = clock
         self._log = log
         self._merge = Merge(writer.cursor)
@@ -148,9 +158,13 @@ class EventFlow:
 
     def warm_up(self) -> None:
         """Show the enrichment what came last before the start; FeedError when the feed cannot be read."""
-        position = self._feed.seek(self._writer.latest_ms - WARM_UP_MS)
-        for each in self._feed.read(position).events:
-            self._enricher.observe(each.event)
+        position, more, shown = self._feed.seek(self._writer.latest_ms - WARM_UP_MS), True, 0
+        while more and shown < WARM_UP_EVENTS:
+            page = self._feed.read(position)
+            position, more = page.position, page.more
+            for each in page.events:
+                self._enricher.observe(each.event)
+            shown += len(page.events)
 
     def step(self) -> int:
         """Read on, and let go what is due; how many records that were. FeedError and its like when that fails.
@@ -176,11 +190,17 @@ class EventFlow:
             self._writer.roll()
         elif not let_go:
             self._writer.roll_if_old()
+            self._forget(now_ms)
         oldest = self._merge.oldest_ms()
         if not batch.more:
             self._settled_ms = now_ms if oldest is None else min(now_ms, oldest)
         self._behind.value = 0.0 if oldest is None else max(0, now_ms - oldest) / 1000
         return let_go or len(batch.records)
+
+    def _forget(self, now_ms: int) -> None:
+        if self._remember_ms and now_ms >= self._forget_at:
+            self._facts.forget_before(now_ms - self._remember_ms)
+            self._forget_at = now_ms + FORGET_MS
 
     def _take_in(self, record: Record, now_ms: int) -> int:
         # A time in the future, of a clock that was set back since, must not hold up what comes after it.

@@ -72,6 +72,7 @@ def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
         Enricher(settings.enrichment, log, metrics, goes_on=True),
         decode_body,
         hold_ms=int(HOLD_SECONDS * 1000),
+        remember_ms=int(settings.enrichment.message_facts * 1000),
         clock=clock,
         metrics=metrics,
         log=log,
