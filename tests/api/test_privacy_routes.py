@@ -98,7 +98,17 @@ async def test_an_erasure_is_kept_and_shown_without_a_name(
     assert ANN not in str(log.entries)
 
 
-@pytest.mark.parametrize("body", [{"recipient": ""}, {"recipient": "a b@c"}, {"recipient": "a" * 400}, {}, {"x": "y"}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"recipient": ""},
+        {"recipient": "a b@c"},
+        {"recipient": "a" * 400},
+        {"recipient": "ann.example.org"},
+        {},
+        {"x": "y"},
+    ],
+)
 async def test_whom_nobody_can_be(client: httpx.AsyncClient, admin: dict[str, str], body: dict[str, str]) -> None:
     answer = await client.post("/api/v1/privacy/erasures", json=body, headers=admin)
     assert answer.status_code == 422

@@ -236,6 +236,12 @@ def test_check_reads_the_certificates(file: str, tmp_path: Path) -> None:
             '[esmtp_listener.listen."unix:/run/s"]\nsocket_group = "no such group"',
             "socket_group: there is no group 'no such group' on this machine; make it, or name another",
         ),
+        (
+            '[tracker.listen."127.0.0.1:8443"]\ntls = "on"\n'
+            '[tracking_domains."links.example.com"]\ntls_certificate = "none.pem"',
+            'tracking_domains."links.example.com".tls_certificate: cannot read none.pem',
+        ),
+        ('[tracker]\nnot_found_page = "none.html"', "tracker.not_found_page: "),
     ],
 )
 def test_check_tries_every_file_and_group_that_the_start_needs(file: str, text: str, said: str) -> None:

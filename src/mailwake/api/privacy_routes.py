@@ -28,7 +28,7 @@ LONGEST_ADDRESS = 320
 MOST_RECIPIENTS = 1_000
 """Of one request in the vendor's form."""
 
-_ADDRESS = msgspec.Meta(min_length=1, max_length=LONGEST_ADDRESS, pattern=r"^[^\x00-\x20\x7f]+$")
+_ADDRESS = msgspec.Meta(min_length=1, max_length=LONGEST_ADDRESS, pattern=r"^[^\x00-\x20\x7f]*@[^\x00-\x20\x7f]*$")
 
 
 class ErasureRequest(msgspec.Struct, forbid_unknown_fields=True):

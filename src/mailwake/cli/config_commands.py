@@ -63,6 +63,7 @@ def check(
     """
     from mailwake.service.cautions import cautions
     from mailwake.service.parts import check_parts
+    from mailwake.service.tracker_parts import check_tracker_parts
     from mailwake.sinks.make import check_sinks
     from mailwake.webhooks.configured import check_webhooks
 
@@ -73,6 +74,7 @@ def check(
             typer.echo(problem, err=True)
         raise typer.Exit(1) from None
     check_parts(settings, demo=not settings.relay.hops)
+    check_tracker_parts(settings)
     check_sinks(settings.sinks)
     check_webhooks(settings)
     for caution in cautions(settings, datetime.now(UTC)):
