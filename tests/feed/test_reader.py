@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -121,3 +122,16 @@ async def test_a_consumer_in_the_writers_process_is_woken(directory: Path, write
     assert not await feed.grown(end, 0.001)
     assert await FeedReader(directory).grown(BEGINNING, 60)
     assert not await FeedReader(directory).grown(end, 0.001)
+
+
+async def test_nobody_is_woken_by_zeros_that_a_killed_writer_has_left(directory: Path, writer: FeedWriter) -> None:
+    writer.append(payloads(range(3)), {})
+    writer.write_ahead()
+    left = directory.with_name("left")
+    shutil.copytree(directory, left)  # as a kill leaves it: with zeros, and no lock
+    feed = LiveFeed(left, FeedWriter(left))
+    page = feed.read(BEGINNING)
+    assert len(page.events) == 3
+    assert not page.damages
+    assert page.position == feed.end()
+    assert not await feed.grown(page.position, 0.01)

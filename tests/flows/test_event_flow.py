@@ -146,6 +146,19 @@ def test_a_time_in_the_future_holds_nothing_up(collector: Collector) -> None:
     assert collector.ids() == [1, 2]
 
 
+def test_a_clock_that_is_set_back_holds_nothing_up(collector: Collector) -> None:
+    worker = Worker(collector.journal, "tracker-0")
+    worker.write(click(1), click(2, 1))
+    collector.later(10)  # both are in hand
+    collector.clock.jump(-3600)
+    collector.run_until_idle()
+    worker.write(click(3, -3_600_000))
+    collector.later(HOLD_MS)
+    assert collector.ids() == [1, 2, 3]
+    collector.later(HOLD_MS)
+    assert collector.flow.settled_ms == int(collector.clock.now() * 1000)
+
+
 def test_a_record_that_cannot_be_read_is_passed_over_and_counted(collector: Collector) -> None:
     Worker(collector.journal, "tracker-0").write(b"\xc1nonsense", click(1), b"\x91\x63", click(2))
     collector.later(10_000)

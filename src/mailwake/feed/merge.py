@@ -8,7 +8,7 @@ one cursor can tell what has been let go.
 from __future__ import annotations
 
 from collections import deque
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -49,6 +49,12 @@ class Merge:
         self._starts.setdefault(record.segment, deque()).append(record.start)
         self._number += 1
         heappush(self._heap, _Held(time_ms, self._number, record.segment, event))
+
+    def set_back(self, now_ms: int) -> None:
+        """The clock was set back: what came by the old one would wait until the new one is as far, and holds up others."""
+        self._latest = {segment: min(time_ms, now_ms) for segment, time_ms in self._latest.items()}
+        self._heap = [held._replace(time_ms=min(held.time_ms, now_ms)) for held in self._heap]
+        heapify(self._heap)
 
     def let_go(self, up_to_ms: int, limit: int, *, at_most_held: int) -> list[Event]:
         """The events of at most `limit` records that are not later than this, or too many to be held."""

@@ -173,15 +173,15 @@ class _Segment:
                 self._events.append(FeedEvent(event, Position(self._segment.number, offset)))
 
     def _behind_damage(self, offset: int, reason: str, *, is_last: bool) -> int | None:
-        # Where reading goes on; None where it has to wait, or where nothing follows but zeros.
+        # Where reading goes on; None where it has to wait. Zeros that nobody will write over are passed over, too: a
+        # position before them would never be the feed's end, and whoever waits for more would be woken again and again.
         # In the last segment the writer may be in the middle of it, unless we know its end. Nothing else gets better.
         if is_last and self._end is None and not self._is_closed:
             self._is_closed = not is_live(self._descriptor)
             return offset if self._is_closed else None  # it may have been completed before it was closed
         next_offset, damage = pass_over(self._descriptor, self._segment.path.name, offset, reason, size=self._end)
-        if damage is None:
-            return None
-        self._damages.append(damage)
+        if damage is not None:
+            self._damages.append(damage)
         return next_offset
 
     def _page(self, offset: int, *, more: bool) -> Page:

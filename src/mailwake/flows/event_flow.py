@@ -116,7 +116,7 @@ class EventFlow:
         self._merge = Merge(writer.cursor)
         self._unclaimed = set(writer.unclaimed)
         self._due: list[Event] = []
-        self._settled_ms = 0
+        self._settled_ms = self._now_ms = 0
         self._roll_wanted = False
         self._moved: Final = metrics.counter("feed_events_total")
         self._unreadable: Final = metrics.counter("journal_records_unreadable_total")
@@ -173,8 +173,8 @@ class EventFlow:
         """
         if self._due:
             return self._settle()
+        now_ms = self._look_at_clock()  # before reading: what is recorded meanwhile may have been missed
         batch = self._journal.read(self._merge.read_cursor)
-        now_ms = int(self._clock.now() * 1000)
         latest = 0
         for record in batch.records:
             latest = max(latest, self._take_in(record, now_ms))
@@ -201,6 +201,13 @@ class EventFlow:
         if self._remember_ms and now_ms >= self._forget_at:
             self._facts.forget_before(now_ms - self._remember_ms)
             self._forget_at = now_ms + FORGET_MS
+
+    def _look_at_clock(self) -> int:
+        now_ms = int(self._clock.now() * 1000)
+        if now_ms < self._now_ms:
+            self._merge.set_back(now_ms)
+        self._now_ms = now_ms
+        return now_ms
 
     def _take_in(self, record: Record, now_ms: int) -> int:
         # A time in the future, of a clock that was set back since, must not hold up what comes after it.
