@@ -103,3 +103,11 @@ def test_a_checkpoint_behind_damage_does_not_count(directory: Path, writer: Feed
     path.write_bytes(content)
     state = last_state(directory)
     assert (state.cursor, state.unclaimed, state.segment) == ({"a": 1}, {3, 4, 5}, 1)
+
+
+def test_an_empty_file_is_a_segment_without_events(tmp_path: Path) -> None:
+    (tmp_path / "feed-0000000001-1790689600000-00000000.segment").touch()
+    assert read_ids(FeedReader(tmp_path)) == ([], [])
+    writer = FeedWriter(tmp_path)
+    writer.append(payloads(range(2)), {})
+    assert read_ids(LiveFeed(tmp_path, writer)) == ([0, 1], [])

@@ -51,7 +51,7 @@ class Merge:
         heappush(self._heap, _Held(time_ms, self._number, record.segment, event))
 
     def set_back(self, now_ms: int) -> None:
-        """The clock was set back: what came by the old one would wait until the new one is as far, and holds up others."""
+        """Take in that the clock was set back: else times of before would wait, and hold up others."""
         self._latest = {segment: min(time_ms, now_ms) for segment, time_ms in self._latest.items()}
         self._heap = [held._replace(time_ms=min(held.time_ms, now_ms)) for held in self._heap]
         heapify(self._heap)

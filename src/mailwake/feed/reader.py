@@ -180,6 +180,8 @@ class _Segment:
             self._is_closed = not is_live(self._descriptor)
             return offset if self._is_closed else None  # it may have been completed before it was closed
         next_offset, damage = pass_over(self._descriptor, self._segment.path.name, offset, reason, size=self._end)
+        if next_offset == offset:  # an empty file
+            return None
         if damage is not None:
             self._damages.append(damage)
         return next_offset
