@@ -84,6 +84,24 @@ print(end(pid))
     assert printed.split() == ["-15"]
 
 
+def test_a_signal_that_comes_while_it_is_forked_is_not_lost() -> None:
+    printed = run(
+        """
+pid, _, _ = worker("x")
+os.kill(pid, signal.SIGTERM)
+end(pid)
+ends = set()
+for _ in range(40):
+    pid, stdin, stdout = worker("x")
+    os.kill(pid, signal.SIGTERM)
+    os.close(stdin)
+    ends.add(end(pid))
+print(ends)
+"""
+    )
+    assert printed == "{-15}\n"
+
+
 def test_it_has_nothing_open_that_it_was_not_given() -> None:
     printed = run(
         """

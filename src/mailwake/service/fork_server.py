@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
 
-FORKING_SECONDS = 60.0
-"""How long a fork may take; the first one waits until the program is loaded."""
+FORKING_SECONDS = 20.0
+"""How long a fork may take; the first one waits until the program is loaded. A watchdog has less patience than 30 s."""
 
 PROCESS_NAME = "mailwake-forks"
 """What the system calls the fork server (`ps -o comm`); a worker has its own name there."""
@@ -54,7 +54,12 @@ class ForkServer:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sys.stdout.flush()
         sys.stderr.flush()
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            ours.close()
+            theirs.close()
+            return None
         if pid == 0:
             ours.close()
             _serve(theirs, modules)
@@ -117,9 +122,10 @@ def _serve(control: socket.socket, modules: Sequence[str]) -> NoReturn:
 def _settle_down(control: socket.socket) -> None:
     """Keep nothing of the supervisor but standard error, and heed no signal that is meant for it."""
     _prctl(_PR_SET_NAME, PROCESS_NAME)
-    for number in (signal.SIGHUP, signal.SIGUSR2, signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGHUP, signal.SIGUSR2, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    # Blocked instead of ignored: one that is for a worker which has only just been forked waits until it can heed it.
+    signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGTERM})
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
@@ -163,7 +169,7 @@ def _become_worker(request: dict[str, object], descriptors: Sequence[int]) -> No
         _prctl(_PR_SET_NAME, f"mailwake-{name}")
         _put_in_place(descriptors, [0, 1, *wanted])
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         status = _run_worker()
     finally:
         sys.stdout.flush()

@@ -77,7 +77,6 @@ class Worker:
         """Serve until told to stop."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.told.stop.set)
-        loop.add_signal_handler(signal.SIGINT, lambda: None)  # Ctrl-C reaches the group; the supervisor decides
         self._life_line.watch(loop, self.told.hear)
         _calm_garbage_collector()
         reporting = asyncio.create_task(self._report_regularly())
@@ -166,8 +165,8 @@ def _calm_garbage_collector() -> None:
 
 def main() -> None:
     """Read the orders from standard input and be that worker."""
-    for number in (signal.SIGHUP, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)  # a terminal that hangs up tells the whole group; it is not for us
+    for number in (signal.SIGHUP, signal.SIGUSR2, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)  # a terminal tells the whole group; it is for the supervisor
     life_line = LifeLine()
     line = life_line.read_line()
     if not line:
