@@ -374,6 +374,12 @@ LOG: tuple[Area, ...] = (
                 ("part", "error"),
                 "The others go on; without an `error` it is a defect of mailwake, and the line has a traceback",
             ),
+            LogEvent(
+                "parts of the collector do not end and are given up",
+                "error",
+                ("parts",),
+                "Its process ends all the same, as if killed, which loses nothing; something hangs, perhaps a disk",
+            ),
             LogEvent("the former collector still has the feed", "info", (), "The new one waits until it has ended"),
             LogEvent("events move on", "info", (), "What they waited for is over"),
             LogEvent(
