@@ -381,6 +381,12 @@ LOG: tuple[Area, ...] = (
                 "Its process ends all the same, as if killed, which loses nothing; something hangs, perhaps a disk",
             ),
             LogEvent("the former collector still has the feed", "info", (), "The new one waits until it has ended"),
+            LogEvent(
+                "the enrichment has failed at an event, which moves on without it",
+                "error",
+                (),
+                "A defect of mailwake, with its traceback; said once, and counted each time",
+            ),
             LogEvent("events move on", "info", (), "What they waited for is over"),
             LogEvent(
                 "a record of the journal is passed over",

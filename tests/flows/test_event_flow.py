@@ -30,6 +30,8 @@ from mailwake.links.token import message_id
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mailwake.events.model import Event
+
 
 @pytest.fixture
 def collector(tmp_path: Path) -> Collector:
@@ -167,6 +169,20 @@ def test_a_record_that_cannot_be_read_is_passed_over_and_counted(collector: Coll
     collector.start()
     collector.later(10_000)
     assert collector.ids() == [1, 2]
+
+
+@pytest.mark.parametrize("where", ["observe", "observe_head", "complete"])
+def test_what_the_enrichment_stumbles_over_moves_on_once(
+    collector: Collector, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(*_: object) -> Event:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(collector.bystander, where, stumble)
+    Worker(collector.journal, "tracker-0").write(click(1), head(1, "192.0.2.1"), click(2, 3))
+    collector.later(10_000)
+    assert collector.ids() == [1, 2]
+    assert collector.metrics.counter("collector_failures_total", "enrichment").value == (1 if "_" in where else 2)
 
 
 class FailingDisk(Disk):

@@ -121,6 +121,7 @@ class EventFlow:
         self._moved: Final = metrics.counter("feed_events_total")
         self._unreadable: Final = metrics.counter("journal_records_unreadable_total")
         self._damaged: Final = metrics.counter("journal_damaged_octets_total")
+        self._defects: Final = metrics.counter("collector_failures_total", "enrichment")
         self._behind: Final = metrics.counter("feed_behind_seconds")
 
     @property
@@ -230,7 +231,10 @@ class EventFlow:
             self._note(record)
             return None
         event = self._known_of(record)
-        self._enricher.observe(event)
+        try:
+            self._enricher.observe(event)
+        except Exception:
+            self._note_defect()
         return event
 
     def _known_of(self, record: EngagementRecord | MessageRecord) -> Event:
@@ -243,7 +247,10 @@ class EventFlow:
 
     def _note(self, record: ObservationRecord) -> None:
         link = self._decode_link(record.raw_body)
-        self._enricher.observe_head(link.context.message_id, link.target, record.address, record.time_ms)
+        try:
+            self._enricher.observe_head(link.context.message_id, link.target, record.address, record.time_ms)
+        except Exception:
+            self._note_defect()
 
     def _settle(self) -> int:
         # Whatever fails here is tried again with the same events.
@@ -266,7 +273,17 @@ class EventFlow:
         facts = self._facts.of(event.transmission_id)
         if facts is not None:
             event = completed(event, facts)
-        return self._enricher.complete(event)
+        try:
+            return self._enricher.complete(event)
+        except Exception:
+            self._note_defect()
+            return event
+
+    def _note_defect(self) -> None:
+        # One event that the enrichment stumbles over must not hold up all that come behind it.
+        if not self._defects.value:
+            self._log.exception("the enrichment has failed at an event, which moves on without it")
+        self._defects.inc()
 
     def _report(self, batch: Batch) -> None:
         for damage in batch.damages:
