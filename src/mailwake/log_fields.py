@@ -41,6 +41,7 @@ FIELDS = {
     "waited": "seconds since it was queued",
     "route": "the route: `default`, or its name in [relays]",
     "part": "of the collector: `feed`, `store`, `webhooks`, `api`, or a sink's name",
+    "parts": "Names of parts of the collector",
     "file": "which one: bot rules, or database of places",
     "place": "a segment of the journal and the offset in it",
     "error": "what went wrong, with what to do where there is something",
