@@ -129,5 +129,5 @@ def test_a_directory_that_is_not_there(tmp_path: Path, clock: ManualClock) -> No
 def test_a_file_that_is_none(tmp_path: Path, clock: ManualClock) -> None:
     path = tmp_path / "api-keys.sqlite3"
     path.write_bytes(b"nonsense" * 1000)
-    with pytest.raises(ApiKeysError, match="file is not a database; try again"):
+    with pytest.raises(ApiKeysError, match="file is not a database; see that there is room"):
         ApiKeys(path, clock).find("a")

@@ -185,7 +185,9 @@ class _Errors:
         if isinstance(error, FileNotFoundError):
             raise ApiKeysError(_NO_DIRECTORY.format(self._path.parent)) from None
         if isinstance(error, sqlite3.Error | OSError):
-            raise ApiKeysError(f"{self._path}: {error}; try again, as the user that mailwake runs as") from None
+            raise ApiKeysError(
+                f"{self._path}: {error}; see that there is room, and that you are mailwake's user"
+            ) from None
 
 
 def _hash(key: str) -> bytes:

@@ -193,7 +193,7 @@ def _ask(path: Path, question: Callable[[sqlite3.Connection], T], without_file: 
         with closing(_open(path)) as database:
             return question(database)
     except (sqlite3.Error, OSError) as error:
-        raise KnownTagsError(f"{path}: {error}; try again, as the user that mailwake runs as") from None
+        raise KnownTagsError(f"{path}: {error}; see that there is room, and that you are mailwake's user") from None
 
 
 def prepare_tags(path: Path) -> None:
