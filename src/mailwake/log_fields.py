@@ -40,7 +40,7 @@ FIELDS = {
     "attempts": "how often it was tried by now",
     "waited": "seconds since it was queued",
     "route": "the route: `default`, or its name in [relays]",
-    "part": "of the collector: `feed`, `store`, `webhooks`, `api`, or a sink's name",
+    "part": "of the collector: `feed`, `store`, `webhooks`, `api`, a sink's name, or `files`: what they share",
     "parts": "Names of parts of the collector",
     "file": "which one: bot rules, or database of places",
     "place": "a segment of the journal and the offset in it",

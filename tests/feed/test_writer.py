@@ -129,3 +129,14 @@ def test_a_file_that_is_no_database_is_an_error_of_one_line(tmp_path: Path) -> N
 @pytest.mark.parametrize("text", ["3:17", "0:0"])
 def test_a_position_is_its_text(text: str) -> None:
     assert str(Position.parse(text)) == text
+
+
+def test_checkpoints_name_what_stands_beyond_them(directory: Path, writer: FeedWriter) -> None:
+    many = set(range(1 << 62, (1 << 62) + 50_000))
+    writer.append(payloads([1]), {"a": 1}, many)
+    writer.roll()
+    again = FeedWriter(directory)
+    assert (again.cursor, again.unclaimed) == ({"a": 1}, many)
+    again.append([], {"a": 2})
+    assert FeedWriter(directory).unclaimed == set()
+    assert [each.event.event_id for each in FeedReader(directory).read(BEGINNING).events] == [1]

@@ -12,7 +12,14 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from mailwake.errors import MailwakeError
 from mailwake.events.record import decode_record
 from mailwake.feed.merged_segments import DAMAGED
-from mailwake.feed.payload import decode_checkpoint, decode_event, is_checkpoint, is_event
+from mailwake.feed.payload import (
+    decode_checkpoint,
+    decode_event,
+    decode_unclaimed,
+    is_checkpoint,
+    is_event,
+    is_unclaimed,
+)
 from mailwake.feed.segments import segments_in
 from mailwake.journal.frame import FRAME_OVERHEAD
 from mailwake.journal.reader import JournalReader
@@ -104,6 +111,8 @@ def _check_journal(payload: bytes) -> None:
 def _check_feed(payload: bytes) -> None:
     if is_checkpoint(payload):
         decode_checkpoint(payload)
+    elif is_unclaimed(payload):
+        decode_unclaimed(payload)
     elif is_event(payload):
         decode_event(payload)
 

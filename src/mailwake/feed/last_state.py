@@ -10,7 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from mailwake.feed.contract import FeedError
-from mailwake.feed.payload import decode_checkpoint, decode_event, is_checkpoint, is_event
+from mailwake.feed.payload import (
+    decode_checkpoint,
+    decode_event,
+    decode_unclaimed,
+    is_checkpoint,
+    is_event,
+    is_unclaimed,
+)
 from mailwake.feed.segments import segments_in
 from mailwake.journal.segment_reader import read_whole
 
@@ -52,6 +59,8 @@ class _Segment:
         self.cursor: Cursor | None = None
         self.unclaimed: set[int] = set()
         self.latest_ms = 0
+        self._of_next: set[int] = set()
+        """What the next checkpoint says is unclaimed."""
         self._is_whole = True
 
     def read(self, path: Path) -> None:
@@ -67,7 +76,10 @@ class _Segment:
                 cursor = decode_checkpoint(payload)
                 if self._is_whole:
                     self.cursor = cursor
-                    self.unclaimed.clear()
+                    self.unclaimed = self._of_next
+                self._of_next = set()
+            elif is_unclaimed(payload):
+                self._of_next.update(decode_unclaimed(payload))
             elif is_event(payload):
                 event = decode_event(payload)
                 self.unclaimed.add(event.event_id)

@@ -2,7 +2,8 @@
 
 The contract that matters is that of being killed. An append ends with a checkpoint, which says how far the journal has
 been merged. What a kill leaves without its checkpoint is known again at the next start by its event ids (`unclaimed`),
-and is not appended twice. So each event stands in the feed once, whoever is killed when.
+and is not appended twice; checkpoints name those of them that stand beyond their cursor, for the case of another kill.
+So each event stands in the feed once, whoever is killed when.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from typing import TYPE_CHECKING
 from mailwake.clock import SystemClock
 from mailwake.feed.contract import FeedError, Position
 from mailwake.feed.last_state import last_state
-from mailwake.feed.payload import encode_checkpoint
+from mailwake.feed.payload import encode_checkpoint, encode_unclaimed
 from mailwake.feed.segments import segments_in, writer_name
 from mailwake.journal.frame import frame
 from mailwake.journal.segment_file import Disk, SegmentFile
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from mailwake.clock import Clock
@@ -61,12 +62,13 @@ class FeedWriter:
         self.cursor, self.unclaimed, self.latest_ms, _ = last_state(directory)
         self.end = Position(segments[-1].number, segments[-1].path.stat().st_size) if segments else Position()
 
-    def append(self, payloads: Sequence[bytes], cursor: Cursor) -> Position:
+    def append(self, payloads: Sequence[bytes], cursor: Cursor, unclaimed: Collection[int] = ()) -> Position:
         """Append these events and the checkpoint; FeedError when the disk refuses, and nothing is promised then.
 
-        After an error the same events may be appended again: what the failed append has left is cut off.
+        `unclaimed` is what of `self.unclaimed` still stands beyond the cursor. After an error the same events may be
+        appended again: what the failed append has left is cut off.
         """
-        data = b"".join(map(frame, payloads)) + frame(encode_checkpoint(cursor))
+        data = b"".join(map(frame, (*payloads, *encode_unclaimed(unclaimed), encode_checkpoint(cursor))))
         try:
             self._roll(len(data))
             assert self._segment is not None
@@ -74,7 +76,7 @@ class FeedWriter:
         except OSError as error:
             self._give_up()
             raise FeedError(f"{self._directory}: cannot write the feed: {error.strerror}; free space") from None
-        self.cursor = dict(cursor)
+        self.cursor, self.unclaimed = dict(cursor), set(unclaimed)
         self._has_events = self._has_events or bool(payloads)
         self.end = Position(self._number, self._segment.size)
         return self.end
@@ -93,7 +95,7 @@ class FeedWriter:
         The new one begins with a checkpoint, so that all that was before it may be deleted. FeedError as by `append`.
         """
         if self._has_events and self._is_old():
-            self.append([], self.cursor)
+            self.append([], self.cursor, self.unclaimed)
 
     def roll(self) -> None:
         """Close the segment; the next append begins another."""

@@ -115,6 +115,7 @@ class EventFlow:
         self._log = log
         self._merge = Merge(writer.cursor)
         self._unclaimed = set(writer.unclaimed)
+        self._caught_up_ms: int | None = None
         self._due: list[Event] = []
         self._settled_ms = self._now_ms = 0
         self._roll_wanted = False
@@ -195,6 +196,9 @@ class EventFlow:
         oldest = self._merge.oldest_ms()
         if not batch.more:
             self._settled_ms = now_ms if oldest is None else min(now_ms, oldest)
+            self._caught_up_ms = now_ms if self._caught_up_ms is None else self._caught_up_ms
+            if self._settled_ms > self._caught_up_ms:  # what was not in the journal any more will not come again
+                self._unclaimed = set()
         self._behind.value = 0.0 if oldest is None else max(0, now_ms - oldest) / 1000
         return let_go or len(batch.records)
 
@@ -260,9 +264,10 @@ class EventFlow:
         fresh = [event for event in due if event.event_id not in self._unclaimed]
         payloads = [encode_event(self._finish(event)) for event in fresh]
         self._facts.commit()
-        self._writer.append(payloads, self._merge.cursor())
+        unclaimed = self._unclaimed.difference(event.event_id for event in due) if self._unclaimed else self._unclaimed
+        self._writer.append(payloads, self._merge.cursor(), unclaimed)
         self._moved.inc(len(payloads))
-        self._unclaimed.difference_update(event.event_id for event in due)
+        self._unclaimed = unclaimed
         self._due = []
         self._writer.write_ahead()
         return len(due)
