@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.feed.conftest import payloads
 from tests.sinks.conftest import Node, outgoing, running, until
 
 from mailwake.config.sink_settings import Sink
@@ -68,6 +69,18 @@ def test_an_inactive_sink_keeps_its_position_and_a_removed_one_does_not(node: No
     assert node.sinks({"paused": Sink(kind="stdout", active=False)}) == []
     assert set(node.positions.all()) == {"sink:paused", "webhook:gone", "store"}
     assert node.said("a sink is configured no more, its position is forgotten", "sink") == "gone"
+
+
+def test_a_new_sink_begins_when_it_is_made_and_not_only_when_it_runs(node: Node) -> None:
+    node.writer.append(payloads([1]), {})
+    node.sinks({"new": Sink(kind="stdout"), "old": Sink(kind="stdout", start="beginning")})
+    begun = node.positions.get("sink:new")
+    assert begun == node.feed.end()
+    node.writer.append(payloads([2]), {})
+    assert [each.event.event_id for each in node.feed.read(begun).events] == [2]
+    assert node.positions.get("sink:old") is None
+    node.sinks({"new": Sink(kind="stdout")})
+    assert node.positions.get("sink:new") == begun
 
 
 async def test_a_runner_can_be_begun_again(node: Node) -> None:

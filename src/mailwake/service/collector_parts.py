@@ -107,6 +107,7 @@ def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
     )
     webhooks = Webhooks(data.webhooks, feed, positions, settings, clock=clock, log=log, metrics=metrics)
     opened.callback(webhooks.close)
+    webhooks.adopt()  # before the feed grows
     yield webhooks
     erasures, hashing = Erasures(data.erasures), recipient_hash(settings.privacy, data)
     yield ErasureFlow(

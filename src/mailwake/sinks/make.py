@@ -68,9 +68,14 @@ def make_sinks(
     """The sinks that are active, each to be run in a task of its own; `check_sinks` comes before.
 
     `output` is the descriptor of the service's standard output, -1 where it is closed. Positions of sinks that are
-    configured no more are forgotten, so that nothing waits for them.
+    configured no more are forgotten, so that nothing waits for them. A new one that is to begin now begins here, and
+    not only when it runs: what comes into the feed meanwhile is its, too.
     """
-    for consumer in positions.all():
+    known = positions.all()
+    for name, sink in sinks.items():
+        if sink.active and sink.start == "now" and f"sink:{name}" not in known:
+            positions.keep(f"sink:{name}", feed.end())
+    for consumer in known:
         kind, _, name = consumer.partition(":")
         if kind == "sink" and name not in sinks:
             positions.forget(consumer)

@@ -114,7 +114,7 @@ class Webhooks:
         """Deliver until `stop`; attempts on their way are finished first, as long as they may take."""
         stopping = asyncio.create_task(stop.wait())
         try:
-            await asyncio.to_thread(self._adopt)
+            await asyncio.to_thread(self.adopt)
             while not stopping.done():
                 self._changed.clear()
                 try:
@@ -131,7 +131,8 @@ class Webhooks:
         self._reader.shutdown(wait=False, cancel_futures=True)
         self._database.close()
 
-    def _adopt(self) -> None:
+    def adopt(self) -> None:
+        """Put those of the configuration into the file; new ones get what comes into the feed from now on."""
         adopt(self._tables.subscriptions, self._configured, self._around.feed.end, self._around.clock.now())
 
     async def _wait(self, stopping: asyncio.Task[Literal[True]]) -> None:
