@@ -51,6 +51,10 @@ def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
             {"kind": "nats", "servers": ("nats://n:1",), "tls_ca_file": Path("/missing")},
             "sinks.a: /missing: cannot",
         ),
+        (
+            {"kind": "json-lines", "path": Path("/")},
+            "sinks.a: path: / is a directory; name a file in it",
+        ),
     ],
 )
 def test_what_cannot_work_is_said_at_the_start(others: dict[str, Any], problem: str) -> None:

@@ -119,7 +119,7 @@ def replay(
             if moment < now:
                 typer.echo(f"everything since {iso_time(moment)} is sent again")
             else:
-                typer.echo(f"all that waited is passed over; what comes after {iso_time(moment)} is sent")
+                typer.echo("all that waited is passed over; what comes from now on is sent")
         else:
             count = asyncio.run(subscriptions.replay_dead_letters(webhook_id, batches or None))
             typer.echo(f"{count} dead {'letter is' if count == 1 else 'letters are'} sent again")

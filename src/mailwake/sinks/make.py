@@ -53,6 +53,8 @@ def _try_out(sink: Sink) -> None:
         from mailwake.sinks.nats_jetstream import connection_options
 
         connection_options(sink)
+    elif sink.path is not None and sink.path.is_dir():
+        raise StartupError(f"path: {sink.path} is a directory; name a file in it")
 
 
 def make_sinks(
