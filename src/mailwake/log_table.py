@@ -314,12 +314,6 @@ LOG: tuple[Area, ...] = (
                 "`mailwake journal verify` says more",
             ),
             LogEvent(
-                "a sink's position lies behind the feed, it begins anew",
-                "warning",
-                ("sink",),
-                "The feed is not the one that it has read; it gets all events that are there",
-            ),
-            LogEvent(
                 "a sink is configured no more, its position is forgotten",
                 "info",
                 ("sink",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from tests.sinks.conftest import Node, event, running, until
@@ -12,6 +13,8 @@ from mailwake.clock import SystemClock
 from mailwake.config.sink_settings import Sink
 from mailwake.events.model import EventType
 from mailwake.feed.contract import FeedError, Position
+from mailwake.feed.live_feed import LiveFeed
+from mailwake.feed.writer import FeedWriter
 from mailwake.sinks import runner as runner_module
 from mailwake.sinks.contract import DestinationError, OutgoingEvent
 from mailwake.sinks.own_thread import OwnThread
@@ -230,13 +233,18 @@ async def test_a_feed_and_positions_that_fail_are_tried_again(node: Node, monkey
     assert node.counted("sink_failures_total", "s") == 4
 
 
-async def test_a_position_behind_the_feed_begins_anew(node: Node) -> None:
-    node.positions.keep("sink:s", Position(99, 0))
+async def test_a_feed_that_lost_its_end_is_not_sent_again(node: Node, tmp_path: Path) -> None:
     node.add_numbers(range(5))
+    node.positions.keep("sink:s", Position(99, 0))
+    node.writer.close()
+    node.writer = FeedWriter(tmp_path / "feed", above=99)
+    node.feed = LiveFeed(tmp_path / "feed", node.writer)
     destination = Scripted()
     async with running(sink(node, destination)):
-        await until(lambda: len(destination.taken) == 5)
-    assert node.logged == ["a sink's position lies behind the feed, it begins anew"]
+        node.add_numbers([7])
+        await until(lambda: destination.taken)
+    assert destination.taken == [7]
+    assert node.logged == []
 
 
 def test_pauses_grow_to_a_limit_and_differ() -> None:

@@ -137,12 +137,10 @@ class SinkRunner:
     async def _begin(self) -> Position:
         """Where the sink was; for a new one, which is known from now on, where it is to begin."""
         kept = await self._thread.run(partial(self._positions.get, self._consumer))
-        end = await self._thread.run(self._feed.end)
-        if kept is not None and kept > end:
-            self._log.warning("a sink's position lies behind the feed, it begins anew", sink=self.name)
-            kept = BEGINNING
-        position = kept if kept is not None else BEGINNING if self._from_beginning else end
-        if position != kept:
+        if kept is not None:  # also one beyond the feed's end: what a damaged feed gets anew stands behind it
+            position = kept
+        else:
+            position = BEGINNING if self._from_beginning else await self._thread.run(self._feed.end)
             await self._keep(position)
         self._kept = position
         return position
