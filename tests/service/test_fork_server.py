@@ -113,6 +113,22 @@ print(os.read(stdout, 1000).decode(), end(pid))
     assert printed.split() == ["0,1,2", "0"]
 
 
+def test_what_is_open_beyond_a_lowered_limit_stays_with_the_supervisor() -> None:
+    printed = run(
+        """
+import resource
+forks.close()
+os.dup2(2, 900)
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+forks = ForkServer.start(["tests.service.forked_module"])
+pid, stdin, stdout = worker("x")
+os.write(stdin, b"open\\n")
+print(os.read(stdout, 1000).decode(), end(pid))
+"""
+    )
+    assert printed.split() == ["0,1,2", "0"]
+
+
 def test_without_the_fork_server_there_is_an_error_and_no_waiting() -> None:
     printed = run(
         """
@@ -152,3 +168,25 @@ print(end(fork_server))
     )
     parent, own, status, ended = printed.split()
     assert (parent, status, ended) == (own, "0", "0")
+
+
+def test_a_worker_whose_number_got_lost_does_not_take_the_orders_of_the_one_in_its_place() -> None:
+    printed = run(
+        """
+import asyncio
+from mailwake.service.worker_process import WorkerProcess
+
+class Losing:
+    def fork(self, *asked):
+        forks.fork(*asked)
+        raise OSError("the answer is lost")
+
+async def live():
+    child = WorkerProcess("x", b"exit 7", (), lambda: None, Losing())
+    async with asyncio.timeout(60):
+        print(await child.run())
+
+asyncio.run(live())
+"""
+    )
+    assert printed == "1\n"  # a program, whose orders are in vain

@@ -129,9 +129,19 @@ def _settle_down(control: socket.socket) -> None:
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
-    kept = control.fileno()
-    os.closerange(3, kept)
-    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
+    _close_all_but(control.fileno())
+
+
+def _close_all_but(kept: int) -> None:
+    # Those that are open, not all up to the limit: that may be a thousand million, and may have been lowered since.
+    try:
+        opened = [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        opened = list(range(min(os.sysconf("SC_OPEN_MAX"), 1 << 16)))
+    for each in opened:
+        if each > 2 and each != kept:
+            with contextlib.suppress(OSError):
+                os.close(each)
 
 
 def _fork(control: socket.socket, request: dict[str, object], descriptors: Sequence[int]) -> bytes:

@@ -149,12 +149,19 @@ class WorkerProcess:
             os.close(self._output)
 
     def _start(self) -> None:
-        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
-            read_end, self._input = _pipe(theirs, ours)
-            self._output, write_end = _pipe(ours, theirs)
-            self.pid = self._fork(read_end, write_end) or self._execute(read_end, write_end)
-            ours.pop_all()  # they are closed when it has ended
+        # With other pipes the second time: whoever was forked although it failed must not read the other one's orders.
+        self.pid = self._with_pipes(self._fork) or self._with_pipes(self._execute)
         self.started = SystemClock().now()
+
+    def _with_pipes(self, begin: Callable[[int, int], int | None]) -> int | None:
+        with contextlib.ExitStack() as theirs, contextlib.ExitStack() as ours:
+            read_end, to_child = _pipe(theirs, ours)
+            from_child, write_end = _pipe(ours, theirs)
+            pid = begin(read_end, write_end)
+            if pid is not None:
+                self._input, self._output = to_child, from_child
+                ours.pop_all()  # they are closed when it has ended
+            return pid
 
     def _fork(self, read_end: int, write_end: int) -> int | None:
         if self._forks is None:
