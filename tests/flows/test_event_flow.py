@@ -189,8 +189,12 @@ class FailingDisk(Disk):
     """Fails on order: the write, half of it, or the sync behind it."""
 
     fails = ""
+    writes = 1_000_000
 
     def write(self, descriptor: int, data: bytes) -> int:
+        self.writes -= 1
+        if self.writes < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
         if self.fails == "write":
             super().write(descriptor, data[: len(data) // 2])
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -232,6 +236,25 @@ async def test_it_says_once_that_it_waits_and_goes_on_by_itself(tmp_path: Path) 
     await asyncio.sleep(0.05)
     assert collector.ids() == []
     disk.fails = ""
+    assert await waiting
+    assert collector.ids() == [1]
+    stop.set()
+    await running
+
+
+async def test_what_was_appended_before_the_disk_refused_is_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mailwake.flows.event_flow.APPEND_RECORDS", 1)
+    disk = FailingDisk()
+    collector = Collector(tmp_path, disk)
+    Worker(collector.journal, "tracker-0").write(click(1), click(2))
+    collector.clock.advance(10)
+    disk.writes = 2  # a segment's header, and one append
+    stop = asyncio.Event()
+    waiting = asyncio.create_task(collector.feed.grown(BEGINNING, 10))
+    await asyncio.sleep(0)
+    running = asyncio.create_task(collector.flow.run(stop))
     assert await waiting
     assert collector.ids() == [1]
     stop.set()

@@ -142,12 +142,15 @@ class EventFlow:
             if self._clock.monotonic() >= look_at:
                 await asyncio.to_thread(self._enricher.reload_if_changed)
                 look_at = self._clock.monotonic() + RELOAD_SECONDS
+            before = self._writer.end
             try:
                 moved = await asyncio.to_thread(self.step)
             except MailwakeError as error:
                 if not failing:
                     self._log.error("events wait in the journal", error=str(error))
                 failing = True
+                if self._writer.end > before:  # a part was appended before it failed
+                    self._feed.announce()
                 await _wait(stop, FAILURE_PAUSE)
                 continue
             if failing:
