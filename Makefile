@@ -8,8 +8,11 @@ BIN := $(VENV)/bin
 run: $(VENV)/.runtime  ## start mailwake with embedded defaults: mail in on 2525, delivered into a local maildir
 	$(BIN)/mailwake serve --demo
 
-test: $(VENV)/.development  ## run all tests, as many files at once as there are CPUs
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+# Twice as many as there are CPUs: tests of real processes wait a good deal.
+TESTS_AT_ONCE ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
+
+test: $(VENV)/.development  ## run all tests, TESTS_AT_ONCE files at a time
+	$(BIN)/pytest -n $(TESTS_AT_ONCE) --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.development  ## everything CI checks besides the tests
 	$(BIN)/ruff check .
