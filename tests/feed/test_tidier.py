@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import time
 from pathlib import Path
@@ -38,6 +39,7 @@ class Node:
         self.positions = PositionsFile(base / "positions.sqlite3")
         self.metrics = Metrics()
         self.log = structlog.testing.CapturingLogger()
+        self.closed_segments = asyncio.Lock()
         self.tidier = Tidier(
             self.journal,
             self.feed,
@@ -48,6 +50,7 @@ class Node:
             clock=self.clock,
             metrics=self.metrics,
             log=self.log,
+            closed_segments=self.closed_segments,
         )
 
     def segment(self, name: str, *contents: bytes, tail: bytes = b"") -> Path:
@@ -74,6 +77,18 @@ class Node:
 @pytest.fixture
 def node(tmp_path: Path) -> Node:
     return Node(tmp_path)
+
+
+async def test_nothing_is_deleted_while_somebody_replaces_segments(node: Node) -> None:
+    done = node.segment("done-1", b"one")
+    node.writer.append(payloads([1]), {done.name: HEADER + 11})
+    node.clock.advance(3700)
+    async with node.closed_segments:
+        tidying = asyncio.create_task(node.tidier.tidy())
+        await asyncio.wait({tidying}, timeout=0.2)
+        assert node.names() == {"done-1"}
+    await tidying
+    assert node.names() == set()
 
 
 async def test_a_journal_segment_goes_an_hour_after_all_of_it_was_merged(node: Node) -> None:

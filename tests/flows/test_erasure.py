@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Collection
@@ -106,6 +107,7 @@ class Bench:
             metrics=self.metrics,
             log=log,
         )
+        self.closed_segments = asyncio.Lock()
         self.flow = ErasureFlow(
             self.erasures,
             journal,
@@ -118,6 +120,7 @@ class Bench:
             clock=self.clock,
             metrics=self.metrics,
             log=log,
+            closed_segments=self.closed_segments,
         )
 
     def stop(self) -> None:
@@ -196,6 +199,19 @@ async def test_one_person_is_gone_and_the_others_stay_where_they_were(bench: Ben
     left = bench.everything().lower().replace(b"x" + ANN.lower().encode(), b"")
     assert ANN.lower().encode() not in left
     assert HASHING.hashed(ANN).encode() not in left
+
+
+async def test_nothing_is_replaced_while_somebody_deletes_segments(bench: Bench) -> None:
+    bench.write(ANN)
+    await bench.round()
+    bench.request()
+    bench.close_segment()
+    async with bench.closed_segments:
+        working = asyncio.create_task(bench.flow.step())
+        await asyncio.wait({working}, timeout=0.2)
+        assert bench.erasures.all()[0].records == 0
+    await working
+    assert bench.erasures.all()[0].records > 0
 
 
 def test_a_head_request_for_a_link_of_the_person_is_erased_too() -> None:

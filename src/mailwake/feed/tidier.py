@@ -35,7 +35,8 @@ class Tidier:
     """Tidies `journal` and `feed`; only the process that writes the feed has one.
 
     `merged` gives the journal's cursor as it stands durably in the feed. With less than twice `min_free_space` octets
-    left on the disk everything goes that may.
+    left on the disk everything goes that may. `closed_segments` is held while segments are deleted, so that nobody who
+    replaces them brings one back.
     """
 
     name = "tidier"
@@ -52,7 +53,9 @@ class Tidier:
         clock: Clock,
         metrics: Metrics,
         log: Logger,
+        closed_segments: asyncio.Lock | None = None,
     ) -> None:
+        self._closed_segments = closed_segments or asyncio.Lock()
         self._merged_segments = MergedSegments(journal, merged, clock, log)
         self._feed = feed
         self._positions = positions
@@ -77,7 +80,8 @@ class Tidier:
     async def tidy(self) -> None:
         """Delete what may go now; what cannot be deleted is logged and tried again the next time."""
         try:
-            await asyncio.to_thread(self._tidy)
+            async with self._closed_segments:
+                await asyncio.to_thread(self._tidy)
         except (MailwakeError, OSError) as error:
             self._log.error("the journal cannot be tidied", error=str(error))
 

@@ -81,7 +81,11 @@ class _Progress:
 
 
 class ErasureFlow:
-    """Works off the list; run it as the only one on this data directory, beside the one that moves events."""
+    """Works off the list; run it as the only one on this data directory, beside the one that moves events.
+
+    `closed_segments` is held while segments are replaced: one that was deleted meanwhile would come back, and be merged
+    once more.
+    """
 
     name = "erasure"
 
@@ -99,7 +103,9 @@ class ErasureFlow:
         clock: Clock,
         metrics: Metrics,
         log: Logger,
+        closed_segments: asyncio.Lock | None = None,
     ) -> None:
+        self._closed_segments = closed_segments or asyncio.Lock()
         self._erasures = erasures
         self._journal = journal
         self._feed = feed
@@ -148,8 +154,9 @@ class ErasureFlow:
 
     async def _advance(self, erasure: Erasure, people: People, progress: _Progress) -> bool:
         """Go on with one request; whether it is done."""
-        still_growing = await asyncio.to_thread(self._erase_in_journal, erasure, people, progress)
-        await asyncio.to_thread(self._erase_in_feed, erasure, people, progress)
+        async with self._closed_segments:
+            still_growing = await asyncio.to_thread(self._erase_in_journal, erasure, people, progress)
+            await asyncio.to_thread(self._erase_in_feed, erasure, people, progress)
         if still_growing:
             progress.journal_done_ms = None
             return False
@@ -164,7 +171,8 @@ class ErasureFlow:
             return False
         if progress.feed_end is None:
             progress.feed_end = self._end()
-            await asyncio.to_thread(self._erase_in_feed, erasure, people, progress)
+            async with self._closed_segments:
+                await asyncio.to_thread(self._erase_in_feed, erasure, people, progress)
         if self._store is not None and not progress.store_done:
             if await self._store.position() < progress.feed_end:
                 return False

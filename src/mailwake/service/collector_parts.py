@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
@@ -34,7 +35,6 @@ from mailwake.store.loader import StoreLoader
 from mailwake.webhooks.webhooks import Webhooks
 
 if TYPE_CHECKING:
-    import asyncio
     import socket
     from collections.abc import Iterator, Sequence
     from contextlib import ExitStack
@@ -79,6 +79,7 @@ def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
     )
     flow.warm_up()
     yield flow
+    closed_segments = asyncio.Lock()
     yield Tidier(
         data.journal,
         data.feed,
@@ -89,6 +90,7 @@ def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
         clock=clock,
         metrics=metrics,
         log=log,
+        closed_segments=closed_segments,
     )
     store: DuckDbStore | None = None
     if settings.store.enabled:
@@ -122,6 +124,7 @@ def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
         clock=clock,
         metrics=metrics,
         log=log,
+        closed_segments=closed_segments,
     )
     keys = ApiKeys(data.api_keys, clock)
     privacy = PrivacyParts(PersonEvents(data.feed, data.journal, hashing), erasures)
