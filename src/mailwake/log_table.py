@@ -582,6 +582,12 @@ LOG: tuple[Area, ...] = (
                 "The system has no memory for another process, or allows no more of them; it is tried again",
             ),
             LogEvent(
+                "a worker cannot be forked and is started as a program",
+                "warning",
+                ("worker", "error"),
+                "It takes a second longer; if the fork server has ended, until the next restart or upgrade",
+            ),
+            LogEvent(
                 "worker died and is started again",
                 "error",
                 ("worker", "cause", "failures_in_a_row"),

@@ -132,6 +132,7 @@ print(os.read(stdout, 1000).decode(), end(pid))
 def test_without_the_fork_server_there_is_an_error_and_no_waiting() -> None:
     printed = run(
         """
+forks.on_failure = lambda name, error: print(name)
 os.kill(forks._pid, signal.SIGKILL)
 for _ in range(2):
     try:
@@ -145,7 +146,29 @@ except ChildProcessError:
     print("nobody left")
 """
     )
-    assert printed.split("\n") == ["refused", "refused", "nobody left", ""]
+    assert printed.split("\n") == ["x", "refused", "x", "refused", "nobody left", ""]
+
+
+def test_what_passes_is_no_reason_to_give_the_fork_server_up() -> None:
+    printed = run(
+        """
+import resource
+worker("x")
+before = resource.prlimit(forks._pid, resource.RLIMIT_NOFILE)
+highest = max(map(int, os.listdir(f"/proc/{forks._pid}/fd")))
+for room in (1, 2):  # not for all that is handed over; for that, and nothing else
+    resource.prlimit(forks._pid, resource.RLIMIT_NOFILE, (highest + room, before[1]))
+    try:
+        worker("x")
+    except OSError as error:
+        print(error)
+resource.prlimit(forks._pid, resource.RLIMIT_NOFILE, before)
+pid, stdin, stdout = worker("x")
+os.write(stdin, b"exit 3\\n")
+print(end(pid))
+"""
+    )
+    assert printed.split("\n") == ["Too many open files", "Too many open files", "3", ""]
 
 
 def test_it_ends_with_the_supervisor() -> None:

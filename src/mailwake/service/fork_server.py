@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import gc
 import json
@@ -23,7 +24,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _PR_SET_NAME = 15
 _PR_SET_CHILD_SUBREAPER = 36
@@ -36,6 +37,7 @@ PROCESS_NAME = "mailwake-forks"
 
 _REQUEST_OCTETS = 1 << 16
 _MOST_DESCRIPTORS = 250
+_TOO_MANY = os.strerror(errno.EMFILE).encode()
 
 
 class ForkServer:
@@ -45,6 +47,8 @@ class ForkServer:
         self._pid = pid
         self._control: socket.socket | None = control
         control.settimeout(FORKING_SECONDS)
+        self.on_failure: Callable[[str, str], None] = lambda worker, error: None
+        """Called with a worker's name and what went wrong when it could not be forked."""
 
     @classmethod
     def start(cls, modules: Sequence[str]) -> ForkServer | None:
@@ -69,8 +73,15 @@ class ForkServer:
     def fork(self, name: str, read_end: int, write_end: int, descriptors: Sequence[int]) -> int:
         """The process id of a new worker with these as standard input and output, and with these descriptors.
 
-        OSError when it cannot be had; after one it is not worth asking again.
+        OSError, of which `on_failure` is told, when it cannot be had now, or the fork server is lost.
         """
+        try:
+            return self._ask(name, read_end, write_end, descriptors)
+        except OSError as error:
+            self.on_failure(name, error.strerror or str(error))
+            raise
+
+    def _ask(self, name: str, read_end: int, write_end: int, descriptors: Sequence[int]) -> int:
         if self._control is None or len(descriptors) > _MOST_DESCRIPTORS:
             raise OSError("there is no fork server")
         request = json.dumps({"name": name, "descriptors": list(descriptors)}).encode()
@@ -80,9 +91,11 @@ class ForkServer:
         except OSError:
             self.close()
             raise
-        if not answer.isdigit():
+        if not answer:
             self.close()
-            raise OSError(answer.decode(errors="replace") or "the fork server has ended")
+            raise OSError("the fork server has ended")
+        if not answer.isdigit():  # too many processes, or no memory: that passes
+            raise OSError(answer.decode(errors="replace"))
         return int(answer)
 
     def close(self) -> None:
@@ -104,11 +117,12 @@ def _serve(control: socket.socket, modules: Sequence[str]) -> NoReturn:
         gc.collect()
         gc.freeze()  # what is shared stays shared
         while True:
-            request, descriptors, _, _ = socket.recv_fds(control, _REQUEST_OCTETS, _MOST_DESCRIPTORS + 2)
+            request, descriptors, flags, _ = socket.recv_fds(control, _REQUEST_OCTETS, _MOST_DESCRIPTORS + 2)
             if not request:
                 status = 0
                 break
-            control.send(_fork(control, json.loads(request), descriptors))
+            incomplete = flags & socket.MSG_CTRUNC  # no room for all descriptors
+            control.send(_TOO_MANY if incomplete else _fork(control, json.loads(request), descriptors))
             for each in descriptors:
                 os.close(each)
     except OSError:
@@ -146,7 +160,10 @@ def _close_all_but(kept: int) -> None:
 
 def _fork(control: socket.socket, request: dict[str, object], descriptors: Sequence[int]) -> bytes:
     """Fork a worker that is an orphan at once; its process id, or what went wrong."""
-    told, tell = os.pipe()
+    try:
+        told, tell = os.pipe()
+    except OSError as error:
+        return (error.strerror or "no worker can be forked").encode()
     try:
         between = os.fork()
         if between == 0:

@@ -134,6 +134,10 @@ async def _supervise(
     *,
     former: str = "",
 ) -> bool:
+    if forks is not None:
+        forks.on_failure = lambda worker, error: log.warning(
+            "a worker cannot be forked and is started as a program", worker=worker, error=error
+        )
     manager = ServiceManager(os.environ, log)
     upgrade = Upgrade(reloader, admin, former, forks)
     supervisor = Supervisor(workers, log, reloader, upgrade, manager, forks=forks)
