@@ -14,6 +14,7 @@ from mailwake.feed.lag import Lag, lags
 from mailwake.feed.merged_segments import MergedSegments
 from mailwake.feed.retention import Limits, StoredSegment, decide
 from mailwake.feed.segments import segments_in
+from mailwake.first_of import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,10 +73,7 @@ class Tidier:
         """Tidy at once and then every minute, until `stop` is set."""
         while not stop.is_set():
             await self.tidy()
-            try:
-                await asyncio.wait_for(stop.wait(), TIDY_SECONDS)
-            except TimeoutError:
-                continue
+            await first_of(stop, seconds=TIDY_SECONDS)
 
     async def tidy(self) -> None:
         """Delete what may go now; what cannot be deleted is logged and tried again the next time."""

@@ -18,6 +18,7 @@ from mailwake.errors import MailwakeError
 from mailwake.feed.merged_segments import DAMAGED
 from mailwake.feed.people import People
 from mailwake.feed.segments import segments_in
+from mailwake.first_of import first_of
 from mailwake.journal.erasure import discard_unfinished, erase_in
 from mailwake.journal.frame import SEGMENT_SUFFIX
 
@@ -134,10 +135,7 @@ class ErasureFlow:
                 if not failing:
                     self._log.error("events cannot be erased yet", error=str(error))
                 failing = True
-            try:
-                await asyncio.wait_for(stop.wait(), POLL_SECONDS)
-            except TimeoutError:
-                continue
+            await first_of(stop, seconds=POLL_SECONDS)
 
     async def step(self) -> None:
         """Do for each request what can be done now; MailwakeError, one line, when something refuses."""

@@ -19,6 +19,7 @@ from mailwake.events.model import EventType
 from mailwake.events.record import EngagementRecord, ErasedRecord, MessageRecord, ObservationRecord, decode_record
 from mailwake.feed.merge import Merge
 from mailwake.feed.payload import encode_event
+from mailwake.first_of import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,7 +152,7 @@ class EventFlow:
                 failing = True
                 if self._writer.end > before:  # a part was appended before it failed
                     self._feed.announce()
-                await _wait(stop, FAILURE_PAUSE)
+                await first_of(stop, seconds=FAILURE_PAUSE)
                 continue
             if failing:
                 self._log.info("events move on")
@@ -159,7 +160,7 @@ class EventFlow:
             if moved:
                 self._feed.announce()
             else:
-                await _wait(stop, POLL_SECONDS)
+                await first_of(stop, seconds=POLL_SECONDS)
 
     def warm_up(self) -> None:
         """Show the enrichment what came last before the start; FeedError when the feed cannot be read."""
@@ -297,10 +298,3 @@ class EventFlow:
         for damage in batch.damages:
             self._damaged.inc(damage.octets)
             self._log.error("the journal is damaged, and read on behind the damage", error=str(damage))
-
-
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return

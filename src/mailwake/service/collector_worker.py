@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from mailwake.errors import MailwakeError
 from mailwake.feed.lock import open_lock
 from mailwake.file_lock import try_lock
+from mailwake.first_of import first_of
 from mailwake.service.collector_parts import collector_parts
-from mailwake.service.life_line import first_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Sequence

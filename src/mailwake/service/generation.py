@@ -9,8 +9,8 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from mailwake.errors import StartupError
+from mailwake.first_of import first_of
 from mailwake.service.handover import SavedGeneration
-from mailwake.service.life_line import first_of
 from mailwake.service.worker_process import STATUS_UNKNOWN, WorkerProcess
 
 if TYPE_CHECKING:

@@ -7,6 +7,8 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+from mailwake.first_of import first_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -35,14 +37,6 @@ class Told:
         """Wait until one of the three is told; whether it is to serve, and nothing else."""
         await first_of(self.serve, self.drain, self.stop)
         return not self.drain.is_set() and not self.stop.is_set()
-
-
-async def first_of(*events: asyncio.Event, seconds: float | None = None) -> None:
-    """Return when one of the events is set, or after so many seconds."""
-    waiting = [asyncio.ensure_future(event.wait()) for event in events]
-    await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for each in waiting:
-        each.cancel()
 
 
 class LifeLine:

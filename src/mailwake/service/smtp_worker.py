@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mailwake.config.scopes import ScopedOptions
 from mailwake.control.known_tags import KnownTags
+from mailwake.first_of import first_of
 from mailwake.flows.event_outbox import EventOutbox
 from mailwake.flows.message_events import MessageEvents
 from mailwake.flows.message_flow import MessageFlow
@@ -28,7 +29,6 @@ from mailwake.relay.maildir import MaildirDelivery
 from mailwake.relay.retry import RetryLoop
 from mailwake.relay.schedule import RetrySchedule
 from mailwake.relay.status_report import StatusReports
-from mailwake.service.life_line import first_of
 from mailwake.service.next_hops import make_routes
 from mailwake.service.parts import (
     KeySource,

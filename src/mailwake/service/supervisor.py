@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from mailwake import __version__
 from mailwake.clock import SystemClock, iso_time
 from mailwake.errors import MailwakeError, StartupError
+from mailwake.first_of import first_of
 from mailwake.service.generation import Generation, Stage
 from mailwake.service.handover import SavedSupervisor
-from mailwake.service.life_line import first_of
 from mailwake.service.tally import Tally
 from mailwake.service.worker_orders import ROLE_NUMBERS
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from mailwake.feed.contract import BEGINNING, PAGE_EVENTS, FeedError
+from mailwake.first_of import first_of
 from mailwake.store.contract import CONSUMER, StoreError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class StoreLoader:
                 await self._follow(stop)
             except (StoreError, FeedError) as error:
                 self._failed(str(error))
-                await _wait(stop, FAILURE_PAUSE)
+                await first_of(stop, seconds=FAILURE_PAUSE)
         self._up.value = 0.0
 
     async def _follow(self, stop: asyncio.Event) -> None:
@@ -127,7 +128,7 @@ class StoreLoader:
         self._events.value = status.events
         self._octets.value = status.octets
         if await self._grown(position, stop):
-            await _wait(stop, self._linger)
+            await first_of(stop, seconds=self._linger)
 
     async def _forget(self) -> None:
         if not self._keep:
@@ -153,10 +154,3 @@ class StoreLoader:
         if error != self._failure:
             self._log.error("the store is not loaded; events wait in the feed", error=error)
             self._failure = error
-
-
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
