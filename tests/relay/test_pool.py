@@ -423,6 +423,16 @@ async def test_close_finishes_what_is_in_hand(hop: Hop, settings_for: Settings, 
     assert (await host.deliver(_copy(4))).status is Status.UNREACHABLE
 
 
+async def test_nothing_is_being_opened_any_more_after_close(hop: Hop, settings_for: Settings, log: Logger) -> None:
+    hop.script["GREETING"] = [b"220 hop ESMTP\r\n", HANG]
+    hop.script["CONTENT"] = [b"250 2.0.0 queued\r\n", CLOSE]
+    host = SmartHost(settings_for(max_connections=2), log=log)
+    outcomes = await asyncio.gather(host.deliver(_copy(0)), host.deliver(_copy(1)))
+    assert [outcome.status for outcome in outcomes] == [Status.DELIVERED, Status.UNCERTAIN]
+    await host.close()
+    assert "connections=0 idle=0 slots=0/" in repr(host)
+
+
 # Content
 
 

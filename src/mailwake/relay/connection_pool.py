@@ -159,9 +159,12 @@ class ConnectionPool(ConnectionOwner):
     async def close(self) -> None:
         """Say goodbye on every connection; nothing may be in hand."""
         self._closing = True
-        for opener in self._openers:
+        openers = tuple(self._openers)
+        for opener in openers:
             opener.cancel()
         try:
+            if openers:  # one may be ready by now: its connection says goodbye with the others
+                await asyncio.wait(openers)
             for connection in self._open.idle:
                 self._retire(connection)
             while self._connections:
