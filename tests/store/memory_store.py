@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mailwake.feed.contract import BEGINNING
 from mailwake.store.contract import Loaded, SearchPage, StoreStatus, StoreUnavailableError
 from mailwake.store.cursor import PageCursor
+from mailwake.store.filters import Cut
 from mailwake.store.question import MAX_PER_PAGE, Question
 
 if TYPE_CHECKING:
@@ -15,9 +16,11 @@ if TYPE_CHECKING:
 
     from mailwake.events.model import Event
     from mailwake.feed.contract import Position
+    from mailwake.store.filters import Filters
+    from mailwake.store.report_question import ReportQuestion, ReportTable
 
 
-def fulfils(event: Event, question: Question) -> bool:
+def fulfils(event: Event, question: Filters) -> bool:
     """Whether an event is asked for, said filter by filter."""
     if question.since is not None and event.timestamp < question.since:
         return False
@@ -40,10 +43,14 @@ def fulfils(event: Event, question: Question) -> bool:
         (question.from_addresses, event.friendly_from),
         ([each.lower() for each in question.sending_domains], event.sending_domain),
         (question.bounce_classes, event.bounce_class),
+        (question.link_names, event.target_link_name),
+        (question.link_urls, event.target_link_url),
     ):
         if wanted and value not in wanted:
             return False
-    return True
+    if question.cut is not Cut.ALL and event.is_prefetched:
+        return False
+    return not (question.cut is Cut.PEOPLE and event.is_bot)
 
 
 class MemoryStore:
@@ -96,6 +103,12 @@ class MemoryStore:
         last = page[-1]
         cursor = PageCursor(self._number, question.fingerprint(), total, snapshot, last.timestamp, last.event_id)
         return SearchPage(page, total, str(cursor))
+
+    async def report(self, question: ReportQuestion) -> ReportTable:
+        from tests.store import reference_report  # which asks `fulfils` of this module
+
+        self._check()
+        return reference_report.report([event for _, event in self._rows], question)
 
     async def events_of(self, recipient: str, *, page: int = MAX_PER_PAGE) -> AsyncIterator[list[Event]]:
         found = await self.search(Question(recipients=(recipient,)))

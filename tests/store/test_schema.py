@@ -9,7 +9,7 @@ import pytest
 
 from mailwake.events.model import Event
 from mailwake.store.contract import StoreUnavailableError
-from mailwake.store.schema import COLUMNS, KEYS, LOAD, MIGRATIONS, key_of, key_sql, migrate
+from mailwake.store.schema import COLUMNS, DERIVED, LOAD, MIGRATIONS, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ def test_every_field_of_an_event_has_its_column(database: duckdb.DuckDBPyConnect
     # A new field of Event: add it to COLUMNS, and a migration that adds the column to files that exist.
     assert tuple(COLUMNS) == Event.__struct_fields__
     migrate(database, tmp_path)
-    assert columns_of(database) == [*COLUMNS, *KEYS, LOAD]
+    assert columns_of(database) == [*COLUMNS, *DERIVED, LOAD]
 
 
 def test_a_migration_keeps_what_is_there_and_runs_once(database: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
@@ -50,8 +50,3 @@ def test_a_file_of_something_else_is_left_alone(database: duckdb.DuckDBPyConnect
     with pytest.raises(StoreUnavailableError, match="something else"):
         migrate(database, tmp_path)
     assert columns_of(database) == ["a"]
-
-
-@pytest.mark.parametrize("text", ["", "bob@example.org", "\u20ac' \0x", "x" * 5000])
-def test_both_ways_to_a_key_give_the_same(database: duckdb.DuckDBPyConnection, text: str) -> None:
-    assert database.execute(f"SELECT {key_sql('?::VARCHAR')}", [text]).fetchall() == [(key_of(text),)]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mailwake.events.model import Event
     from mailwake.feed.contract import Position
     from mailwake.store.question import Question
+    from mailwake.store.report_question import ReportQuestion, ReportTable
 
 CONSUMER = "store"
 """The store's name among the consumers of the feed (`feed.contract.Positions`)."""
@@ -99,6 +100,10 @@ class EventStore(Protocol):
 
         Following `next_cursor` gives every event that was there at the first page once, whatever arrives meanwhile.
         """
+        ...
+
+    async def report(self, question: ReportQuestion) -> ReportTable:
+        """Exact counts of the events that are there; StoreError when it takes longer than a search may."""
         ...
 
     def events_of(self, recipient: str, *, page: int = MAX_PER_PAGE) -> AsyncIterator[list[Event]]:

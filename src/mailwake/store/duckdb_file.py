@@ -11,7 +11,7 @@ import duckdb
 from mailwake.feed.contract import Position
 from mailwake.store.contract import StoreError, StoreUnavailableError
 from mailwake.store.rows import Lines
-from mailwake.store.schema import COLUMNS, KEYS, LOAD, make_tables, migrate
+from mailwake.store.schema import COLUMNS, DERIVED, LOAD, make_tables, migrate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -179,7 +179,7 @@ class DuckDbFile:
 
 
 _OLD = FILE_NAME.partition(".")[0]
-_ALL = ", ".join(f'"{name}"' for name in (*COLUMNS, *KEYS, LOAD))
+_ALL = ", ".join(f'"{name}"' for name in (*COLUMNS, *DERIVED, LOAD))
 _COPY = (
     f"INSERT INTO events ({_ALL}) SELECT {_ALL} FROM {_OLD}.main.events",  # noqa: S608  (names from tables of ours)
     f"INSERT INTO state SELECT store, segment, place, load, false FROM {_OLD}.main.state",  # noqa: S608

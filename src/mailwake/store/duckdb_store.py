@@ -13,10 +13,12 @@ import duckdb
 
 from mailwake.store import changes
 from mailwake.store.contract import StoreError, StoreUnavailableError
+from mailwake.store.dialect import DUCKDB
 from mailwake.store.duckdb_file import DuckDbFile, Limits, refusal
 from mailwake.store.gate import Gate
 from mailwake.store.inspection import findings, status
 from mailwake.store.question import MAX_PER_PAGE, Question
+from mailwake.store.report import report_sql, table_of
 from mailwake.store.search import search
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from mailwake.events.model import Event
     from mailwake.feed.contract import Position
     from mailwake.store.contract import Loaded, SearchPage, StoreStatus
+    from mailwake.store.report_question import ReportQuestion, ReportTable
 
 T = TypeVar("T")
 
@@ -88,6 +91,10 @@ class DuckDbStore:
     async def search(self, question: Question) -> SearchPage:
         """A page of events; see `contract.EventStore.search`."""
         return await self._read(lambda file, database: search(database, file.state(database), question))
+
+    async def report(self, question: ReportQuestion) -> ReportTable:
+        """Exact counts; see `contract.EventStore.report`."""
+        return await self._read(lambda file, database: _report(database, question))
 
     async def events_of(self, recipient: str, *, page: int = MAX_PER_PAGE) -> AsyncIterator[list[Event]]:
         """All events of one recipient, in pages, newest first."""
@@ -207,6 +214,11 @@ class DuckDbStore:
             raise StoreError(refusal(self._directory, error)) from None
         except OSError as error:
             raise StoreError(f"{self._directory}: {error.strerror}; free space or mend the rights") from None
+
+
+def _report(database: duckdb.DuckDBPyConnection, question: ReportQuestion) -> ReportTable:
+    sql, values = report_sql(question, DUCKDB)
+    return table_of(database.execute(sql, values).fetchall(), question)
 
 
 @contextmanager

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mailwake.store.contract import StoreStatus
-from mailwake.store.schema import COLUMNS, KEYS, LOAD, TEXT, VERSION, key_sql
+from mailwake.store.message_number import ID_SQL
+from mailwake.store.schema import COLUMNS, DERIVED, LOAD, TEXT, VERSION, derived_sql
 
 if TYPE_CHECKING:
     import duckdb
 
     from mailwake.store.duckdb_file import DuckDbFile
 
-_ALL = ", ".join(f'"{name}"' for name in (*COLUMNS, *KEYS, LOAD))
+_ALL = ", ".join(f'"{name}"' for name in (*COLUMNS, *DERIVED, LOAD))
 
 # Each gives a number that has to be 0. The first reads every column of every row, and so every block of the file.
 _CHECKS = (
@@ -23,8 +24,8 @@ _CHECKS = (
         "{} events are of a load that there never was",
     ),
     *(
-        (f"SELECT count(*) FROM events WHERE {key} <> {key_sql(source)}", f"{{}} events have a wrong {key}")  # noqa: S608
-        for key, source in KEYS.items()
+        (f"SELECT count(*) FROM events WHERE {name} <> {sql}", f"{{}} events have a wrong {name}")  # noqa: S608
+        for name, sql in derived_sql(lambda name: f"({ID_SQL})" if name == "message_id" else f'"{name}"').items()
     ),
     (
         "SELECT count(*) FROM events WHERE "  # noqa: S608

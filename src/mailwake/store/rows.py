@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from mailwake.events.model import Event, EventType
-from mailwake.store.schema import COLUMNS, DOCUMENT, KEYS, LOAD, TAGS, TEXT, key_sql
+from mailwake.store.message_number import ID_SQL, TEXT_SQL
+from mailwake.store.schema import COLUMNS, DERIVED, DOCUMENT, LOAD, TAGS, TEXT, derived_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,19 +37,22 @@ def _given(name: str, kind: str) -> str:
 
 
 _JSON_COLUMNS = ", ".join(f"{name}: '{kind}'" for name, kind in COLUMNS.items())
-_VALUES = ", ".join(_given(name, kind) for name, kind in COLUMNS.items())
-_KEY_VALUES = ", ".join(key_sql(_given(source, TEXT)) for source in KEYS.values())
+_VALUES = ", ".join(f'{_given(name, kind)} AS "{name}"' for name, kind in COLUMNS.items())
+_DERIVED_VALUES = ", ".join(
+    f"{sql} AS {name}" for name, sql in derived_sql(lambda name: _given(name, COLUMNS[name])).items()
+)
 
-_TARGET = ", ".join(f'"{name}"' for name in (*COLUMNS, *KEYS, LOAD))
+_TARGET = ", ".join(f'"{name}"' for name in (*COLUMNS, *DERIVED, LOAD))
+_STORED = ", ".join(TEXT_SQL if name == "message_id" else f'"{name}"' for name in (*COLUMNS, *DERIVED))
 
 INSERT = (
-    f"INSERT INTO events ({_TARGET}) SELECT {_VALUES}, {_KEY_VALUES}, $load"  # noqa: S608  (names from that table alone)
+    f"INSERT INTO events ({_TARGET}) SELECT {_STORED}, $load FROM (SELECT {_VALUES}, {_DERIVED_VALUES}"  # noqa: S608
     f" FROM read_json($lines, format = 'newline_delimited', columns = {{{_JSON_COLUMNS}}},"
-    " maximum_object_size = $longest)"
+    " maximum_object_size = $longest)) AS given"  # all names are from the tables of `schema`
 )
 """Add what stands in the file `$lines` as the load number `$load`."""
 
-SELECTED = ", ".join(f'"{name}"' for name in COLUMNS)
+SELECTED = ", ".join(f"{ID_SQL} AS message_id" if name == "message_id" else f'"{name}"' for name in COLUMNS)
 """The columns that `event_of` takes."""
 
 

@@ -12,8 +12,12 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from mailwake.store.contract import StoreUnavailableError
+from mailwake.store.filters import Cut
+from mailwake.store.measures import TYPE_MARKS, in_cut
+from mailwake.store.message_number import INDEX_SQL, TEXT_SQL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import duckdb
@@ -81,38 +85,71 @@ COLUMNS: dict[str, str] = {
 }
 """The fields of `events.model.Event`, in its order. A further one needs a migration below."""
 
-KEYS: dict[str, str] = {"recipient_key": "rcpt_to", "message_key": "message_id"}
-"""Columns of 32 bits of a text's MD5: one recipient or message is found in them seven times as fast as in the text."""
+DERIVED: dict[str, str] = {"recipient_key": "UINTEGER", "recipient_index": "UINTEGER", "marks": "USMALLINT"}
+"""Columns that are made of others, so that questions are answered sooner, and their types (`derived_sql`).
+
+`recipient_key` is 32 bits of the recipient's MD5: one recipient is found in it seven times as fast as in the text.
+`recipient_index` is what the message id says beside the transmission, which together are the message
+(`message_number.py`).
+`marks` says what an event is in each cut (`measures.py`).
+"""
 
 LOAD = "load_number"
 """The column that says which load brought an event: searches begun before it do not see it."""
 
-_KEY_COLUMNS = "".join(f", {key} UINTEGER NOT NULL" for key in KEYS)
 _EVENTS = ", ".join(f'"{name}" {"VARCHAR" if kind == DOCUMENT else kind}' for name, kind in COLUMNS.items())
 _FIRST = (
-    f"CREATE TABLE events ({_EVENTS}{_KEY_COLUMNS}, {LOAD} BIGINT NOT NULL)",
+    f"CREATE TABLE events ({_EVENTS}, recipient_key UINTEGER NOT NULL, message_key UINTEGER NOT NULL,"
+    f" {LOAD} BIGINT NOT NULL)",
     # One row: the store's number, the position in the feed, the number of the last load, and what is due.
     "CREATE TABLE state (store BIGINT, segment BIGINT, place BIGINT, load BIGINT, rewrite_due BOOLEAN)",
     "CREATE TABLE format (version INTEGER)",
     "INSERT INTO format VALUES (0)",
 )
 
-Migrations = tuple[tuple[str, ...], ...]
-
-MIGRATIONS: Migrations = (_FIRST,)
-"""How each format is made of the one before it; the first one of an empty file."""
-
-VERSION = len(MIGRATIONS)
-
 
 def key_of(text: str) -> int:
-    """What a column of KEYS holds for this text."""
+    """What `recipient_key` holds for this recipient."""
     return int.from_bytes(hashlib.md5(text.encode(), usedforsecurity=False).digest()[8:12], "little")
 
 
-def key_sql(text: str) -> str:
-    """The same, as an expression over an expression."""
+def _key_sql(text: str) -> str:
     return f"(md5_number_lower({text}) & 4294967295)::UINTEGER"
+
+
+def _marks_sql(kind: str, is_prefetched: str, is_bot: str) -> str:
+    marks = "".join(f" WHEN {each.value} THEN {mark}" for each, mark in TYPE_MARKS.items())
+    cuts = f"1 + CASE WHEN {is_prefetched} THEN 0 WHEN {is_bot} THEN {in_cut(1, Cut.NOT_PREFETCHED)}"
+    both = in_cut(1, Cut.NOT_PREFETCHED) + in_cut(1, Cut.PEOPLE)
+    return f"((CASE {kind}{marks} ELSE 0 END) * ({cuts} ELSE {both} END))::USMALLINT"
+
+
+def derived_sql(value_of: Callable[[str], str]) -> dict[str, str]:
+    """An expression for each of DERIVED, over expressions for the event's fields, of which the message id is whole."""
+    return {
+        "recipient_key": _key_sql(value_of("rcpt_to")),
+        "recipient_index": INDEX_SQL.format(id=value_of("message_id"), transmission=value_of("transmission_id")),
+        "marks": _marks_sql(value_of("type"), value_of("is_prefetched"), value_of("is_bot")),
+    }
+
+
+_DERIVED_COLUMNS = "".join(f", {name} {kind} NOT NULL" for name, kind in DERIVED.items())
+_DERIVED_VALUES = ", ".join(derived_sql(lambda name: f'"{name}"').values())
+_KEPT = ", ".join(f'"{name}"' for name in COLUMNS)
+_WITH_MARKS = (
+    f"CREATE TABLE marked ({_EVENTS}{_DERIVED_COLUMNS}, {LOAD} BIGINT NOT NULL)",
+    f"INSERT INTO marked SELECT {_KEPT}, {_DERIVED_VALUES}, {LOAD} FROM events",  # noqa: S608  (names from tables here)
+    f"UPDATE marked SET message_id = {TEXT_SQL} WHERE message_id <> {TEXT_SQL}",  # noqa: S608
+    "DROP TABLE events",
+    "ALTER TABLE marked RENAME TO events",
+)
+
+Migrations = tuple[tuple[str, ...], ...]
+
+MIGRATIONS: Migrations = (_FIRST, _WITH_MARKS)
+"""How each format is made of the one before it; the first one of an empty file."""
+
+VERSION = len(MIGRATIONS)
 
 
 def migrate(database: duckdb.DuckDBPyConnection, path: Path, migrations: Migrations = MIGRATIONS) -> None:

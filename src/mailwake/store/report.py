@@ -1,0 +1,167 @@
+"""A report as SQL: one scan for what is counted by events, one for messages, one for links, put together by key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mailwake.store.condition import Condition, condition_of
+from mailwake.store.measures import CLICKED, CUTS, MEASURES, Counted, Measure, in_cut
+from mailwake.store.report_question import HOUR, WEEK, By, ReportRow, ReportTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mailwake.store.dialect import Dialect
+    from mailwake.store.report_question import ReportQuestion
+
+_ANY_MARK = "marks <> 0"
+_MONDAY = 3 * 24 * HOUR
+"""1970 began on a Thursday."""
+
+_GROUPED = {
+    Counted.MESSAGES: ("transmission_id", "recipient_index"),
+    Counted.LINKS: ("rcpt_to", "target_link_name", "target_link_url"),
+}
+"""The columns that make up what is counted once."""
+
+_KNOWN = {Counted.MESSAGES: "transmission_id > 0", Counted.LINKS: "rcpt_to <> ''"}
+"""Anonymous events, which nobody can join to a message or a person, cannot be counted once."""
+
+
+def report_sql(question: ReportQuestion, dialect: Dialect) -> Condition:
+    """The statement, and its values; its rows are keys, numbers, and how many groups there are."""
+    measures = [MEASURES[name] for name in question.metrics]
+    where = condition_of(question.where, dialect)
+    scans = [
+        _Scan(question, measures, where.sql, dialect).sql(counted)
+        for counted in (Counted.EVENTS, Counted.MESSAGES, Counted.LINKS)
+        if any(_counted(each) is counted for each in measures)
+    ]
+    keys = [f"k{place}" for place in range(len(question.by.columns))]
+    sums = [f"CAST(sum(m{place}) AS BIGINT) AS n{place}" for place in range(len(measures))]
+    scanned = " UNION ALL ".join(scans)
+    grouped = f" GROUP BY {', '.join(keys)}" if keys else ""
+    together = f"SELECT {', '.join((*keys, *sums))} FROM ({scanned}) AS scans{grouped}"  # noqa: S608
+    columns = ", ".join((*keys, *(f"n{place}" for place in range(len(measures)))))
+    sql = (
+        f"SELECT {columns}, count(*) OVER () AS groups FROM ({together}) AS counted"  # noqa: S608
+        f" ORDER BY {', '.join(_order(question, keys))} LIMIT {question.limit:d} OFFSET {question.offset:d}"
+    )
+    return Condition(sql, where.values * len(scans))
+
+
+def table_of(rows: Sequence[Sequence[Any]], question: ReportQuestion) -> ReportTable:
+    """The table that rows of the statement are."""
+    keys = len(question.by.columns)
+    # Of no event at all there is one row still: its sums are nothing, which is 0.
+    found = [
+        ReportRow(_key(row[:keys], question.by), tuple(int(number or 0) for number in row[keys:-1])) for row in rows
+    ]
+    return ReportTable(found, int(rows[0][-1]) if rows else 0)
+
+
+def _key(values: Sequence[Any], by: By) -> tuple[str | int, ...]:
+    if by is By.WEEK_HOUR:
+        return (int(values[0]) // HOUR,)
+    return tuple(int(value) if by is By.TIME else str(value) for value in values)
+
+
+def _order(question: ReportQuestion, keys: Sequence[str]) -> Iterator[str]:
+    if question.order_by:
+        place = question.metrics.index(question.order_by)
+        yield f"n{place} {'DESC' if question.descending else 'ASC'}"
+    yield from (f"{key} ASC" for key in keys)
+    if not keys and not question.order_by:
+        yield "n0"
+
+
+def _counted(measure: Measure) -> Counted:
+    return Counted.EVENTS if measure.counted is Counted.SUM else measure.counted
+
+
+class _Scan:
+    """One pass over the events that the question is about."""
+
+    def __init__(self, question: ReportQuestion, measures: Sequence[Measure], where: str, dialect: Dialect) -> None:
+        self._question = question
+        self._measures = measures
+        self._where = where
+        self._dialect = dialect
+        self._keys = [f"{sql} AS k{place}" for place, sql in enumerate(_key_sql(question, dialect))]
+
+    def sql(self, counted: Counted) -> str:
+        """Rows of keys and numbers, 0 for what this scan does not count."""
+        return self._events() if counted is Counted.EVENTS else self._once(counted)
+
+    def _events(self) -> str:
+        numbers = [self._number(place, each) for place, each in enumerate(self._measures)]
+        return f"SELECT {', '.join((*self._keys, *numbers))} FROM {self._source(self._where)}{self._grouped()}"  # noqa: S608
+
+    def _number(self, place: int, measure: Measure) -> str:
+        condition = measure.condition or self._has("marks", measure.marks)
+        if measure.counted is Counted.SUM:
+            value = f"CASE WHEN {condition} THEN coalesce({measure.summed}, 0) ELSE 0 END"
+            return f"CAST(sum({value}) AS BIGINT) AS m{place}"
+        if measure.counted is Counted.EVENTS:
+            return f"count(*) FILTER (WHERE {condition}) AS m{place}"
+        return f"0 AS m{place}"
+
+    def _once(self, counted: Counted) -> str:
+        what = ", ".join((*self._keys, *_GROUPED[counted]))
+        names = ", ".join((*(f"k{place}" for place in range(len(self._keys))), *_GROUPED[counted]))
+        where = f"{self._where} AND {_ANY_MARK} AND {_KNOWN[counted]}"
+        if counted is Counted.LINKS:
+            where += f" AND {self._has('marks', in_cut(CLICKED, CUTS[0]))}"
+        each = (
+            f"SELECT {what}, {self._dialect.all_bits.format('marks')} AS together"  # noqa: S608
+            f" FROM {self._source(where)} GROUP BY {names}"
+        )
+        numbers = [
+            f"count(*) FILTER (WHERE {self._has('together', measure.marks)}) AS m{place}"
+            if measure.counted is counted
+            else f"0 AS m{place}"
+            for place, measure in enumerate(self._measures)
+        ]
+        keys = [f"k{place}" for place in range(len(self._keys))]
+        return f"SELECT {', '.join((*keys, *numbers))} FROM ({each}) AS each_once{self._grouped()}"  # noqa: S608
+
+    def _has(self, number: str, marks: int) -> str:
+        return self._dialect.has_bits.format(number, marks)
+
+    def _source(self, where: str) -> str:
+        if self._question.by in (By.LINK, By.LINK_NAME):
+            where += f" AND {self._has('marks', in_cut(CLICKED, CUTS[0]))}"
+        if self._question.by is By.TAG:
+            return f"(SELECT *, {self._dialect.each_tag} AS tag FROM events WHERE {where}) AS tagged"  # noqa: S608
+        return f"events WHERE {where}"
+
+    def _grouped(self) -> str:
+        keys = ", ".join(f"k{place}" for place in range(len(self._keys)))
+        return f" GROUP BY {keys}" if keys else ""
+
+
+def _key_sql(question: ReportQuestion, dialect: Dialect) -> tuple[str, ...]:
+    local = f"(timestamp + {_ahead(question)})"
+    if question.by is By.WEEK_HOUR:
+        # The hour's beginning in the week, in milliseconds, which is made an hour by whoever reads the row.
+        return (f"({local} - {local} % {HOUR} + {_MONDAY}) % {WEEK}",)
+    if question.by is not By.TIME:
+        return question.by.columns
+    spans = question.spans
+    if spans.months:
+        return (dialect.month.format(local),)
+    shift = _MONDAY if spans.width == WEEK else 0
+    past = f"({local} + {shift}) % {spans.width:d}"
+    return (f"{local} - {past}" if spans.is_local else f"timestamp - {past}",)
+
+
+def _ahead(question: ReportQuestion) -> str:
+    """How far local time is ahead at `timestamp`."""
+    (_, first), *later = question.local_time.offsets
+    if not later:
+        return f"{first:d}"
+    steps, ahead = [], first
+    for since, following in later:
+        steps.append(f"WHEN timestamp < {since:d} THEN {ahead:d}")
+        ahead = following
+    return f"CASE {' '.join(steps)} ELSE {ahead:d} END"
