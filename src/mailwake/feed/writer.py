@@ -16,7 +16,8 @@ from mailwake.feed.last_state import last_state
 from mailwake.feed.payload import encode_checkpoint, encode_unclaimed
 from mailwake.feed.segments import segments_in, writer_name
 from mailwake.journal.frame import frame
-from mailwake.journal.segment_file import Disk, SegmentFile
+from mailwake.journal.rolling_segments import RollingSegments
+from mailwake.journal.segment_file import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -50,15 +51,18 @@ class FeedWriter:
         clock: Clock | None = None,
     ) -> None:
         self._directory = directory
-        self._segment_bytes = segment_bytes
-        self._segment_seconds = segment_seconds
-        self._disk = disk or Disk()
-        self._clock = clock or SystemClock()
-        self._segment: SegmentFile | None = None
-        self._begun = 0.0
         self._has_events = False
         segments = segments_in(directory)
         self._number = max(above, segments[-1].number if segments else 0)
+        self._segments = RollingSegments(
+            directory,
+            lambda: writer_name(self._number + 1),
+            disk or Disk(),
+            clock or SystemClock(),
+            octets=segment_bytes,
+            seconds=segment_seconds,
+            on_begin=self._begun,
+        )
         self.cursor, self.unclaimed, self.latest_ms, _ = last_state(directory)
         self.end = Position(segments[-1].number, segments[-1].path.stat().st_size) if segments else Position()
 
@@ -69,57 +73,32 @@ class FeedWriter:
         appended again: what the failed append has left is cut off.
         """
         data = b"".join(map(frame, (*payloads, *encode_unclaimed(unclaimed), encode_checkpoint(cursor))))
-        try:
-            self._roll(len(data))
-            assert self._segment is not None
-            self._segment.append(data)
-        except OSError as error:
-            self._give_up()
-            raise FeedError(f"{self._directory}: cannot write the feed: {error.strerror}; free space") from None
+        refused = self._segments.append(data)
+        if refused is not None:
+            raise FeedError(f"{self._directory}: cannot write the feed: {refused.strerror}; free space")
         self.cursor, self.unclaimed = dict(cursor), set(unclaimed)
         self._has_events = self._has_events or bool(payloads)
-        self.end = Position(self._number, self._segment.size)
+        self.end = Position(self._number, self._segments.size)
         return self.end
 
     def write_ahead(self) -> None:
         """Make the next append cheaper; to be called when nobody waits."""
-        if self._segment is not None:
-            try:
-                self._segment.write_ahead()
-            except OSError:
-                self._give_up()
+        self._segments.write_ahead()
 
     def roll_if_old(self) -> None:
         """Begin another segment if the one in use has events and is old; for when there is nothing to append.
 
         The new one begins with a checkpoint, so that all that was before it may be deleted. FeedError as by `append`.
         """
-        if self._has_events and self._is_old():
+        if self._has_events and self._segments.is_old:
             self.append([], self.cursor, self.unclaimed)
 
     def roll(self) -> None:
         """Close the segment; the next append begins another."""
-        segment, self._segment = self._segment, None
-        if segment is not None:
-            segment.close()
+        self._segments.close()
 
     close = roll
 
-    def _roll(self, octets: int) -> None:
-        if self._segment is not None and (self._segment.size + octets > self._segment_bytes or self._is_old()):
-            self.roll()
-        if self._segment is None:
-            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-            number = self._number + 1
-            self._segment = SegmentFile(self._directory, writer_name(number), self._disk, self._segment_bytes)
-            self._number = number
-            self._begun = self._clock.monotonic()
-            self._has_events = False
-
-    def _is_old(self) -> bool:
-        return self._clock.monotonic() - self._begun >= self._segment_seconds
-
-    def _give_up(self) -> None:
-        segment, self._segment = self._segment, None
-        if segment is not None:
-            segment.cut_back_and_close()
+    def _begun(self) -> None:
+        self._number += 1
+        self._has_events = False

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mailwake.journal.segment_file import Disk, SegmentFile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from mailwake.clock import Clock
@@ -16,11 +17,20 @@ class RollingSegments:
     """Appends to the newest segment in `directory`; belongs to one thread.
 
     A segment has at most `octets` (a longer append has one of its own) and is at most about `seconds` old, by the
-    clock that no step of the wall clock touches.
+    clock that no step of the wall clock touches. `writer_name` gives the name of the writer for the next segment, and
+    `on_begin` is called when that is there.
     """
 
     def __init__(
-        self, directory: Path, writer_name: str, disk: Disk, clock: Clock, *, octets: int, seconds: float
+        self,
+        directory: Path,
+        writer_name: Callable[[], str],
+        disk: Disk,
+        clock: Clock,
+        *,
+        octets: int,
+        seconds: float,
+        on_begin: Callable[[], None] = lambda: None,
     ) -> None:
         self._directory = directory
         self._writer_name = writer_name
@@ -28,8 +38,19 @@ class RollingSegments:
         self._now = clock.monotonic
         self._octets = octets
         self._seconds = seconds
+        self._on_begin = on_begin
         self._born = 0.0
         self._segment: SegmentFile | None = None
+
+    @property
+    def size(self) -> int:
+        """Octets of the segment that is open; 0 without one."""
+        return 0 if self._segment is None else self._segment.size
+
+    @property
+    def is_old(self) -> bool:
+        """Whether the last segment began long enough ago."""
+        return self._now() - self._born >= self._seconds
 
     def append(self, data: bytes) -> OSError | None:
         """Write and sync; None when it is durable, else why it is not: the next append begins a new segment."""
@@ -39,8 +60,9 @@ class RollingSegments:
                 self.close()
             if self._segment is None:
                 self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self._segment = SegmentFile(self._directory, self._writer_name(), self._disk, self._octets)
                 self._born = self._now()
-                self._segment = SegmentFile(self._directory, self._writer_name, self._disk, self._octets)
+                self._on_begin()
             self._segment.append(data)
         except OSError as error:
             self._give_up()
@@ -57,7 +79,7 @@ class RollingSegments:
 
     def close_if_old(self) -> bool:
         """End a segment that is old enough; whether there is none now."""
-        if self._segment is not None and self._now() - self._born >= self._seconds:
+        if self._segment is not None and self.is_old:
             self.close()
         return self._segment is None
 

@@ -68,7 +68,7 @@ class JournalWriter:
         self._age_look_seconds = segment_seconds / 8
         self._age_timer: asyncio.TimerHandle | None = None
         self._store = RollingSegments(
-            *(directory, writer_name, disk or Disk(), clock or SystemClock()),
+            *(directory, lambda: writer_name, disk or Disk(), clock or SystemClock()),
             octets=segment_bytes,
             seconds=segment_seconds,
         )
