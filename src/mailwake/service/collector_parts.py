@@ -27,6 +27,7 @@ from mailwake.flows.event_flow import EventFlow
 from mailwake.flows.leftover_rows import FactsRows, SpoolRows
 from mailwake.journal.reader import JournalReader
 from mailwake.links.token import decode_body
+from mailwake.service.api_address import api_address_kept
 from mailwake.service.event_privacy import recipient_hash
 from mailwake.sinks.make import make_sinks
 from mailwake.store.contract import CONSUMER
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator, Sequence
     from contextlib import ExitStack
+    from pathlib import Path
 
     from mailwake.service.worker_main import Worker
     from mailwake.store.duckdb_store import DuckDbStore
@@ -139,18 +141,20 @@ def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
         privacy=privacy,
         hashing=hashing,
     )
-    yield _ApiServer([each for _, each in worker.sockets], api)
+    yield _ApiServer([each for _, each in worker.sockets], data.api_address, api)
 
 
 class _ApiServer:
     name = "api"
 
-    def __init__(self, sockets: Sequence[socket.socket], parts: ApiParts) -> None:
+    def __init__(self, sockets: Sequence[socket.socket], address: Path, parts: ApiParts) -> None:
         self._sockets = sockets
+        self._address = address
         self._parts = parts
 
     async def run(self, stop: asyncio.Event) -> None:
         parts = self._parts
-        await serve_api(
-            self._sockets, make_app(parts), stop, limits=limits_of(parts), clock=parts.clock, metrics=parts.metrics
-        )
+        with api_address_kept(self._address, self._sockets):
+            await serve_api(
+                self._sockets, make_app(parts), stop, limits=limits_of(parts), clock=parts.clock, metrics=parts.metrics
+            )

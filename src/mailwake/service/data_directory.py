@@ -83,6 +83,11 @@ class DataDirectory:
         return self.path / "api-keys.sqlite3"
 
     @property
+    def api_address(self) -> Path:
+        """The file that says where the API is served, while it is."""
+        return self.path / "api-address"
+
+    @property
     def webhooks(self) -> Path:
         """The SQLite file of webhooks, their batches and their secrets."""
         return self.path / "webhooks.sqlite3"
