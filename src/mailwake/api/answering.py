@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from starlette.requests import ClientDisconnect
 
 from mailwake.api.errors import ApiError, Fault
+from mailwake.api.routes import Reply
 from mailwake.errors import MailwakeError
 from mailwake.webhooks.webhook import WebhookError
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from mailwake.api.http_limits import HttpLimits
     from mailwake.api.parts import ApiParts
+    from mailwake.api.site import Site
 
 HEADERS = {
     "cache-control": "no-store",
@@ -32,8 +34,9 @@ HEADERS = {
 class Answering:
     """Around all routes; nothing that they raise gets past it."""
 
-    def __init__(self, app: ASGIApp, *, parts: ApiParts, limits: HttpLimits) -> None:
+    def __init__(self, app: ASGIApp, *, parts: ApiParts, limits: HttpLimits, site: Site | None = None) -> None:
         self._app = app
+        self._site = site
         self._parts = parts
         self._limits = limits
         self._in_hand = 0
@@ -63,9 +66,16 @@ class Answering:
         except ClientDisconnect:
             pass
         except TimeoutError:
-            await answer.error(ApiError(Fault.BUSY, "this takes too long; ask for less", headers={"retry-after": "10"}))
+            slow = ApiError(Fault.BUSY, "this takes too long; ask for less", headers={"retry-after": "10"})
+            await answer.instead(self._shown(scope, slow, answer.request_id))
         except Exception as error:
-            await answer.error(self._explained(error, answer.request_id))
+            explained = self._explained(error, answer.request_id)
+            await answer.instead(self._shown(scope, explained, answer.request_id))
+
+    def _shown(self, scope: Scope, error: ApiError, request_id: str) -> Reply:
+        if self._site is not None and self._site.holds(scope["path"]):
+            return self._site.error_page(scope, error, request_id)
+        return Reply(msgspec.json.encode(error.body()), status=error.status, headers=error.headers)
 
     def _explained(self, error: Exception, request_id: str) -> ApiError:
         if isinstance(error, ApiError):
@@ -122,16 +132,16 @@ class _Answer:
             message = {**message, "headers": given}
         await self._send(message)
 
-    async def error(self, error: ApiError) -> None:
+    async def instead(self, reply: Reply) -> None:
+        """Answer this, unless something was answered already."""
         if self.status:  # too late: uvicorn sees that the answer is cut short, and closes
             return
-        body = msgspec.json.encode(error.body())
-        fields: dict[str, Any] = {"content-type": "application/json", "content-length": str(len(body)), **error.headers}
+        fields = {"content-type": reply.media_type, "content-length": str(len(reply.body)), **reply.headers}
         await self.send(
             {
                 "type": "http.response.start",
-                "status": error.status,
+                "status": reply.status,
                 "headers": [(name.encode(), value.encode()) for name, value in fields.items()],
             }
         )
-        await self.send({"type": "http.response.body", "body": body})
+        await self.send({"type": "http.response.body", "body": reply.body})

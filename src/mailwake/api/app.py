@@ -1,4 +1,4 @@
-"""The API's application: all routes under `/api/`, put together."""
+"""The API's application: all routes under `/api/`, put together, and a site of pages beside them."""
 
 from __future__ import annotations
 
@@ -26,20 +26,33 @@ if TYPE_CHECKING:
 
     from mailwake.api.parts import ApiParts
     from mailwake.api.routes import Route
+    from mailwake.api.site import Site
 
 
-def make_app(parts: ApiParts, *, limits: HttpLimits | None = None, routes: Sequence[Route] = ROUTES) -> Starlette:
-    """The ASGI application, for `serve_api`."""
+def make_app(
+    parts: ApiParts,
+    *,
+    limits: HttpLimits | None = None,
+    routes: Sequence[Route] = ROUTES,
+    who: Authentication | None = None,
+    site: Site | None = None,
+) -> Starlette:
+    """The ASGI application, for `serve_api`; `site` shares `who` with it, so that each limit holds for both."""
     limits = limits or limits_of(parts)
-    who = Authentication(parts.keys, parts.settings, parts.clock, parts.metrics, parts.log)
+    who = who or authentication_of(parts)
     address_of = AddressReader(parts.settings.trusted_proxies)
     by_path = groupby(sorted(routes, key=_order), key=lambda route: route.path)
     endpoints = [PathRoute(path, Endpoint(list(group), parts, who, address_of)) for path, group in by_path]
     return Starlette(
-        routes=endpoints,
-        middleware=[Middleware(Answering, parts=parts, limits=limits)],
+        routes=[*endpoints, *(site.routes if site is not None else ())],
+        middleware=[Middleware(Answering, parts=parts, limits=limits, site=site)],
         exception_handlers={404: _no_route},
     )
+
+
+def authentication_of(parts: ApiParts) -> Authentication:
+    """Who finds the keys of requests."""
+    return Authentication(parts.keys, parts.settings, parts.clock, parts.metrics, parts.log)
 
 
 def limits_of(parts: ApiParts) -> HttpLimits:

@@ -75,6 +75,14 @@ class Authentication:
         found = await self._find(key)
         if found is None:
             raise self._failed(address, f"this API key is not known, is revoked, or has expired: {_HOW}")
+        return await self._accepted(found)
+
+    async def holder(self, fingerprint: bytes) -> ApiKey | None:
+        """The key that a session was begun with, while it is valid; ApiError 429, or 503, as for `caller`."""
+        found = await self._asked(self._keys.find_by, fingerprint)
+        return None if found is None else await self._accepted(found)
+
+    async def _accepted(self, found: ApiKey) -> ApiKey:
         self._counted["accepted"].inc()
         await self._note_use(found)
         if self._most_requests and self._requests.add(found.name, self._clock.monotonic()) > self._most_requests:
@@ -89,8 +97,11 @@ class Authentication:
     async def _find(self, key: str) -> ApiKey | None:
         if not key.startswith(PREFIX) or len(key) > 100:
             return None
+        return await self._asked(self._keys.find, key)
+
+    async def _asked(self, ask: Callable[[T], R], about: T) -> R:
         try:
-            return await self._in_thread(self._keys.find, key)
+            return await self._in_thread(ask, about)
         except ApiKeysError as error:
             self._log.error("API keys cannot be read", error=str(error))
             raise ApiError(

@@ -24,16 +24,16 @@ _PLACE = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>[^`]*)`)?", re.DOTALL
 _JSON_NAMES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """The body; ApiError when it is larger than `limit` octets or says that it is no JSON.
+async def read_body(request: Request, limit: int, *, wanted: str = "application/json") -> bytes:
+    """The body; ApiError when it is larger than `limit` octets or is of another media type than is `wanted`.
 
     Raises ClientDisconnect (starlette's) when the client has gone.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
+    if media_type != wanted:
         raise ApiError(
             Fault.WRONG_MEDIA_TYPE,
-            "the body has to be JSON, and the request to say so: Content-Type: application/json",
+            f"the body has to be of this type, and the request to say so: Content-Type: {wanted}",
             headers={"connection": "close"},
         )
     announced = request.headers.get("content-length", "0")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -33,6 +33,8 @@ class Kind:
     schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
     many: bool = False
     """Whether it is a list, of which `read` reads each item."""
+    split: bool = True
+    """Whether the items of a list are separated by commas; if not, the parameter is repeated."""
 
 
 def whole(minimum: int, maximum: int) -> Kind:
@@ -75,6 +77,12 @@ def list_of(kind: Kind) -> Kind:
     """Items of one kind, separated by commas, or by the parameter `delimiter`; the parameter may also be repeated."""
     schema = {"type": "array", "items": dict(kind.schema)}
     return Kind(f"a list separated by commas, each item {kind.allowed}", kind.read, schema, many=True)
+
+
+def repeated(kind: Kind) -> Kind:
+    """Items of one kind, which may have commas in them, as the parameter is given once for each."""
+    schema = {"type": "array", "items": dict(kind.schema)}
+    return Kind(f"{kind.allowed}; given once for each", kind.read, schema, many=True, split=False)
 
 
 def time() -> Kind:
@@ -140,9 +148,16 @@ def read_query(
     filter that is passed over would answer a question that nobody has asked. `unsupported` are parameters of the
     vendor's that mailwake does not have, with the reason.
     """
+    return read_pairs(parameters, query_pairs(query), unsupported)
+
+
+def read_pairs(
+    parameters: Sequence[Parameter], pairs: Iterable[tuple[str, str]], unsupported: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The same for names and values that `query_pairs` has given."""
     names = {name: each for each in parameters for name in (each.name, *each.aliases)}
     given: dict[str, list[str]] = {}
-    for name, value in _pairs(query):
+    for name, value in pairs:
         if name not in names:
             raise _bad(_unknown(name, names, unsupported or {}))
         given.setdefault(names[name].name, []).append(value)
@@ -155,7 +170,8 @@ def read_query(
     return values
 
 
-def _pairs(query: bytes) -> list[tuple[str, str]]:
+def query_pairs(query: bytes) -> list[tuple[str, str]]:
+    """Names and values of a URL's query, in its order; ApiError when it is none."""
     try:
         return parse_qsl(
             query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_FIELDS, separator="&"
@@ -169,8 +185,9 @@ def _read(parameter: Parameter, texts: list[str], delimiter: str) -> Any:
         if len(texts) > 1:
             raise _bad(f"parameter '{parameter.name}' is given {len(texts)} times; give it once")
         return _read_item(parameter, texts[0])
-    items = [item.strip() for each in texts for item in each.split(delimiter or ",")]
-    return tuple(_read_item(parameter, item) for item in items)
+    if parameter.kind.split:
+        texts = [item for each in texts for item in each.split(delimiter or ",")]
+    return tuple(_read_item(parameter, item.strip()) for item in texts)
 
 
 def _read_item(parameter: Parameter, value: str) -> Any:

@@ -6,6 +6,7 @@ from collections import Counter
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from mailwake.config.dashboard_settings import dashboard_problems
 from mailwake.config.relay_settings import DEFAULT_ROUTE, hop_option
 from mailwake.config.sink_settings import sink_problems
 from mailwake.config.toml_lines import join_name
@@ -38,6 +39,7 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
     yield from tracker_problems(settings)
     yield from _route_problems(settings)
     yield from _key_problems(settings.keys)
+    yield from dashboard_problems(settings.dashboard, settings.api)
     yield from sink_problems(settings.sinks)
     for name, sink in settings.sinks.items():
         yield from _login_problems(("sinks", name), sink)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from mailwake.config import kinds
 from mailwake.config.api_settings import Api
+from mailwake.config.dashboard_settings import Dashboard
 from mailwake.config.enrichment_settings import Enrichment
 from mailwake.config.fields import Section, Setting
 from mailwake.config.journal_settings import Journal
@@ -343,6 +344,9 @@ class Settings(TrackingOptions):
         default_factory=Journal
     )
     api: Annotated[Api, Section("The HTTP API, which the collector serves.")] = field(default_factory=Api)
+    dashboard: Annotated[
+        Dashboard, Section("The dashboard: pages for people at /dashboard/, on the addresses of the API.")
+    ] = field(default_factory=Dashboard)
     store: Annotated[
         Store, Section("Where events can be searched; a site that only wants webhooks can do without.")
     ] = field(default_factory=Store)

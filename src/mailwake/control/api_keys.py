@@ -109,7 +109,7 @@ class ApiKeys:
         if not (0 < len(name) <= NAME_LENGTH and name.isprintable() and name == name.strip()):
             raise ApiKeysError(f"{name!r}: a key's name is text on one line, of at most {NAME_LENGTH} characters")
         key = PREFIX + secrets.token_urlsafe(KEY_OCTETS)
-        row = (_hash(key), name, " ".join(sorted(set(scopes))), customer, int(self._clock.now()), expires)
+        row = (fingerprint(key), name, " ".join(sorted(set(scopes))), customer, int(self._clock.now()), expires)
         with self._errors(), closing(self._open()) as database:
             try:
                 database.execute("INSERT INTO api_keys VALUES (?, ?, ?, ?, ?, ?, NULL)", row)
@@ -121,10 +121,14 @@ class ApiKeys:
 
     def find(self, key: str) -> ApiKey | None:
         """What is known of `key`; None when it is none, is revoked or has expired. ApiKeysError if the file fails."""
+        return self.find_by(fingerprint(key))
+
+    def find_by(self, key_fingerprint: bytes) -> ApiKey | None:
+        """The same by what `fingerprint` says of the key."""
         if not self._there():
             return None
         with self._errors(), closing(self._open()) as database:
-            row = database.execute(f"SELECT {_FIELDS} FROM api_keys WHERE hash = ?", (_hash(key),)).fetchone()  # noqa: S608  # constants
+            row = database.execute(f"SELECT {_FIELDS} FROM api_keys WHERE hash = ?", (key_fingerprint,)).fetchone()  # noqa: S608  # constants
         found = None if row is None else _from_row(row)
         if found is None or (found.expires is not None and found.expires <= self._clock.now()):
             return None
@@ -190,7 +194,8 @@ class _Errors:
             ) from None
 
 
-def _hash(key: str) -> bytes:
+def fingerprint(key: str) -> bytes:
+    """What is stored of a key (its SHA-256): it finds the key, and opens nothing."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
 
 

@@ -6,11 +6,12 @@ import asyncio
 from contextlib import closing
 from typing import TYPE_CHECKING, Protocol
 
-from mailwake.api.app import limits_of, make_app
+from mailwake.api.app import authentication_of, limits_of, make_app
 from mailwake.api.parts import ApiParts, PrivacyParts
 from mailwake.api.server import serve_api
 from mailwake.control.api_keys import ApiKeys
 from mailwake.control.erasures import Erasures
+from mailwake.dashboard.site import Dashboard
 from mailwake.enrichment.contract import HOLD_SECONDS
 from mailwake.enrichment.enricher import Enricher
 from mailwake.enrichment.message_facts import MessageFactsFile
@@ -28,7 +29,7 @@ from mailwake.flows.leftover_rows import FactsRows, SpoolRows
 from mailwake.journal.reader import JournalReader
 from mailwake.links.token import decode_body
 from mailwake.service.api_address import api_address_kept
-from mailwake.service.event_privacy import recipient_hash
+from mailwake.service.event_privacy import load_or_create_secret, recipient_hash
 from mailwake.sinks.make import make_sinks
 from mailwake.store.contract import CONSUMER
 from mailwake.store.duckdb_store import open_store
@@ -37,10 +38,12 @@ from mailwake.webhooks.webhooks import Webhooks
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from contextlib import ExitStack
     from pathlib import Path
 
+    from mailwake.api.authentication import Authentication
+    from mailwake.api.site import Site
     from mailwake.service.worker_main import Worker
     from mailwake.store.duckdb_store import DuckDbStore
 
@@ -141,20 +144,34 @@ def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
         privacy=privacy,
         hashing=hashing,
     )
-    yield _ApiServer([each for _, each in worker.sockets], data.api_address, api)
+    secret = load_or_create_secret(data.dashboard_secret, loses="every session") if settings.dashboard.enabled else None
+
+    def make_site(who: Authentication) -> Dashboard | None:
+        return None if secret is None else Dashboard(api, settings.dashboard, who, secret)
+
+    yield _ApiServer([each for _, each in worker.sockets], data.api_address, api, make_site)
 
 
 class _ApiServer:
+    """The API, and what site there is beside it."""
+
     name = "api"
 
-    def __init__(self, sockets: Sequence[socket.socket], address: Path, parts: ApiParts) -> None:
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        address: Path,
+        parts: ApiParts,
+        make_site: Callable[[Authentication], Site | None],
+    ) -> None:
         self._sockets = sockets
         self._address = address
         self._parts = parts
+        self._make_site = make_site
 
     async def run(self, stop: asyncio.Event) -> None:
         parts = self._parts
+        who = authentication_of(parts)
+        app = make_app(parts, who=who, site=self._make_site(who))
         with api_address_kept(self._address, self._sockets):
-            await serve_api(
-                self._sockets, make_app(parts), stop, limits=limits_of(parts), clock=parts.clock, metrics=parts.metrics
-            )
+            await serve_api(self._sockets, app, stop, limits=limits_of(parts), clock=parts.clock, metrics=parts.metrics)

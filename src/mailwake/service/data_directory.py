@@ -38,6 +38,11 @@ class DataDirectory:
         return self.path / "recipient-hash.key"
 
     @property
+    def dashboard_secret(self) -> Path:
+        """The secret that sessions of the dashboard are sealed with."""
+        return self.path / "dashboard.key"
+
+    @property
     def erasures(self) -> Path:
         """The SQLite file of those whose events are to be erased."""
         return self.path / "erasures.sqlite3"

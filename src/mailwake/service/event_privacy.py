@@ -31,8 +31,11 @@ def recipient_hash(privacy: Privacy, data: DataDirectory) -> RecipientHash:
     return RecipientHash(privacy.hash_secret or load_or_create_secret(data.recipient_secret))
 
 
-def load_or_create_secret(path: Path) -> bytes:
-    """The secret in this file; several processes may call this at once. StartupError says what to do."""
+def load_or_create_secret(path: Path, *, loses: str = "every hash") -> bytes:
+    """The secret in this file; several processes may call this at once. StartupError says what to do.
+
+    `loses` names what is lost with it.
+    """
     try:
         if not path.exists():
             _create(path)
@@ -48,7 +51,7 @@ def load_or_create_secret(path: Path) -> bytes:
         if len(secret) == SECRET_OCTETS:
             return secret
     raise StartupError(
-        f"{path}: holds no {SECRET_OCTETS} octets in base64; restore it from a backup, or remove it and lose every hash"
+        f"{path}: holds no {SECRET_OCTETS} octets in base64; restore it from a backup, or remove it and lose {loses}"
     )
 
 

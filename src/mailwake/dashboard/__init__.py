@@ -1,0 +1,1 @@
+"""Pages for people: what became of the mail, in a browser."""
