@@ -14,7 +14,7 @@ from mailwake.dashboard.headers import with_headers
 from mailwake.dashboard.own_paths import LOG_IN
 from mailwake.dashboard.pages import Visit
 from mailwake.dashboard.view import given_pairs, make_view, read_values
-from mailwake.store.question import QuestionError
+from mailwake.store.filters import QuestionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

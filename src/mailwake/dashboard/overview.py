@@ -1,4 +1,4 @@
-"""The first page, which answers one question: is anyone reading our mail?"""
+"""The first page: whether anyone reads our mail."""
 
 from __future__ import annotations
 

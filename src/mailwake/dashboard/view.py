@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from mailwake.api.errors import ApiError, Fault
 from mailwake.api.parameters import Parameter, choice, query_pairs, read_pairs, repeated, text, time, time_zone
 from mailwake.dashboard.periods import RANGES, Period, named_period, own_period, shown_period
+from mailwake.store.filters import Cut, Filters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
     from mailwake.dashboard.viewer import Viewer
 
 CUTS = {
-    "all": ("All", "everything that was asked for, machines and prefetching mail programs among it"),
-    "nonprefetched": ("No prefetch", "without what mail programs fetched before anybody looked"),
-    "human": ("People only", "without prefetching and without what machines did"),
+    "all": ("All", "All opens and clicks, machines and prefetching mail programs among them"),
+    "nonprefetched": ("No prefetch", "Without what mail programs and proxies fetched before anybody looked"),
+    "human": ("People only", "Without prefetching, and without what machines did"),
 }
 """The three ways of counting: the name in URLs, on the page, and what it means."""
+
+_CUTS = {"all": Cut.ALL, "nonprefetched": Cut.NOT_PREFETCHED, "human": Cut.PEOPLE}
 
 FILTERS = {
     "campaign": ("campaigns", "Campaign"),
@@ -100,15 +103,23 @@ class View:
         return [(name, label, value) for name, (_, label) in FILTERS.items() for value in self.filters.get(name, ())]
 
     def fields(self) -> dict[str, Any]:
-        """What the store is asked to keep to, by the names of its filters."""
-        named = {FILTERS[name][0]: values for name, values in self.filters.items()}
+        """What the store is asked to keep to, for `Filters` and, with paging, for `Question`."""
+        named: dict[str, Any] = {FILTERS[name][0]: values for name, values in self.filters.items()}
         named["recipient_domains"] = tuple(each.lower() for each in named.get("recipient_domains", ()))
         return {
-            **{name: values for name, values in named.items() if values},
+            **named,
             "since": self.period.since,
             "until": self.period.until,
             "only_customer": self.only_customer,
         }
+
+    def where(self, **changes: Any) -> Filters:
+        """The events that the page is about; QuestionError, which is shown as 400, for what no event can have."""
+        return Filters(**{**self.fields(), **changes, "only_customer": self.only_customer})
+
+    def metric(self, name: str) -> str:
+        """A metric's name in the cut of the page: `clicked` is `count_human_clicked`."""
+        return f"count_{_CUTS[self.cut].value}{name}"
 
     def query(self, changes: Mapping[str, str | None] | None = None, *, without: tuple[str, str] | None = None) -> str:
         """The view as the query of a URL, with `?`: changed, or without one value of a filter."""
