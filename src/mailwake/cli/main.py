@@ -18,6 +18,7 @@ def make_app() -> typer.Typer:
         apikey_commands,
         bots_commands,
         config_commands,
+        demo_command,
         events_commands,
         explain_command,
         journal_commands,
@@ -49,6 +50,7 @@ def make_app() -> typer.Typer:
         pass
 
     app.command("serve")(serve_command.serve)
+    app.command("demo")(demo_command.demo)
     app.command("explain")(explain_command.explain)
     app.add_typer(config_commands.app, name="config")
     app.add_typer(policy_commands.app, name="policy")

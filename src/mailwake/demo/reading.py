@@ -144,8 +144,8 @@ class Reading:
 
     def _others_follow(self, copy: Event, changes: dict[str, Any], person: Person, at: int) -> None:
         lot = self._random()
-        if lot < 0.012:  # they have pasted the link into a conversation, or had a script look at it
-            agent, verdict = (_PREVIEW_AGENT, _PREVIEW) if lot < 0.009 else (_TOOL_AGENT, _TOOL)
+        if lot < 0.025:  # they have pasted the link into a conversation, or had a script look at it
+            agent, verdict = (_PREVIEW_AGENT, _PREVIEW) if lot < 0.015 else (_TOOL_AGENT, _TOOL)
             address = f"198.51.100.{64 + int(lot * 1e5) % 64}"
             by = self._requests.by_machine(copy, agent, address, verdict, person.place)
             self._calendar.add(at + 30_000 + int(6e7 * lot), by, {**changes, **verdict})

@@ -1,0 +1,93 @@
+"""The service that `mailwake demo` shows: a `mailwake serve --demo` of its own."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from mailwake.errors import StartupError
+from mailwake.service.addresses import bind_shared, parse_address
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_ANNOUNCED = re.compile(r"mailwake: API on (http://\S+?)/api/")
+_LAST_LINE = "mailwake: data in"
+
+END_SECONDS = 40.0
+
+
+def check_free(address: str, flag: str) -> None:
+    """StartupError, one line, when nobody can listen there: said before the store is filled, not after."""
+    (bound,) = bind_shared(parse_address(address, flag), 1, flag)
+    bound.close()
+
+
+class DemoService:
+    """`running(data)` starts it and ends it."""
+
+    def __init__(self, smtp: str, tracker: str, api: str) -> None:
+        self._addresses = ["--smtp", smtp, "--tracker", tracker, "--api", api, "--admin", "127.0.0.1:0"]
+        port = tracker.rpartition(":")[2]
+        self._domain = f"localhost:{port}" if port != "0" else ""
+        self._process: subprocess.Popen[str] | None = None
+
+    @contextmanager
+    def running(self, data: Path) -> Iterator[str]:
+        """The service on this data directory, and its URL; StartupError when it does not start."""
+        settings = ["open_tracking_enabled=true", "click_tracking_enabled=true", "log_level=warning"]
+        settings += [f"tracking_domain={self._domain}"] if self._domain else []
+        command = [sys.executable, "-m", "mailwake", "serve", "--demo", "--data", str(data), "--workers", "1"]
+        command += self._addresses
+        for each in settings:
+            command += ["--set", each]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # our own words
+        try:
+            yield self._announced()
+        finally:
+            self._end()
+
+    def wait(self) -> None:
+        """Wait until it ends by itself, which is an error."""
+        assert self._process is not None
+        code = self._process.wait()
+        raise StartupError(f"the service has ended (exit status {code}); what it said above says why")
+
+    def _announced(self) -> str:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        found = None
+        for line in self._process.stdout:
+            sys.stdout.write(line)
+            found = found or _ANNOUNCED.search(line)
+            if line.startswith(_LAST_LINE) and found is not None:
+                # Whatever else it says there has to go somewhere, or it waits for ever.
+                threading.Thread(target=self._pass_on, daemon=True).start()
+                return found[1]
+        raise StartupError("the service has not started; what it said above says why")
+
+    def _pass_on(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            sys.stdout.write(line)
+
+    def _end(self) -> None:
+        assert self._process is not None
+        previous = signal.signal(signal.SIGINT, signal.SIG_IGN)  # it has had it as well, and ends in order
+        try:
+            if self._process.poll() is None:
+                self._process.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(END_SECONDS)
+            if self._process.poll() is None:
+                self._process.kill()
+                self._process.wait()
+        finally:
+            signal.signal(signal.SIGINT, previous)
