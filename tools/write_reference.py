@@ -29,6 +29,7 @@ from mailwake.log_table import LOG
 from mailwake.markdown import code, table
 from mailwake.metrics import METRICS
 from mailwake.policy.describe import header_reference
+from mailwake.reports.describe import counts_reference
 from mailwake.tracker.describe import http_reference
 
 if TYPE_CHECKING:
@@ -236,6 +237,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "header-and-context.md": lambda: header_reference(NO_UNIQUE_ID),
     "bot-rules.md": rules_reference,
     "events.md": lambda: events_reference(event_examples(), recorded_events()),
+    "counts.md": counts_reference,
     "metrics.md": metrics_page,
     "log.md": log_page,
     "command-line.md": cli_page,

@@ -35,6 +35,18 @@ MESSAGE = (
 
 VENDORS_CLIENT = """
 const [, , origin, key, target] = process.argv;
+const counted = async (client) => {
+  const metrics = 'metrics/deliverability';
+  const qs = { from: '2024-01-01T00:00', metrics: 'count_injected,count_accepted,count_unique_confirmed_opened' };
+  const series = await client.get({ uri: `${metrics}/time-series`, qs: { ...qs, precision: 'month' } });
+  return {
+    all: (await client.get({ uri: metrics, qs })).results,
+    campaigns: (await client.get({ uri: `${metrics}/campaign`, qs: { ...qs, limit: 5 } })).results,
+    links: (await client.get({ uri: `${metrics}/link-name`, qs: { ...qs, metrics: 'count_clicked' } })).results,
+    last: series.results.pop().count_injected,
+    wrong: await client.get({ uri: metrics, qs: { ...qs, metrics: 'x' } }).catch((error) => error.statusCode),
+  };
+};
 const client = new (require('sparkpost'))(key, { origin });
 (async () => {
   const made = await client.webhooks.create({ name: 'node', target, events: ['injection'], auth_token: 't' });
@@ -48,6 +60,7 @@ const client = new (require('sparkpost'))(key, { origin });
     groups: Object.keys((await client.webhooks.getDocumentation()).results),
     samples: (await client.webhooks.getSamples({ events: 'bounce,click' })).results.length,
     found: (await client.events.searchMessage({ campaigns: ['spring'], events: ['injection'], per_page: 10 })).results,
+    counted: await counted(client),
   };
   await client.webhooks.delete(id);
   seen.gone = await client.webhooks.get(id).catch((error) => [error.statusCode, error.errors]);
@@ -196,7 +209,15 @@ def test_sparkposts_clients_work_unchanged(service: Mailwake, receiver: Receiver
     assert (found["type"], found["rcpt_to"], found["campaign_id"]) == ("injection", "ann@example.org", "spring")
     (_, missing), (_, wrong) = seen.pop("gone"), seen.pop("wrong")
     assert [each["code"] for each in (*missing, *wrong)] == ["1600", "1400"]
-    _python_client(service)
+    _python_client(service, key)
+    numbers = {"count_injected": 1, "count_accepted": 1, "count_unique_confirmed_opened": 0}
+    assert seen.pop("counted") == {
+        "all": [numbers],
+        "campaigns": [{"campaign_id": "spring", **numbers}],
+        "links": [],
+        "last": 1,
+        "wrong": 400,
+    }
     assert seen == {
         "listed": ["node"],
         "got": receiver.url,
@@ -222,10 +243,12 @@ def _node_client(tmp_path: Path) -> Path:
     return tmp_path / "node_modules"
 
 
-def _python_client(service: Mailwake) -> None:
-    """It has no webhooks and no events; what it makes of an error is what can be tried."""
+def _python_client(service: Mailwake, key: str) -> None:
+    """It has no webhooks and no events; names of campaigns and domains, and what it makes of an error, can be tried."""
     sparkpost = pytest.importorskip("sparkpost")
     pytest.importorskip("requests")
+    metrics = sparkpost.metrics.Metrics(origin(service) + "/api/v1", key)
+    assert (metrics.campaigns.list(), metrics.domains.list(params={"match": "ORG"})) == (["spring"], ["example.org"])
     client = sparkpost.SparkPost("mwk_wrong")
     client.templates.base_uri = origin(service) + "/api/v1"  # it knows https alone
     with pytest.raises(sparkpost.exceptions.SparkPostAPIException) as caught:

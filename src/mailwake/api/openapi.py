@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mailwake.api.parameters import Parameter
     from mailwake.api.routes import Route
 
-TAGS = ("webhooks", "events", "privacy", "about")
+TAGS = ("webhooks", "events", "metrics", "privacy", "about")
 """What routes are about, in the order in which they are shown."""
 
 KEY_FORMS = {
@@ -47,7 +47,8 @@ def openapi_document(routes: Sequence[Route]) -> dict[str, Any]:
         "info": {
             "title": "mailwake",
             "version": __version__,
-            "description": f"Webhooks, search and privacy, in the shape of SparkPost's API. Scopes of keys: {scopes}.",
+            "description": "Webhooks, search, metrics and privacy, in the shape of SparkPost's API. "
+            f"Scopes of keys: {scopes}.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],

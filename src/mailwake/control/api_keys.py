@@ -58,7 +58,7 @@ class Scope(StrEnum):
 
 
 SCOPE_MEANINGS = {
-    Scope.READ: "search events",
+    Scope.READ: "search events, and count them",
     Scope.WEBHOOKS: "see, make, change and delete webhooks, and have batches sent again",
     Scope.ADMIN: "all of that, and erase or export what is known of a person",
 }

@@ -28,6 +28,9 @@ PRECISIONS: dict[str, TimeSpans] = {
 }
 """How fine a series is, by the vendor's names. Weeks begin on Monday."""
 
+_USUAL = ("1min", "5min", "15min", "hour", "day", "week")
+_USUAL_SPANS = 125
+
 _EPOCH = datetime(1970, 1, 1)
 _LONGEST_MONTH = 31 * DAY
 _NO_LATER = 7_258_118_400_000
@@ -76,6 +79,21 @@ def keys_between(spans: TimeSpans, time: LocalTime, since: int, until: int) -> l
             "take longer ones, or a shorter time"
         )
     return list(_keys(spans, time, since, until))
+
+
+def usual_precision(since: int, until: int) -> str:
+    """The finest precision that gives no more spans than one can look at: minutes of two hours, days of four months."""
+    fitting = (name for name in _USUAL if until - since <= _USUAL_SPANS * PRECISIONS[name].width)
+    return next(fitting, "month")
+
+
+def whole_spans(spans: TimeSpans, zone: ZoneInfo, since: int, until: int) -> tuple[int, int]:
+    """The same time (Unix milliseconds) made longer at both ends, so that it has whole spans only."""
+    time = local_time(zone, max(0, since - _LONGEST_MONTH), until + _LONGEST_MONTH)
+    first, last = _key(spans, time, since), _key(spans, time, until - 1)
+    behind = _key(spans, LocalTime(), last + _LONGEST_MONTH) if spans.months else last + spans.width
+    begin, end = (round(moment_of(key, spans, zone).timestamp() * 1000) for key in (first, behind))
+    return begin, end
 
 
 def _keys(spans: TimeSpans, time: LocalTime, since: int, until: int) -> Iterator[int]:

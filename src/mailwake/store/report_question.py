@@ -25,6 +25,7 @@ class By(Enum):
     """One row: everything together."""
     CAMPAIGN = ("campaign_id",)
     DOMAIN = ("recipient_domain",)
+    SENDING_DOMAIN = ("sending_domain",)
     CUSTOMER = ("customer_id",)
     TAG = ("tag",)
     """A message with several tags counts for each of them; one without any, for none."""
