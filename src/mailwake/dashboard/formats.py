@@ -5,10 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from mailwake.dashboard.series import point_label
+from mailwake.events.model import EventType
+from mailwake.store.measures import CLICKS, OPENS
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
     from zoneinfo import ZoneInfo
+
+    from mailwake.reports.over_time import TimePoint
 
 THIN_SPACE = "\u202f"
 NONE = "–"
@@ -72,6 +78,42 @@ def octets(value: int) -> str:
     return f"{scaled:.1f}{THIN_SPACE}TB"
 
 
+def seconds_long(seconds: float) -> str:
+    """A length of time in words: 5 minutes."""
+    for limit, unit in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
+        count = int(seconds // limit)
+        if count:
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    return "less than a second"
+
+
+def clock_time(milliseconds: int, zone: ZoneInfo) -> str:
+    """The time of the day: 21:40:05."""
+    return f"{datetime.fromtimestamp(milliseconds / 1000, zone):%H:%M:%S}"
+
+
+def words(name: str) -> str:
+    """A name on the wire for people: `initial_open` is `initial open`."""
+    return name.replace("_", " ")
+
+
+def kind_of(event_type: EventType) -> str:
+    """What colour an event of this type has."""
+    if event_type in OPENS:
+        return "opened"
+    if event_type in CLICKS:
+        return "clicked"
+    return _KINDS.get(event_type, "warned")
+
+
+_KINDS = {EventType.INJECTION: "targeted", EventType.DELIVERY: "accepted", EventType.BOUNCE: "failed"}
+
+
+def sum_of(points: Iterable[TimePoint], place: int) -> int:
+    """All numbers of one metric of a series."""
+    return sum(point.numbers[place] for point in points)
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
     "short_number": short_number,
@@ -80,5 +122,11 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "iso": iso,
     "ago": ago,
     "octets": octets,
+    "seconds_long": seconds_long,
+    "clock_time": clock_time,
+    "words": words,
+    "kind_of": kind_of,
+    "sum_of": sum_of,
+    "point_label": point_label,
 }
 """What templates may use behind a `|`."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mailwake.dashboard.breakdowns import BREAKDOWN_PAGES
+from mailwake.dashboard.engagement import ENGAGEMENT_PAGES
 from mailwake.dashboard.overview import OVERVIEW_PAGES
+from mailwake.dashboard.suggestions import SUGGESTION_PAGES
 
 if TYPE_CHECKING:
     from mailwake.dashboard.pages import Page
 
-PAGES: tuple[Page, ...] = (*OVERVIEW_PAGES,)
+PAGES: tuple[Page, ...] = (*OVERVIEW_PAGES, *ENGAGEMENT_PAGES, *BREAKDOWN_PAGES, *SUGGESTION_PAGES)

@@ -51,6 +51,8 @@ class Page:
     """Under which heading it stands there."""
     icon: str = ""
     """The name of its picture in `icons.html`."""
+    of_all_customers: bool = False
+    """Whether it tells customers apart, which is nothing for who may see one only: then it is not in the navigation."""
     under: str = ""
     """The name of the page in the navigation that this one belongs to, where it is not there itself."""
 
@@ -86,6 +88,10 @@ class Visit:
             raise ApiError(Fault.BUSY, NO_STORE)
         return self.parts.store
 
+    def store_behind(self) -> float:
+        """How many seconds the store is behind, as its loader says; 0 when it has everything."""
+        return next((value for name, _, value in self.parts.metrics.snapshot() if name == "store_behind_seconds"), 0.0)
+
     @property
     def here_path(self) -> str:
         """The path of this page, without parameters."""
@@ -100,17 +106,31 @@ class Visit:
         """The pages that this viewer may see, by their groups."""
         groups: dict[str, list[Page]] = {}
         for page in self.site.pages:
-            if page.nav and self.viewer.may(page.scope):
+            if page.nav and self.viewer.may(page.scope) and not (page.of_all_customers and self.viewer.customer):
                 groups.setdefault(page.group, []).append(page)
         return [*groups.items()]
+
+    def events_url(self, *types: str) -> str | None:
+        """The list of the events of these types (names on the wire) that the view is about; None without one."""
+        pages = [page for page in self.site.pages if page.nav == "Messages" and self.viewer.may(page.scope)]
+        return self.url(pages[0].path, events=",".join(types)) if pages else None
 
     def url(self, path: str, **changes: str | None) -> str:
         """A page of ours with the view of this one, but for `changes` of its parameters (`from_` is `from`)."""
         return path + self.view.query(_named(changes))
 
+    def suggestions_url(self, field: str) -> str:
+        """Where the values of a filter are that could be added here."""
+        period = {"range": self.view.period.range} if self.view.period.range else {}
+        return self.url("/dashboard/suggestions", field=field, **period)
+
     def here(self, **changes: str | None) -> str:
         """The same page with some of its parameters changed; if it is about something else then, from its beginning."""
         return self.here_path + self.view.query({**self._own(changes), **_named(changes)})
+
+    def here_as(self, path: str) -> str:
+        """Another path with all parameters of this page: the same as a file."""
+        return path + self.view.query(self._own({}))
 
     def without(self, name: str, value: str) -> str:
         """The same page without one value of a filter."""

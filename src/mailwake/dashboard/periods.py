@@ -113,3 +113,39 @@ def _months_before(day: date, months: int) -> date:
         except ValueError:
             continue
     raise AssertionError("every month has 28 days")
+
+
+class Comparison(NamedTuple):
+    """A period up to now, and an earlier one of the same length; with what they are called."""
+
+    since: int
+    until: int
+    earlier_since: int
+    earlier_until: int
+    title: str
+    earlier_title: str
+
+
+def comparison(period: Period, now: float, zone: ZoneInfo) -> Comparison:
+    """The period so far, beside the same hours of the same weekday a week ago, or the days before it.
+
+    Both are moved by the clock on the wall: the day that clocks change has 23 or 25 hours, but the same time of day.
+    """
+    until = max(period.since + 1, min(period.until, int(now * 1000)))
+    days = max(1, round((period.until - period.since) / _DAY_MS))
+    back = 7 if days <= 7 else days
+    title = RANGES.get(period.range) or shown_period(period, zone)
+    if days == 1:
+        so_far = " until this time" if until < period.until and period.range != "24h" else ""
+        weekday = datetime.fromtimestamp(period.since / 1000, zone)
+        earlier = f"last {weekday:%A}{so_far}" if period.range == "today" else f"the same a week before{so_far}"
+    else:
+        earlier = "the week before" if back == 7 else f"the {back} days before"
+    return Comparison(
+        period.since, until, _earlier(period.since, back, zone), _earlier(until, back, zone), title, earlier
+    )
+
+
+def _earlier(moment: int, days: int, zone: ZoneInfo) -> int:
+    clock = datetime.fromtimestamp(moment / 1000, zone).replace(tzinfo=None) - timedelta(days=days)
+    return round(clock.replace(tzinfo=zone).timestamp() * 1000)

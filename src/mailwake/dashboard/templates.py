@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from mailwake.dashboard import formats, own_paths
+from mailwake.dashboard import formats, own_paths, series
 from mailwake.dashboard.periods import RANGES
 from mailwake.dashboard.sessions import TOKEN_FIELD
 from mailwake.dashboard.view import CUTS, FILTERS
@@ -47,6 +47,8 @@ class Templates:
             "all_cuts": CUTS,
             "all_filters": FILTERS,
             "common_zones": COMMON_ZONES,
+            "series_names": series.NAMES,
+            "series_kinds": series.KINDS,
         }
 
     def render(self, template: str, **values: Any) -> str:

@@ -98,6 +98,11 @@ class View:
         return f"{datetime.fromtimestamp((self.period.until - 1) / 1000, self.zone):%Y-%m-%d}"
 
     @property
+    def file_suffix(self) -> str:
+        """The days, for the names of files."""
+        return self.first_day if self.first_day == self.last_day else f"{self.first_day}-to-{self.last_day}"
+
+    @property
     def chips(self) -> list[tuple[str, str, str]]:
         """Every value that narrows the view: parameter, its name for people, value."""
         return [(name, label, value) for name, (_, label) in FILTERS.items() for value in self.filters.get(name, ())]
@@ -111,15 +116,12 @@ class View:
             "since": self.period.since,
             "until": self.period.until,
             "only_customer": self.only_customer,
+            "cut": _CUTS[self.cut],
         }
 
     def where(self, **changes: Any) -> Filters:
         """The events that the page is about; QuestionError, which is shown as 400, for what no event can have."""
         return Filters(**{**self.fields(), **changes, "only_customer": self.only_customer})
-
-    def metric(self, name: str) -> str:
-        """A metric's name in the cut of the page: `clicked` is `count_human_clicked`."""
-        return f"count_{_CUTS[self.cut].value}{name}"
 
     def query(self, changes: Mapping[str, str | None] | None = None, *, without: tuple[str, str] | None = None) -> str:
         """The view as the query of a URL, with `?`: changed, or without one value of a filter."""

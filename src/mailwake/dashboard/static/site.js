@@ -35,3 +35,16 @@ if (zones && own && ![...zones.options].some((each) => each.value === own)) {
   option.value = own
   zones.prepend(option)
 }
+
+// What can be filtered by is asked for when a field is entered.
+for (const field of document.querySelectorAll("[data-suggest]")) {
+  field.addEventListener("focus", async () => {
+    const answer = await fetch(field.dataset.suggest)
+    if (!answer.ok) return
+    for (const value of await answer.json()) {
+      const option = document.createElement("option")
+      option.value = value
+      field.list.append(option)
+    }
+  }, { once: true })
+}
