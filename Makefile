@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check fuzz docs clean
+.PHONY: run test check clickhouse fuzz docs clean
 
 run: $(VENV)/.runtime  ## start mailwake with embedded defaults: mail in on 2525, delivered into a local maildir
 	$(BIN)/mailwake serve --demo
@@ -20,6 +20,8 @@ check: $(VENV)/.development  ## everything CI checks besides the tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/write_reference.py --check
+
+clickhouse: $(VENV)/.clickhouse  ## install chDB (860 MB), with which `make test` runs the tests of ClickHouse as well
 
 FUZZ_SECONDS ?= 60
 fuzz: $(VENV)/.fuzzing  ## fuzz the readers of headers, MIME, HTML, text and X-MSYS-API, each for FUZZ_SECONDS
@@ -39,6 +41,10 @@ $(VENV)/.runtime: pyproject.toml | $(BIN)/python
 $(VENV)/.development: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@ $(VENV)/.runtime
+
+$(VENV)/.clickhouse: $(VENV)/.development
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary chdb-core -e '.[dev,chdb]'
+	@touch $@
 
 $(VENV)/.fuzzing: $(VENV)/.development
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary atheris -e '.[dev,fuzz]' || \

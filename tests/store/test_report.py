@@ -7,157 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pytest
-from tests.store.events import START, event, everything
-from tests.store.memory_store import fulfils
-from tests.store.reference_report import report
+from tests.store.events import event, everything
+from tests.store.report_contract import ALL, HERE, ReportContract, story
 
 from mailwake.config.store_settings import Store
-from mailwake.events.model import Event, EventType
-from mailwake.feed.contract import Position
 from mailwake.store.duckdb_file import FILE_NAME
 from mailwake.store.duckdb_store import open_store
-from mailwake.store.filters import Cut, Filters, QuestionError
+from mailwake.store.filters import Filters, QuestionError
 from mailwake.store.measures import MEASURES
 from mailwake.store.question import Question
-from mailwake.store.report_question import DAY, HOUR, MINUTE, WEEK, By, ReportQuestion, TimeSpans
+from mailwake.store.report_question import By, ReportQuestion
 from mailwake.store.schema import LOAD, MIGRATIONS, make_tables
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Callable
     from pathlib import Path
 
-    from mailwake.store.duckdb_store import DuckDbStore
-
-HERE = Position(1, 100)
-ALL = Filters(since=START - WEEK, until=START + 10 * WEEK)
+    from mailwake.store.contract import EventStore
 
 
-def mail(number: int, kind: EventType, message: int, **fields: Any) -> Event:
-    """An event of a message with an id of our form."""
-    transmission = 1000 + message // 3
-    return event(
-        number,
-        type=kind,
-        transmission_id=transmission,
-        message_id=f"{transmission:016x}{message % 3:04x}",
-        rcpt_to=f"person{message % 4}@example.org",
-        campaign_id=("spring", "autumn")[message % 2],
-        customer_id=str(message % 3),
-        rcpt_tags=((), ("a",), ("a", "b"))[message % 3],
-        timestamp=START + number * 7_000_000,
-        **fields,
-    )
-
-
-def story() -> list[Event]:
-    """Some hundred events of thirty messages: each way to be counted occurs."""
-    made: list[Event] = []
-    for message in range(30):
-        for place, kind in enumerate(EventType):
-            number = message * len(EventType) + place
-            if (message + place) % 4 or kind is EventType.INJECTION:
-                made.append(
-                    mail(
-                        number,
-                        kind,
-                        message,
-                        is_bot=(None, True, False)[number % 3],
-                        is_prefetched=(None, False, True, False)[number % 4],
-                        target_link_name=("", "offer")[number % 2] if "CLICK" in kind.name else "",
-                        target_link_url=f"https://x.example/{number % 3}" if "CLICK" in kind.name else "",
-                        bounce_class=(10, 25, 50, 70, None, 1, 99)[message % 7],
-                        num_retries=(None, 0, 2)[number % 3],
-                        queue_time=number,
-                        msg_size=(None, 1000)[number % 2],
-                    )
-                )
-    return made
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[DuckDbStore]:
-    with closing(open_store(tmp_path / "store", Store())) as opened:
-        await opened.open()
-        await opened.load(story(), HERE)
-        yield opened
-
-
-@pytest.mark.parametrize("by", [each for each in By if each not in (By.LINK, By.LINK_NAME)])
-async def test_every_metric_is_what_one_counts_by_hand(store: DuckDbStore, by: By) -> None:
-    question = ReportQuestion(where=ALL, metrics=tuple(MEASURES), by=by)
-    expected = report(story(), question)
-    assert all(any(row.numbers[place] for row in expected.rows) for place in range(len(MEASURES)))
-    assert await store.report(question) == expected
-
-
-@pytest.mark.parametrize("by", [By.LINK, By.LINK_NAME])
-async def test_links_are_counted_by_hand(store: DuckDbStore, by: By) -> None:
-    names = tuple(name for name, each in MEASURES.items() if each.is_of_links)
-    question = ReportQuestion(where=ALL, metrics=names, by=by, order_by="count_clicked")
-    expected = report(story(), question)
-    assert len(names) == 9
-    assert len(expected.rows) > 1
-    assert await store.report(question) == expected
-
-
-@pytest.mark.parametrize(
-    "spans",
-    [TimeSpans(width=width) for width in (MINUTE, 15 * MINUTE, HOUR, 12 * HOUR, DAY, WEEK)] + [TimeSpans(months=True)],
-    ids=str,
-)
-async def test_every_span_of_time_is_counted_by_hand(store: DuckDbStore, spans: TimeSpans) -> None:
-    question = ReportQuestion(where=ALL, metrics=("count_injected", "count_unique_clicked"), by=By.TIME, spans=spans)
-    assert await store.report(question) == report(story(), question)
-
-
-@pytest.mark.parametrize(
-    "filters",
-    [
-        {"only_customer": "1"},
-        {"only_customer": "1", "customers": ("2",)},
-        {"campaigns": ("spring",), "tags": ("b",)},
-        {"recipients": ("Person1@example.org",)},
-        {"link_names": ("offer",)},
-        {"link_urls": ("https://x.example/1",), "cut": Cut.PEOPLE},
-        {"cut": Cut.NOT_PREFETCHED},
-        {"messages": (f"{1000:016x}0001", f"{1001:016x}0000")},
-        {"since": START, "until": START},
-    ],
-    ids=str,
-)
-async def test_filters_hold_for_reports_and_searches(store: DuckDbStore, filters: dict[str, Any]) -> None:
-    given = {"since": ALL.since, "until": ALL.until, **filters}
-    question = ReportQuestion(where=Filters(**given), metrics=("count_targeted", "count_unique_confirmed_opened"))
-    assert await store.report(question) == report(story(), question)
-    found = await store.search(Question(**given))
-    assert {each.event_id for each in found.events} == {
-        each.event_id for each in story() if fulfils(each, question.where)
-    }
-
-
-async def test_rows_are_ordered_and_chosen_by_the_engine(store: DuckDbStore) -> None:
-    for descending in (True, False):
-        for offset in (0, 1, 2):
-            question = ReportQuestion(
-                where=ALL,
-                metrics=("count_injected", "count_clicked"),
-                by=By.TIME,
-                order_by="count_clicked",
-                descending=descending,
-                limit=3,
-                offset=offset,
-            )
-            assert await store.report(question) == report(story(), question)
-
-
-async def test_an_anonymous_event_is_counted_but_never_as_one_of_somebody(store: DuckDbStore) -> None:
-    nobody = event(10_000, transmission_id=0, message_id="0" * 16 + "ffff", rcpt_to="", target_link_name="x")
-    metrics = ("count_clicked", "count_unique_clicked", "count_unique_confirmed_opened", "count_raw_clicked")
-    question = ReportQuestion(where=ALL, metrics=metrics)
-    before = (await store.report(question)).rows[0].numbers
-    await store.load([nobody], Position(1, 200))
-    after = (await store.report(question)).rows[0].numbers
-    assert [new - old for new, old in zip(after, before, strict=True)] == [1, 0, 0, 0]
+class TestDuckDb(ReportContract):
+    @pytest.fixture
+    def make_store(self, make_duckdb_store: Callable[[], EventStore]) -> Callable[[], EventStore]:
+        return make_duckdb_store
 
 
 @pytest.mark.parametrize(

@@ -44,9 +44,13 @@ class Condition(NamedTuple):
 
 def condition_of(filters: Filters, dialect: Dialect = DUCKDB) -> Condition:
     """All filters."""
-    parts = list(_parts(filters, dialect))
+    return together(*(list(_parts(filters, dialect)) or [Condition("true", [])]))
+
+
+def together(*conditions: Condition) -> Condition:
+    """All of these, one of them at least."""
     return Condition(
-        " AND ".join(part.sql for part in parts) or "true", [value for part in parts for value in part.values]
+        " AND ".join(each.sql for each in conditions), [value for each in conditions for value in each.values]
     )
 
 

@@ -33,6 +33,8 @@ class PageCursor(NamedTuple):
     timestamp: _Time
     event_id: Annotated[int, msgspec.Meta(ge=0)]
     """Both of the last event given."""
+    snapshots: tuple[tuple[_Number, _Number], ...] = ()
+    """The last load that counts of each node, in a store that several nodes load."""
 
     def __str__(self) -> str:
         return urlsafe_b64encode(msgspec.msgpack.encode(self)).rstrip(b"=").decode()

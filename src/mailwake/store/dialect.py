@@ -11,6 +11,8 @@ from typing import NamedTuple
 class Dialect(NamedTuple):
     """Patterns for `str.format`."""
 
+    events: str
+    """The table of which a report counts each event once."""
     has_bits: str
     """Whether a number has one of some bits: {0} the number, {1} the bits."""
     all_bits: str
@@ -24,6 +26,7 @@ class Dialect(NamedTuple):
 
 
 DUCKDB = Dialect(
+    events="events",
     has_bits="({0} & {1}) <> 0",
     all_bits="bit_or({0})",
     each_tag="unnest(rcpt_tags)",
@@ -32,6 +35,7 @@ DUCKDB = Dialect(
 )
 
 CLICKHOUSE = Dialect(
+    events="events FINAL",
     has_bits="bitAnd({0}, {1}) <> 0",
     all_bits="groupBitOr({0})",
     each_tag="arrayJoin(rcpt_tags)",

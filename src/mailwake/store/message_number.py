@@ -13,7 +13,9 @@ import re
 FOREIGN = 1 << 16
 """From here on `recipient_index` is a hash of an id that is kept as text."""
 
-_HASH_BITS = 31
+HASHED = (1 << 31) - 1
+"""So much of the hash is taken."""
+
 _REGULAR = re.compile(r"[0-9a-f]{20}")
 
 
@@ -27,13 +29,13 @@ def index_of(message_id: str, transmission_id: int | None) -> int:
     if transmission_id is not None and transmission_of(message_id) == transmission_id:
         return int(message_id[16:], 16)
     digest = hashlib.md5(message_id.encode(), usedforsecurity=False).digest()
-    return FOREIGN + (int.from_bytes(digest[8:16], "little") & ((1 << _HASH_BITS) - 1))
+    return FOREIGN + (int.from_bytes(digest[8:16], "little") & HASHED)
 
 
 INDEX_SQL = (
     "CASE WHEN regexp_full_match({id}, '[0-9a-f]{{20}}') AND {id}[1:16] = format('{{:016x}}', {transmission})"
     " THEN ('0x' || {id}[17:20])::UINTEGER"
-    f" ELSE ({FOREIGN} + (md5_number_lower({{id}}) & {(1 << _HASH_BITS) - 1}))::UINTEGER END"
+    f" ELSE ({FOREIGN} + (md5_number_lower({{id}}) & {HASHED}))::UINTEGER END"
 )
 """The same for DuckDB, over SQL for the id and the transmission's id."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mailwake.store.condition import Condition, condition_of
+from mailwake.store.condition import Condition, condition_of, together
 from mailwake.store.measures import CLICKED, CUTS, MEASURES, Counted, Measure, in_cut
 from mailwake.store.report_question import HOUR, WEEK, By, ReportRow, ReportTable
 
@@ -28,10 +28,13 @@ _KNOWN = {Counted.MESSAGES: "transmission_id > 0", Counted.LINKS: "rcpt_to <> ''
 """Anonymous events, which nobody can join to a message or a person, cannot be counted once."""
 
 
-def report_sql(question: ReportQuestion, dialect: Dialect) -> Condition:
-    """The statement, and its values; its rows are keys, numbers, and how many groups there are."""
+def report_sql(question: ReportQuestion, dialect: Dialect, there: Condition | None = None) -> Condition:
+    """The statement, and its values; its rows are keys, numbers, and how many groups there are.
+
+    `there` is what besides must hold for an event that counts.
+    """
     measures = [MEASURES[name] for name in question.metrics]
-    where = condition_of(question.where, dialect)
+    where = together(condition_of(question.where, dialect), *([there] if there else []))
     scans = [
         _Scan(question, measures, where.sql, dialect).sql(counted)
         for counted in (Counted.EVENTS, Counted.MESSAGES, Counted.LINKS)
@@ -41,10 +44,10 @@ def report_sql(question: ReportQuestion, dialect: Dialect) -> Condition:
     sums = [f"CAST(sum(m{place}) AS BIGINT) AS n{place}" for place in range(len(measures))]
     scanned = " UNION ALL ".join(scans)
     grouped = f" GROUP BY {', '.join(keys)}" if keys else ""
-    together = f"SELECT {', '.join((*keys, *sums))} FROM ({scanned}) AS scans{grouped}"  # noqa: S608
+    added = f"SELECT {', '.join((*keys, *sums))} FROM ({scanned}) AS scans{grouped}"  # noqa: S608
     columns = ", ".join((*keys, *(f"n{place}" for place in range(len(measures)))))
     sql = (
-        f"SELECT {columns}, count(*) OVER () AS groups FROM ({together}) AS counted"  # noqa: S608
+        f"SELECT {columns}, count(*) OVER () AS groups FROM ({added}) AS counted"  # noqa: S608
         f" ORDER BY {', '.join(_order(question, keys))} LIMIT {question.limit:d} OFFSET {question.offset:d}"
     )
     return Condition(sql, where.values * len(scans))
@@ -132,8 +135,8 @@ class _Scan:
         if self._question.by in (By.LINK, By.LINK_NAME):
             where += f" AND {self._has('marks', in_cut(CLICKED, CUTS[0]))}"
         if self._question.by is By.TAG:
-            return f"(SELECT *, {self._dialect.each_tag} AS tag FROM events WHERE {where}) AS tagged"  # noqa: S608
-        return f"events WHERE {where}"
+            return f"(SELECT *, {self._dialect.each_tag} AS tag FROM {self._dialect.events} WHERE {where}) AS tagged"  # noqa: S608
+        return f"{self._dialect.events} WHERE {where}"
 
     def _grouped(self) -> str:
         keys = ", ".join(f"k{place}" for place in range(len(self._keys)))

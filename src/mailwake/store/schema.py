@@ -117,11 +117,12 @@ def _key_sql(text: str) -> str:
     return f"(md5_number_lower({text}) & 4294967295)::UINTEGER"
 
 
-def _marks_sql(kind: str, is_prefetched: str, is_bot: str) -> str:
+def marks_sql(kind: str, is_prefetched: str, is_bot: str) -> str:
+    """What `marks` holds, as a number of any type, in what all engines understand."""
     marks = "".join(f" WHEN {each.value} THEN {mark}" for each, mark in TYPE_MARKS.items())
     cuts = f"1 + CASE WHEN {is_prefetched} THEN 0 WHEN {is_bot} THEN {in_cut(1, Cut.NOT_PREFETCHED)}"
     both = in_cut(1, Cut.NOT_PREFETCHED) + in_cut(1, Cut.PEOPLE)
-    return f"((CASE {kind}{marks} ELSE 0 END) * ({cuts} ELSE {both} END))::USMALLINT"
+    return f"(CASE {kind}{marks} ELSE 0 END) * ({cuts} ELSE {both} END)"
 
 
 def derived_sql(value_of: Callable[[str], str]) -> dict[str, str]:
@@ -129,7 +130,7 @@ def derived_sql(value_of: Callable[[str], str]) -> dict[str, str]:
     return {
         "recipient_key": _key_sql(value_of("rcpt_to")),
         "recipient_index": INDEX_SQL.format(id=value_of("message_id"), transmission=value_of("transmission_id")),
-        "marks": _marks_sql(value_of("type"), value_of("is_prefetched"), value_of("is_bot")),
+        "marks": f"({marks_sql(value_of('type'), value_of('is_prefetched'), value_of('is_bot'))})::USMALLINT",
     }
 
 
