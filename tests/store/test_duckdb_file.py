@@ -230,6 +230,14 @@ def test_the_engine_is_locked_up(directory: Path, statement: str) -> None:
         file.close()
 
 
+def test_no_progress_bar_is_drawn_into_the_pipe_to_the_supervisor(directory: Path) -> None:
+    # Of what takes longer than two seconds; a test that long would be needed to see it.
+    file = DuckDbFile(directory, LIMITS)
+    shown = file.cursor().execute("SELECT current_setting('enable_progress_bar')").fetchall()
+    file.close()
+    assert shown == [(False,)]
+
+
 async def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     store = DuckDbStore(tmp_path / "file" / "store", LIMITS, search_timeout=30)

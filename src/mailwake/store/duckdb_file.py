@@ -95,6 +95,7 @@ class DuckDbFile:
             f"allowed_paths = ['{self.lines.path}']",
             # Its own way to read few rows late took 2.4 s for a page of 10,000; search.py does it in two steps.
             "late_materialization_max_rows = 0",
+            "enable_progress_bar = false",  # it would draw on the standard output, the pipe to the supervisor
             "autoinstall_known_extensions = false",
             "autoload_known_extensions = false",
             "enable_external_access = false",
