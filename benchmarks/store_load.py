@@ -2,9 +2,9 @@
 
     benchmarks/store [--events 1000000] [--keep DIRECTORY]
 
-Events come from a seeded generator (benchmarks/store_events.py): 90 days, 60 customers, 3,000 campaigns, one person
-for every eight events. A tenth is loaded in batches of 1,000, the rest in batches of 10,000; what the generator takes
-is not counted. Then each search is asked twenty times, the one for a person also while events are loaded.
+Events are the demo's (benchmarks/made_events.py): 90 days, 60 customers, some 1,800 campaigns. A tenth is loaded in
+batches of 1,000, the rest in batches of 10,000; what the generator takes is not counted. Then each search is asked
+twenty times, the one for a person also while events are loaded.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.machine import cpu_seconds, describe_machine, peak_megabytes
-from benchmarks.store_events import START, generate
+from benchmarks.made_events import DAY, DAYS, END, made_events
 
 from mailwake.config.store_settings import Store
 from mailwake.feed.contract import Position
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from mailwake.store.duckdb_store import DuckDbStore
 
 ASKED = 20
-DAY = 86_400_000
+START = END - DAYS * DAY
 
 
 async def load(store: DuckDbStore, events: Iterator[Event], number: int, size: int) -> None:
@@ -72,7 +72,7 @@ async def ask(store: DuckDbStore, name: str, questions: list[Question]) -> None:
 
 
 async def measure(directory: Path, number: int) -> None:
-    events = generate(number + 200_000, people=number // 8)
+    events = made_events(number + 200_000)
     with closing(open_store(directory, Store())) as store:
         await store.open()
         few = number // 10

@@ -14,7 +14,7 @@ from mailwake.errors import StartupError
 from mailwake.service.addresses import bind_shared, parse_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 _ANNOUNCED = re.compile(r"mailwake: API on (http://\S+?)/api/")
@@ -30,9 +30,10 @@ def check_free(address: str, flag: str) -> None:
 
 
 class DemoService:
-    """`running(data)` starts it and ends it."""
+    """`running(data)` starts it and ends it; `say` gets what it says on its standard output."""
 
-    def __init__(self, smtp: str, tracker: str, api: str) -> None:
+    def __init__(self, smtp: str, tracker: str, api: str, say: Callable[[str], object] = sys.stdout.write) -> None:
+        self._say = say
         self._addresses = ["--smtp", smtp, "--tracker", tracker, "--api", api, "--admin", "127.0.0.1:0"]
         port = tracker.rpartition(":")[2]
         self._domain = f"localhost:{port}" if port != "0" else ""
@@ -53,6 +54,11 @@ class DemoService:
         finally:
             self._end()
 
+    @property
+    def pid(self) -> int:
+        """Its supervisor's number; 0 before it runs."""
+        return 0 if self._process is None else self._process.pid
+
     def wait(self) -> None:
         """Wait until it ends by itself, which is an error."""
         assert self._process is not None
@@ -64,7 +70,7 @@ class DemoService:
         assert self._process.stdout is not None
         found = None
         for line in self._process.stdout:
-            sys.stdout.write(line)
+            self._say(line)
             found = found or _ANNOUNCED.search(line)
             if line.startswith(_LAST_LINE) and found is not None:
                 # Whatever else it says there has to go somewhere, or it waits for ever.
@@ -76,7 +82,7 @@ class DemoService:
         assert self._process is not None
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            sys.stdout.write(line)
+            self._say(line)
 
     def _end(self) -> None:
         assert self._process is not None
