@@ -82,6 +82,13 @@ class StoreContract:
         assert await store.position() == Position(1, 200)
         store.close()
 
+    async def test_what_is_given_again_is_known_among_many_others(self, store: EventStore) -> None:
+        await store.open()
+        await store.load([event(number) for number in range(0, 200, 2)], HERE)
+        assert await store.load([event(199), event(100), event(0), event(99), event(198)], HERE) == Loaded(2, 3)
+        assert (await store.search(Question())).total_count == 102
+        store.close()
+
     async def test_the_position_moves_without_events(self, store: EventStore) -> None:
         await store.open()
         assert await store.load([], Position(3, 7)) == Loaded(0, 0)

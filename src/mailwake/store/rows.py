@@ -56,8 +56,8 @@ SELECTED = ", ".join(f"{ID_SQL} AS message_id" if name == "message_id" else f'"{
 """The columns that `event_of` takes."""
 
 
-_PIECE = 500
-"""Events that are encoded at once."""
+_PIECE = 50
+"""Events that are encoded at once: no line is longer than theirs together, which need not be looked through for it."""
 
 
 class Lines:
@@ -78,18 +78,20 @@ class Lines:
         """Hold some of these events after the others; each time, what a line has at most. Then hold nothing."""
         try:
             pieces: list[bytes] = []
+            octets = 0
             for start in range(0, len(events), _PIECE):
                 pieces.append(_encode_lines(events[start : start + _PIECE]))
-                if sum(map(len, pieces)) >= self._octets or start + _PIECE >= len(events):
-                    yield self._hold(b"".join(pieces))
-                    pieces = []
+                octets += len(pieces[-1])
+                if octets >= self._octets or start + _PIECE >= len(events):
+                    yield self._hold(pieces)
+                    pieces, octets = [], 0
         finally:
             os.ftruncate(self._file.fileno(), 0)
 
-    def _hold(self, data: bytes) -> int:
+    def _hold(self, pieces: list[bytes]) -> int:
         os.ftruncate(self._file.fileno(), 0)
-        os.pwrite(self._file.fileno(), data, 0)
-        return max(1 << 16, max(map(len, data.splitlines())) + 1)
+        os.pwrite(self._file.fileno(), b"".join(pieces), 0)
+        return max(1 << 16, *map(len, pieces))
 
     def close(self) -> None:
         """Let go of it."""
