@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check clickhouse fuzz docs clean
+.PHONY: run test check clickhouse fuzz docs screenshots clean
 
 run: $(VENV)/.runtime  ## start mailwake with embedded defaults: mail in on 2525, delivered into a local maildir
 	$(BIN)/mailwake serve --demo
@@ -29,6 +29,9 @@ fuzz: $(VENV)/.fuzzing  ## fuzz the readers of headers, MIME, HTML, text and X-M
 
 docs: $(VENV)/.development  ## write docs/reference/ anew from the code
 	$(BIN)/python tools/write_reference.py
+
+screenshots: $(VENV)/.development  ## pictures of each page of the dashboard, light, dark and phone, into screenshots/
+	$(BIN)/python tools/screenshots.py screenshots
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 5) and "mailwake needs Python 3.11.5 or later; name one: make PYTHON=/path/to/python3.11")'
