@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from html import unescape
@@ -14,6 +14,7 @@ import httpx
 import pytest
 import structlog
 from structlog.testing import LogCapture
+from tests.dashboard.mail import mail
 
 from mailwake.api.app import authentication_of, make_app
 from mailwake.api.parts import ApiParts
@@ -25,7 +26,6 @@ from mailwake.control.api_keys import ApiKeys, Scope
 from mailwake.dashboard.page_table import PAGES
 from mailwake.dashboard.pages import Page
 from mailwake.dashboard.site import Dashboard
-from mailwake.events.model import Event
 from mailwake.feed.contract import Position
 from mailwake.metrics import Metrics
 from mailwake.store.duckdb_file import Limits
@@ -89,13 +89,28 @@ async def store(tmp_path: Path) -> AsyncIterator[DuckDbStore]:
 @pytest.fixture
 def parts(tmp_path: Path, clock: ManualClock, log: LogCapture) -> ApiParts:
     """Without a store."""
+    return make_parts(tmp_path, clock, log)
+
+
+def make_parts(directory: Path, clock: ManualClock, log: LogCapture) -> ApiParts:
     return ApiParts(
         settings=Api(trusted_proxies=(parse_network(PROXY),)),
-        keys=ApiKeys(tmp_path / "api-keys.sqlite3", clock),
+        keys=ApiKeys(directory / "api-keys.sqlite3", clock),
         clock=clock,
         metrics=Metrics(),
         log=structlog.wrap_logger(None, [log], structlog.make_filtering_bound_logger("info")),
     )
+
+
+@asynccontextmanager
+async def with_mail(directory: Path) -> AsyncIterator[Served]:
+    """A dashboard over a store with the events of `mail`, in a directory of its own."""
+    clock, log = ManualClock(NOW), LogCapture()
+    store = DuckDbStore(directory / "store", LIMITS, search_timeout=30)
+    await store.open()
+    await store.load(mail(), Position(1, 1))
+    yield Served(replace(make_parts(directory, clock, log), store=store), DashboardSettings(), log)
+    store.close()
 
 
 @pytest.fixture
@@ -123,11 +138,3 @@ def hidden(page: str) -> dict[str, str]:
     """The hidden fields of a page's forms."""
     found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', page)
     return {name: unescape(value) for name, value in found}
-
-
-@pytest.fixture
-def load(store: DuckDbStore) -> Callable[[Sequence[Event]], Any]:
-    async def keep(events: Sequence[Event]) -> None:
-        await store.load(events, Position(1, 1))
-
-    return keep

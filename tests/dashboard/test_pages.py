@@ -15,19 +15,13 @@ import httpx
 import msgspec
 import pytest
 import pytest_asyncio
-import structlog
-from structlog.testing import LogCapture
-from tests.dashboard.conftest import LIMITS, NOW, Served, logged_in
+from tests.dashboard.conftest import LIMITS, Served, logged_in, with_mail
 from tests.dashboard.mail import NASTY, OTHERS, OURS, SECRET_OF_OTHERS, mail
 
-from mailwake.api.parts import ApiParts
-from mailwake.clock import ManualClock
-from mailwake.config.api_settings import Api
 from mailwake.config.dashboard_settings import Dashboard as DashboardSettings
-from mailwake.control.api_keys import ApiKeys, Scope
+from mailwake.control.api_keys import Scope
 from mailwake.dashboard.page_table import PAGES
 from mailwake.feed.contract import Position
-from mailwake.metrics import Metrics
 from mailwake.store.duckdb_store import DuckDbStore
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -38,29 +32,11 @@ FIELDS = {"/dashboard/suggestions": "field=campaign"}
 """Parameters that a page cannot do without."""
 
 
-@pytest.fixture(scope="module")
-def clock() -> ManualClock:
-    return ManualClock(NOW)
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def served(tmp_path_factory: pytest.TempPathFactory, clock: ManualClock) -> AsyncIterator[Served]:
+async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
     """A dashboard over a store with mail in it, for all tests here."""
-    directory: Path = tmp_path_factory.mktemp("dashboard")
-    store = DuckDbStore(directory / "store", LIMITS, search_timeout=30)
-    await store.open()
-    await store.load(mail(), Position(1, 1))
-    log = LogCapture()
-    parts = ApiParts(
-        settings=Api(),
-        keys=ApiKeys(directory / "api-keys.sqlite3", clock),
-        clock=clock,
-        metrics=Metrics(),
-        log=structlog.wrap_logger(None, [log], structlog.make_filtering_bound_logger("info")),
-        store=store,
-    )
-    yield Served(parts, DashboardSettings(), log)
-    store.close()
+    async with with_mail(tmp_path_factory.mktemp("dashboard")) as served:
+        yield served
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
