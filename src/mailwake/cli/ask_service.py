@@ -46,8 +46,9 @@ def service_runs(directory: DataDirectory) -> bool:
 class RunningService:
     """The API of the service that runs; ServiceError when it does not answer, or refuses."""
 
-    def __init__(self, client: httpx.Client) -> None:
+    def __init__(self, client: httpx.Client, *, said_of_it: str = "the service runs, but its API at") -> None:
         self._client = client
+        self._said_of_it = said_of_it
 
     def get(self, path: str, query: Mapping[str, QueryValue] | None = None) -> Any:
         """The JSON document that it answers."""
@@ -84,7 +85,7 @@ class RunningService:
             yield
         except httpx.HTTPError as error:
             raise ServiceError(
-                f"the service runs, but its API at {self._client.base_url} does not answer: {error}; see its log"
+                f"{self._said_of_it} {self._client.base_url} does not answer: {error}; see its log"
             ) from None
 
 
@@ -112,6 +113,26 @@ def ask_service(
             yield RunningService(client)
     finally:
         keys.revoke(name)
+
+
+@contextmanager
+def ask_url(url: str, key: str, variable: str, *, timeout: float = 60.0) -> Iterator[RunningService]:
+    """Ask the API at this URL, on another machine, with a key that the environment's `variable` has."""
+    if not url.startswith(("http://", "https://")):
+        raise ServiceError(f"--url: cannot be {url[:60]!r}; it is a URL like https://mail.example.com")
+    if not key or not key.isascii() or not key.isprintable():
+        raise ServiceError(f"{variable}: put an API key there; `mailwake apikey create NAME` makes one")
+    try:
+        client = httpx.Client(
+            base_url=url,
+            headers={"authorization": key},
+            timeout=httpx.Timeout(timeout, connect=_CONNECT_SECONDS),
+            trust_env=False,
+        )
+    except httpx.InvalidURL as error:
+        raise ServiceError(f"--url: {url[:60]!r}: {error}") from None
+    with client:
+        yield RunningService(client, said_of_it="the API at")
 
 
 def _tidy(keys: ApiKeys) -> None:

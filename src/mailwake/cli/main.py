@@ -26,6 +26,7 @@ def make_app() -> typer.Typer:
         link_commands,
         policy_commands,
         privacy_commands,
+        report_command,
         serve_command,
         spool_commands,
         store_commands,
@@ -52,6 +53,7 @@ def make_app() -> typer.Typer:
     app.command("serve")(serve_command.serve)
     app.command("demo")(demo_command.demo)
     app.command("explain")(explain_command.explain)
+    app.command("report")(report_command.report)
     app.add_typer(config_commands.app, name="config")
     app.add_typer(policy_commands.app, name="policy")
     app.add_typer(events_commands.app, name="events")

@@ -1,0 +1,77 @@
+"""What a command asks where no service runs: the store itself, opened for it, by the functions that serve the API."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import msgspec
+
+from mailwake.api.errors import ApiError
+from mailwake.api.parameters import read_query
+from mailwake.api.parts import ApiParts
+from mailwake.api.route_table import ROUTES
+from mailwake.api.routes import Call, Reply
+from mailwake.clock import SystemClock
+from mailwake.control.api_keys import ApiKeys
+from mailwake.logs import make_logger
+from mailwake.metrics import Metrics
+from mailwake.service.event_privacy import recipient_hash
+from mailwake.store.contract import StoreError
+from mailwake.store.duckdb_store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from mailwake.cli.ask_service import QueryValue
+    from mailwake.config.schema import Settings
+    from mailwake.service.data_directory import DataDirectory
+
+
+class OwnStore:
+    """Answers as the running service would; StoreError when it cannot."""
+
+    def __init__(self, parts: ApiParts, runner: asyncio.Runner) -> None:
+        self._parts = parts
+        self._runner = runner
+
+    def get(self, path: str, query: Mapping[str, QueryValue] | None = None) -> Any:
+        """The JSON document that the API has at this path."""
+        route = next(each for each in ROUTES if (each.method, each.path) == ("GET", path))
+        try:
+            values = read_query(route.query, urlencode(query or {}).encode(), route.unsupported)
+            call = Call(parts=self._parts, key=None, customer=None, path={}, query=values, body=None)
+            given = self._runner.run(_answered(route.answer(call)))
+        except ApiError as error:
+            raise StoreError(error.description) from None
+        return msgspec.json.decode(given.body) if isinstance(given, Reply) else {"results": given}
+
+
+async def _answered(answer: Any) -> Any:
+    return await answer
+
+
+@contextmanager
+def ask_store(directory: DataDirectory, settings: Settings) -> Iterator[OwnStore]:
+    """Open the store of this data directory; StartupError when another process has it, StoreError without one."""
+    if not directory.store.is_dir():
+        raise StoreError(f"{directory.path} has no store yet; start mailwake once, or say where it is with --data")
+    directory.lock()  # keeps the service from starting meanwhile
+    try:
+        clock = SystemClock()
+        with closing(open_store(directory.store, settings.store)) as store, asyncio.Runner() as runner:
+            runner.run(store.open())
+            parts = ApiParts(
+                settings=settings.api,
+                keys=ApiKeys(directory.api_keys, clock),
+                clock=clock,
+                metrics=Metrics(),
+                log=make_logger("human", "error"),
+                store=store,
+                hashing=recipient_hash(settings.privacy, directory),
+            )
+            yield OwnStore(parts, runner)
+    finally:
+        directory.unlock()
