@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mailwake.clock import Clock
     from mailwake.config.api_settings import Api
     from mailwake.control.api_keys import ApiKeys
     from mailwake.control.erasures import Erasures
     from mailwake.events.privacy import RecipientHash
+    from mailwake.feed.contract import EventFeed
     from mailwake.feed.person_events import PersonEvents
+    from mailwake.links.token import Link
     from mailwake.logs import Logger
     from mailwake.metrics import Metrics
     from mailwake.store.contract import EventStore
@@ -38,5 +42,8 @@ class ApiParts:
     webhooks: Subscriptions | None = None
     store: EventStore | None = None
     privacy: PrivacyParts | None = None
+    feed: EventFeed | None = None
+    open_link: Callable[[str], Link] | None = None
+    """What a pasted link says, as `links.pasted.open_pasted`; it reads a file, and is for a thread."""
     hashing: RecipientHash | None = None
     """By which recipients may stand in events; searches look for both names."""

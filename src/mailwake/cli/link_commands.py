@@ -20,11 +20,14 @@ from mailwake.config.scopes import ScopedOptions
 from mailwake.errors import SettingError
 from mailwake.events.unique_ids import EPOCH
 from mailwake.events.wire import iso_time
-from mailwake.links.token import FAMILIES, BadToken, Link, LinkContext, LinkKind, TokenCodec, message_id
-from mailwake.links.tracked_url import click_url, parse_url, tracked_url
+from mailwake.links.pasted import open_pasted
+from mailwake.links.token import LinkContext, LinkKind, TokenCodec, message_id
+from mailwake.links.tracked_url import click_url, tracked_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from mailwake.links.token import Link
 
 app = typer.Typer(help="Read and make tracked links.", no_args_is_help=True)
 
@@ -51,7 +54,7 @@ def decode(
 ) -> None:
     """Show everything that a tracked link carries; exit status 1 when it is damaged, forged or of other keys."""
     codec = TokenCodec(keyring_source.keyring(data, keyring_source.settings_of(config)))
-    fields = link_fields(_open(codec, link.strip()), SystemClock().now())
+    fields = link_fields(open_pasted(codec, link.strip()), SystemClock().now())
     if as_json:
         typer.echo(json.dumps(fields, ensure_ascii=False))
         return
@@ -112,21 +115,6 @@ def link_fields(link: Link, now: float) -> dict[str, Any]:
         "expires": iso_time(link.expires_at * 1000),
         "expired": now > link.expires_at,
     }
-
-
-def _open(codec: TokenCodec, text: str) -> Link:
-    tracked = parse_url(text)
-    if tracked is not None:
-        return codec.decode(tracked.token, tracked.family)
-    if "/" in text:
-        raise SettingError("this is no tracked link: its path is none of /f/…/TOKEN, /q/TOKEN, /o/TOKEN, /u/TOKEN")
-    failure = BadToken("forged")
-    for family in sorted(FAMILIES):  # a bare token does not say which path it belongs to
-        try:
-            return codec.decode(text, family)
-        except BadToken as error:
-            failure = error
-    raise failure
 
 
 def _context(

@@ -27,9 +27,11 @@ from mailwake.flows.erasure import ErasureFlow
 from mailwake.flows.event_flow import EventFlow
 from mailwake.flows.leftover_rows import FactsRows, SpoolRows
 from mailwake.journal.reader import JournalReader
-from mailwake.links.token import decode_body
+from mailwake.links.pasted import open_pasted
+from mailwake.links.token import TokenCodec, decode_body
 from mailwake.service.api_address import api_address_kept
 from mailwake.service.event_privacy import load_or_create_secret, recipient_hash
+from mailwake.service.parts import KeySource
 from mailwake.sinks.make import make_sinks
 from mailwake.store.contract import CONSUMER
 from mailwake.store.duckdb_store import open_store
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 
     from mailwake.api.authentication import Authentication
     from mailwake.api.site import Site
+    from mailwake.links.token import Link
     from mailwake.service.worker_main import Worker
     from mailwake.store.duckdb_store import DuckDbStore
 
@@ -142,6 +145,8 @@ def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
         webhooks=webhooks.subscriptions,
         store=store,
         privacy=privacy,
+        feed=feed,
+        open_link=link_opener(KeySource(settings.keys, data, clock)),
         hashing=hashing,
     )
     secret = load_or_create_secret(data.dashboard_secret, loses="every session") if settings.dashboard.enabled else None
@@ -150,6 +155,11 @@ def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
         return None if secret is None else Dashboard(api, settings.dashboard, who, secret)
 
     yield _ApiServer([each for _, each in worker.sockets], data.api_address, api, make_site)
+
+
+def link_opener(keys: KeySource) -> Callable[[str], Link]:
+    """Says what a pasted link says, by the keys as they stand then; KeyringError where this node has none."""
+    return lambda text: open_pasted(TokenCodec(keys.load()), text)
 
 
 class _ApiServer:
