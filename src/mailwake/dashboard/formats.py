@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from mailwake.dashboard.event_words import judgements, place, program
 from mailwake.dashboard.series import point_label
 from mailwake.events.model import EventType
 from mailwake.store.measures import CLICKS, OPENS
@@ -114,6 +115,26 @@ def sum_of(points: Iterable[TimePoint], place: int) -> int:
     return sum(point.numbers[place] for point in points)
 
 
+def later(milliseconds: int) -> str:
+    """The time between two events: `2 d 4 h later`, its two largest units; "" where nobody would notice it."""
+    if milliseconds < 1000:
+        return ""
+    left = milliseconds // 1000
+    parts: list[str] = []
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
+        count, left = divmod(left, size)
+        if count or parts:
+            parts.append(f"{count}{THIN_SPACE}{unit}" if count else "")
+        if len(parts) == 2:
+            break
+    return " ".join(filter(None, parts)) + " later"
+
+
+def openable(url: str) -> bool:
+    """Whether a target may be a link on our pages: of the web, and nothing that a browser would run."""
+    return url.lower().startswith(("http://", "https://")) and url.isprintable()
+
+
 FILTERS: dict[str, Callable[..., Any]] = {
     "number": number,
     "short_number": short_number,
@@ -128,5 +149,10 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "kind_of": kind_of,
     "sum_of": sum_of,
     "point_label": point_label,
+    "later": later,
+    "openable": openable,
+    "judgements": judgements,
+    "program": program,
+    "place": place,
 }
 """What templates may use behind a `|`."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mailwake.dashboard import formats, own_paths, series
+from mailwake.dashboard.event_words import EVENT_WORDS
 from mailwake.dashboard.periods import RANGES
 from mailwake.dashboard.sessions import TOKEN_FIELD
 from mailwake.dashboard.view import CUTS, FILTERS
@@ -49,6 +50,7 @@ class Templates:
             "common_zones": COMMON_ZONES,
             "series_names": series.NAMES,
             "series_kinds": series.KINDS,
+            "event_words": EVENT_WORDS,
         }
 
     def render(self, template: str, **values: Any) -> str:

@@ -15,6 +15,7 @@ from mailwake.api.errors import ApiError, Fault
 from mailwake.api.parameters import Parameter, choice, query_pairs, read_pairs, repeated, text, time, time_zone
 from mailwake.dashboard.periods import RANGES, Period, named_period, own_period, shown_period
 from mailwake.store.filters import Cut, Filters
+from mailwake.store.question import Question
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -122,6 +123,14 @@ class View:
     def where(self, **changes: Any) -> Filters:
         """The events that the page is about; QuestionError, which is shown as 400, for what no event can have."""
         return Filters(**{**self.fields(), **changes, "only_customer": self.only_customer})
+
+    def question(self, **changes: Any) -> Question:
+        """A page of the same events, newest first; QuestionError as for `where`."""
+        return Question(**{**self.fields(), **changes, "only_customer": self.only_customer})
+
+    def story(self, **of: Any) -> Question:
+        """All events of a message or person, whatever period, filters and cut the view has; of whom is in `of`."""
+        return Question(**{**of, "only_customer": self.only_customer})
 
     def query(self, changes: Mapping[str, str | None] | None = None, *, without: tuple[str, str] | None = None) -> str:
         """The view as the query of a URL, with `?`: changed, or without one value of a filter."""
