@@ -28,7 +28,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 REPORTS = ("campaigns", "tags", "customers", "domains")
 GETS = sorted(page.path for page in PAGES if page.method == "GET" and "{" not in page.path)
-FIELDS = {"/dashboard/suggestions": "field=campaign"}
+FIELDS = {"/dashboard/suggestions": "field=campaign", "/dashboard/recipient": "address=nobody@example.com"}
 """Parameters that a page cannot do without."""
 
 
