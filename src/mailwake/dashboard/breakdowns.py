@@ -62,14 +62,14 @@ def columns_of(breakdown: _Breakdown) -> tuple[Column, ...]:
     return (
         Column("name", breakdown.title.removesuffix("s"), number=False),
         Column("targeted", "Targeted", "count_targeted", "Copies taken, and those that policy rejected"),
-        Column("accepted", "Accepted", "count_accepted", "Copies that the next hop accepted"),
-        Column("accepted_rate", "% of targeted", _BY_RATE, "Accepted, of targeted"),
-        Column("bounced", "Bounced", "count_bounce", "Copies refused for good, or expired"),
+        Column("accepted", "Accepted", "count_accepted", "Copies that the next hop accepted", minor=True),
+        Column("accepted_rate", "% of targeted", _BY_RATE, "Accepted, of targeted", minor=True),
+        Column("bounced", "Bounced", "count_bounce", "Copies refused for good, or expired", minor=True),
         Column("opened", "Opened", "count_unique_confirmed_opened", "Messages opened or clicked, each once"),
         Column("open_rate", "Open rate", _BY_RATE, "Opened, of accepted"),
         Column("clicked", "Clicked", "count_unique_clicked", "Messages in which a link was clicked, each once"),
         Column("click_rate", "Click rate", _BY_RATE, "Clicked, of accepted"),
-        Column("unsubscribed", "Unsubscribed", "count_unsubscribe", "By a link, or by the mail program"),
+        Column("unsubscribed", "Unsubscribed", "count_unsubscribe", "By a link, or by the mail program", minor=True),
     )
 
 

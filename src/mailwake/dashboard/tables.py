@@ -30,6 +30,8 @@ class Column(NamedTuple):
     meaning: str = ""
     number: bool = True
     sortable: bool = True
+    minor: bool = False
+    """Whether it is left out where there is little room."""
 
 
 class Cell(NamedTuple):

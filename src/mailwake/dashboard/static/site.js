@@ -15,6 +15,11 @@ form?.addEventListener("submit", (event) => {
   fetch(form.action, { method: "POST", body: new URLSearchParams(fields), redirect: "manual" })
 })
 
+// On a phone the navigation is a row that may be longer than the window.
+const row = document.querySelector(".pages")
+const current = row?.querySelector("[aria-current]")
+if (current && row.scrollWidth > row.clientWidth) row.scrollLeft = current.offsetLeft - row.offsetLeft - 12
+
 const panels = [...document.querySelectorAll("details.pop")]
 document.addEventListener("click", (event) => {
   for (const each of panels) if (each.open && !each.contains(event.target)) each.open = false
