@@ -30,6 +30,7 @@ from mailwake.markdown import code, table
 from mailwake.metrics import METRICS
 from mailwake.policy.describe import header_reference
 from mailwake.reports.describe import counts_reference
+from mailwake.store.export import export_reference
 from mailwake.tracker.describe import http_reference
 
 if TYPE_CHECKING:
@@ -238,6 +239,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "bot-rules.md": rules_reference,
     "events.md": lambda: events_reference(event_examples(), recorded_events()),
     "counts.md": counts_reference,
+    "exports.md": export_reference,
     "metrics.md": metrics_page,
     "log.md": log_page,
     "command-line.md": cli_page,

@@ -22,9 +22,13 @@ from mailwake.store.question import MAX_PER_PAGE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Sequence
+    from pathlib import Path
 
     from mailwake.events.model import Event
     from mailwake.feed.contract import Position
+    from mailwake.store.export import ExportFormat
+    from mailwake.store.filters import Filters
+    from mailwake.store.made_files import Making
     from mailwake.store.question import Question
     from mailwake.store.report_question import ReportQuestion, ReportTable
 
@@ -133,4 +137,22 @@ class EventStore(Protocol):
 
     def close(self) -> None:
         """Let go of the file for good; blocks until calls under way are finished."""
+        ...
+
+
+class FileMakingStore(EventStore, Protocol):
+    """A store on this machine that can write what it holds into files beside itself, while it loads and answers.
+
+    Each file is of one moment. It stands under its name when it is whole, and is its owner's alone; whoever asked for
+    it moves it away or removes it. An erasure removes those that are still there, and has made anew what is in the
+    making: when `erase` returns, no file of the store holds what was erased. Opening the store removes all.
+    StoreError when there is no room (some is left to others always), or when `making` is given up.
+    """
+
+    async def backup(self, name: str, making: Making) -> Path:
+        """All of it, in a file that opens by itself as this store; loads wait for a second or two for each gigabyte."""
+        ...
+
+    async def export(self, filters: Filters, form: ExportFormat, name: str, making: Making) -> Path:
+        """Events in the order in which they were loaded; takes as long as it takes, and the memory of a search."""
         ...

@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, TypeVar
 import duckdb
 
 from mailwake.store import changes
+from mailwake.store.backup import copy_octets, make_whole
 from mailwake.store.contract import StoreError, StoreUnavailableError
 from mailwake.store.dialect import DUCKDB
 from mailwake.store.duckdb_file import DuckDbFile, Limits, refusal
+from mailwake.store.export import export_sql
 from mailwake.store.gate import Gate
 from mailwake.store.inspection import findings, status
+from mailwake.store.made_files import MadeFiles
 from mailwake.store.question import MAX_PER_PAGE, Question
 from mailwake.store.report import report_sql, table_of
 from mailwake.store.search import search
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
     from mailwake.events.model import Event
     from mailwake.feed.contract import Position
     from mailwake.store.contract import Loaded, SearchPage, StoreStatus
+    from mailwake.store.export import ExportFormat
+    from mailwake.store.filters import Filters
+    from mailwake.store.made_files import Making
     from mailwake.store.report_question import ReportQuestion, ReportTable
 
 T = TypeVar("T")
@@ -36,21 +42,30 @@ T = TypeVar("T")
 READERS = 2
 """Searches that run at once; others wait for them. Loads have a thread of their own."""
 
+_MADE = "made"
+"""The directory of backups and exports, in the store's own: the engine writes nowhere else."""
+
 _BROKEN = (duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException)
 """After these the engine answers nothing any more, or what it reads makes no sense."""
 
 
-def open_store(directory: Path, settings: Store) -> DuckDbStore:
-    """The store in `directory`; it is opened by `open()`, and until then answers StoreUnavailableError."""
+def open_store(directory: Path, settings: Store, *, reserve: int = 0) -> DuckDbStore:
+    """The store in `directory`; it is opened by `open()`, and until then answers StoreUnavailableError.
+
+    Backups and exports leave `reserve` octets free on the disk.
+    """
     return DuckDbStore(
-        directory, Limits(settings.memory_limit, settings.threads), search_timeout=settings.search_timeout
+        directory,
+        Limits(settings.memory_limit, settings.threads),
+        search_timeout=settings.search_timeout,
+        reserve=reserve,
     )
 
 
 class DuckDbStore:
     """An `EventStore`; see `contract`. `open()` may be called again after a failure."""
 
-    def __init__(self, directory: Path, limits: Limits, *, search_timeout: float) -> None:
+    def __init__(self, directory: Path, limits: Limits, *, search_timeout: float, reserve: int = 0) -> None:
         self._directory = directory
         self._limits = limits
         self._search_timeout = search_timeout
@@ -62,6 +77,9 @@ class DuckDbStore:
         self._gate = Gate()
         self._writer = ThreadPoolExecutor(1, "store-write")
         self._readers = ThreadPoolExecutor(READERS, "store-read")
+        self._backups = ThreadPoolExecutor(1, "store-backup")
+        self._exports = ThreadPoolExecutor(1, "store-export")
+        self._made = MadeFiles(directory / _MADE, reserve)
 
     async def open(self) -> None:
         """Open the file, unless it is open; see `contract.EventStore.open`."""
@@ -78,6 +96,7 @@ class DuckDbStore:
         except StoreUnavailableError as error:
             self._why_not = str(error)
             raise
+        self._made.empty()
         self._broken = False
 
     async def load(self, events: Sequence[Event], position: Position) -> Loaded:
@@ -121,6 +140,16 @@ class DuckDbStore:
         """Those of these ids that no event has."""
         return await self._read(lambda file, database: changes.missing(database, ids))
 
+    async def backup(self, name: str, making: Making) -> Path:
+        """All of the store in a file that opens by itself; see `contract.FileMakingStore.backup`."""
+        return await self._in(self._backups, self._make, name, making, lambda part: self._back_up(part, making))
+
+    async def export(self, filters: Filters, form: ExportFormat, name: str, making: Making) -> Path:
+        """Events in a file for other programs; see `contract.FileMakingStore.export`."""
+        return await self._in(
+            self._exports, self._make, name, making, lambda part: self._export(filters, form, part, making)
+        )
+
     async def status(self) -> StoreStatus:
         """What there is."""
         return await self._read(status)
@@ -134,6 +163,9 @@ class DuckDbStore:
         if self._closed:
             return
         self._closed = True
+        self._made.end()
+        for makers in (self._backups, self._exports):
+            makers.shutdown()
         self._writer.submit(self._close, "the store is closed").result()
         self._writer.shutdown()
         self._readers.shutdown()
@@ -188,9 +220,41 @@ class DuckDbStore:
             due = file.state(database).rewrite_due
             database.close()
             if due:
-                new = file.copy_out()
-                with self._gate.alone():
-                    file.take(new)
+                with self._made.erasing():
+                    new = file.copy_out()
+                    with self._gate.alone():
+                        file.take(new)
+
+    def _make(self, name: str, making: Making, attempt: Callable[[Path], None]) -> Path:
+        with self._failures():
+            return self._made.make(name, making, attempt)
+
+    def _back_up(self, part: Path, making: Making) -> None:
+        making.octets, making.octets_expected = 0, self._opened().octets()
+        self._made.check(making, making.octets_expected)
+        # Among the writes: none alters the file meanwhile.
+        self._writer.submit(self._copy, part, making).result()
+        making.events = make_whole(part)
+
+    def _copy(self, part: Path, making: Making) -> None:
+        def copied(octets: int) -> None:
+            making.octets += octets
+            self._made.check(making)
+
+        copy_octets(self._opened().path, part, copied)
+
+    def _export(self, filters: Filters, form: ExportFormat, part: Path, making: Making) -> None:
+        making.octets = 0
+        self._made.check(making)
+        sql, values = export_sql(filters, form, part)
+        with self._gate.shared():
+            database = self._opened().cursor()
+            try:
+                with self._made.reading(database, part, making):
+                    making.events = changes.number_of(database.execute(sql, values))
+            finally:
+                database.close()
+        making.octets = part.stat().st_size
 
     def _opened(self) -> DuckDbFile:
         if self._file is None or self._broken:
