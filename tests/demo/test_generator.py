@@ -165,7 +165,7 @@ def test_the_shipped_rules_say_the_same_of_each_event(month: list[Event]) -> Non
     for event in [*part, None]:
         while waiting and (event is None or waiting[0].timestamp < event.timestamp - 2_500):
             expected = waiting.pop(0)
-            assert enricher.complete(_unjudged(expected)) == _without_place(expected)
+            assert enricher.complete(unjudged(expected)) == _without_place(expected)
             judged += expected.bot_reason != ""
         if event is not None:
             enricher.observe(event)
@@ -173,7 +173,7 @@ def test_the_shipped_rules_say_the_same_of_each_event(month: list[Event]) -> Non
     assert judged > 500
 
 
-def _unjudged(event: Event) -> Event:
+def unjudged(event: Event) -> Event:
     """As the journal has it."""
     if event.type not in ENGAGEMENT:
         return _without_place(event)

@@ -60,7 +60,7 @@ def demo(
 
 
 def _show(data: DemoData, service: DemoService, *, browser: bool) -> None:
-    with data.key() as key, service.running(data.path) as url, log_in_link(url, key) as link:
+    with data.key() as key, service.running(data.path) as url, data.living(), log_in_link(url, key) as link:
         typer.echo(f"\nThe dashboard, logged in (once): {link}")
         typer.echo(f"  later: {url}{HOME} with the key {key}\nCtrl-C ends the demo.")
         sys.stdout.flush()
