@@ -7,8 +7,11 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
+
+import httpx
 
 from mailwake.errors import StartupError
 from mailwake.service.addresses import bind_shared, parse_address
@@ -18,7 +21,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _ANNOUNCED = re.compile(r"mailwake: API on (http://\S+?)/api/")
+_ADMIN = re.compile(r"mailwake: health and metrics on (http://[^/\s]+)")
 _LAST_LINE = "mailwake: data in"
+_STORE_IS_OPEN = re.compile(r"^mailwake_store_up 1\b", re.MULTILINE)
+
+STORE_SECONDS = 30.0
+"""How long opening the store may take; then the dashboard is shown all the same, and says what is wrong."""
 
 END_SECONDS = 40.0
 
@@ -68,13 +76,14 @@ class DemoService:
     def _announced(self) -> str:
         assert self._process is not None
         assert self._process.stdout is not None
-        found = None
+        found = admin = None
         for line in self._process.stdout:
             self._say(line)
-            found = found or _ANNOUNCED.search(line)
-            if line.startswith(_LAST_LINE) and found is not None:
+            found, admin = found or _ANNOUNCED.search(line), admin or _ADMIN.search(line)
+            if line.startswith(_LAST_LINE) and found is not None and admin is not None:
                 # Whatever else it says there has to go somewhere, or it waits for ever.
                 threading.Thread(target=self._pass_on, daemon=True).start()
+                _wait_for_store(f"{admin[1]}/metrics")
                 return found[1]
         raise StartupError("the service has not started; what it said above says why")
 
@@ -97,3 +106,11 @@ class DemoService:
                 self._process.wait()
         finally:
             signal.signal(signal.SIGINT, previous)
+
+
+def _wait_for_store(metrics: str) -> None:
+    """The service answers a moment before it has opened its store, and nobody's first page is to say so."""
+    deadline = time.monotonic() + STORE_SECONDS
+    with httpx.Client(trust_env=False, timeout=10) as client, suppress(httpx.HTTPError):
+        while not _STORE_IS_OPEN.search(client.get(metrics).text) and time.monotonic() < deadline:
+            time.sleep(0.1)

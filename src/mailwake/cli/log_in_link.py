@@ -10,7 +10,6 @@ import hmac
 import re
 import secrets
 import threading
-import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _TOKEN = re.compile(rf'name="{TOKEN_FIELD}" value="([^"]*)"')
-STORE_SECONDS = 30.0
-"""How long opening the store may take before the link is given all the same."""
-
 _USED = "This link has been used. Log in with the key at {}\n"
 
 
@@ -82,17 +78,9 @@ def log_in(service: str, key: str) -> list[str]:
             form = client.get(LOG_IN).raise_for_status()
             token = _TOKEN.search(form.text)
             done = client.post(LOG_IN, data={"key": key, TOKEN_FIELD: token[1] if token else ""})
-            _wait_for_store(client)
     except httpx.HTTPError as error:
         raise StartupError(f"the dashboard at {service}{HOME} does not answer: {error}") from None
     cookies = [*form.headers.get_list("set-cookie"), *done.headers.get_list("set-cookie")]
     if done.status_code != httpx.codes.SEE_OTHER or not cookies:
         raise StartupError(f"the dashboard at {service}{HOME} takes no log-in: it answers {done.status_code}")
     return cookies
-
-
-def _wait_for_store(client: httpx.Client) -> None:
-    """The service takes log-ins a moment before it has opened its store, and nobody's first page is to say so."""
-    deadline = time.monotonic() + STORE_SECONDS
-    while client.get(HOME).status_code == httpx.codes.SERVICE_UNAVAILABLE and time.monotonic() < deadline:
-        time.sleep(0.1)
