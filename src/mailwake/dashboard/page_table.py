@@ -11,6 +11,7 @@ from mailwake.dashboard.message_page import MESSAGE_PAGES
 from mailwake.dashboard.overview import OVERVIEW_PAGES
 from mailwake.dashboard.recipient_page import RECIPIENT_PAGES
 from mailwake.dashboard.suggestions import SUGGESTION_PAGES
+from mailwake.dashboard.webhook_pages import WEBHOOK_PAGES
 
 if TYPE_CHECKING:
     from mailwake.dashboard.pages import Page
@@ -22,5 +23,6 @@ PAGES: tuple[Page, ...] = (
     *MESSAGE_LIST_PAGES,
     *MESSAGE_PAGES,
     *RECIPIENT_PAGES,
+    *WEBHOOK_PAGES,
     *SUGGESTION_PAGES,
 )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from mailwake.events.wire import iso_time
-from mailwake.webhooks.batch import ANY_SIZE, TEST_BODY, Limits, gather
+from mailwake.webhooks.batch import ANY_SIZE, PAGE_EVENTS, TEST_BODY, Limits, Waiting, count, gather
 from mailwake.webhooks.request_body import apply, required
 from mailwake.webhooks.sending import Sender
 from mailwake.webhooks.shown import shown_answer, shown_batch, shown_dead_letter, shown_webhook
@@ -22,7 +22,7 @@ from mailwake.webhooks.signature import new_secret
 from mailwake.webhooks.webhook import FormerSecret, UnknownWebhookError, Webhook, WebhookError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mailwake.clock import Clock
     from mailwake.feed.contract import EventFeed, Position, Positions
@@ -40,6 +40,22 @@ ROTATION_SECONDS = 86400.0
 
 MAX_STATUS = 1_000
 """Batches that `batch_status` shows at most."""
+
+
+class Standing(NamedTuple):
+    """How far a webhook is: what waits for it in the feed, and what was given up."""
+
+    waiting: int
+    """Events for it that its target has not had."""
+    more: bool
+    """Whether there may be more of them than were counted (MOST_COUNTED)."""
+    oldest: float | None
+    """When the first of them happened, Unix seconds."""
+    dead_letters: int
+
+
+MOST_COUNTED = 10_000
+"""Events of the feed that are looked at to see what waits; who is further behind than that is far behind."""
 
 
 class Tables(NamedTuple):
@@ -94,6 +110,22 @@ class Subscriptions:
     async def get(self, webhook_id: str, *, customer: str | None = None) -> Shown:
         """One webhook."""
         return shown_webhook(await self._find(webhook_id, customer))
+
+    async def standings(self, *, customer: str | None = None) -> dict[str, Standing]:
+        """How far each webhook is, by its id."""
+        found = await asyncio.to_thread(self._tables.subscriptions.all)
+        dead = await asyncio.to_thread(self._tables.batches.dead_counts)
+        visible = [each for each in found if _visible(each, customer)]
+        return {each.webhook.id: await asyncio.to_thread(self._standing, each, dead) for each in visible}
+
+    def _standing(self, found: Subscription, dead: Mapping[str, int]) -> Standing:
+        waiting = Waiting(0, 0, found.position, more=found.webhook.active)
+        looked = 0
+        while waiting.more and looked < MOST_COUNTED:
+            waiting = count(self._feed, waiting, found.webhook.filter, MOST_COUNTED)
+            looked += PAGE_EVENTS
+        oldest = waiting.first_ms / 1000 if waiting.events else None
+        return Standing(waiting.events, waiting.more, oldest, dead.get(found.webhook.id, 0))
 
     async def update(self, webhook_id: str, body: object, *, customer: str | None = None) -> Shown:
         """Change the given fields; a new target or new credentials are tested first, as for `create`."""
