@@ -127,6 +127,10 @@ class MemoryStore:
         self._rows = [row for row in self._rows if not chosen(row[1])]
         return before - len(self._rows)
 
+    async def missing(self, ids: Collection[int]) -> set[int]:
+        self._check()
+        return set(ids) - {event.event_id for _, event in self._rows}
+
     async def status(self) -> StoreStatus:
         self._check()
         times = [event.timestamp for _, event in self._rows]

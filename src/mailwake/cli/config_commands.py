@@ -65,6 +65,7 @@ def check(
     from mailwake.service.parts import check_parts
     from mailwake.service.tracker_parts import check_tracker_parts
     from mailwake.sinks.make import check_sinks
+    from mailwake.store.make import check_store
     from mailwake.webhooks.configured import check_webhooks
 
     try:
@@ -76,6 +77,7 @@ def check(
     check_parts(settings, demo=not settings.relay.hops)
     check_tracker_parts(settings)
     check_sinks(settings.sinks)
+    check_store(settings.store)
     check_webhooks(settings)
     for caution in cautions(settings, datetime.now(UTC)):
         typer.echo(f"warning: {caution}", err=True)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import sys
 import time
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,17 +17,17 @@ from mailwake.config.load import load
 from mailwake.errors import StartupError
 from mailwake.feed.reader import FeedReader
 from mailwake.service.data_directory import DataDirectory
+from mailwake.store.clickhouse_tables import LOADER_FILE
 from mailwake.store.contract import StoreError
-from mailwake.store.duckdb_store import open_store
-from mailwake.store.rebuild import missing_of_feed
+from mailwake.store.make import open_store
+from mailwake.store.rebuild import load_all, missing_of_feed
 from mailwake.store.rebuild import rebuild as rebuild_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
     from mailwake.config.schema import Settings
-    from mailwake.store.contract import StoreStatus
-    from mailwake.store.duckdb_store import DuckDbStore
+    from mailwake.store.contract import EventStore, StoreStatus
     from mailwake.store.rebuild import Rebuilt
 
 app = typer.Typer(help="Look after the store in which events are searched.", no_args_is_help=True)
@@ -46,11 +46,11 @@ _METRICS = {
 
 @app.command()
 def status(as_json: Json = False, config: Config = None, data: Data = None) -> None:
-    """Say what the store holds; while the service runs, what the service says of it."""
+    """Say what the store holds; of a DuckDB file, while the service runs, what the service says of it."""
     settings = _settings(config, data)
     directory = _directory_of(settings)
     try:
-        with _claim(directory):
+        with _claimed_for_file(settings, directory):
             facts = asyncio.run(_with_store(directory, settings, _facts))
     except StartupError:  # it is in use
         facts = _facts_of_service(settings)
@@ -63,10 +63,10 @@ def status(as_json: Json = False, config: Config = None, data: Data = None) -> N
 
 @app.command()
 def verify(config: Config = None, data: Data = None) -> None:
-    """Read all of the store, and compare it with the feed; the service must not run."""
+    """Read all of the store, and compare it with the feed; with a DuckDB file, the service must not run."""
     settings = _settings(config, data)
     directory = _directory_of(settings)
-    with _claim(directory):
+    with _claimed_for_file(settings, directory):
         found = asyncio.run(_with_store(directory, settings, lambda store: _findings(store, directory, settings)))
     for each in found:
         typer.echo(each)
@@ -80,10 +80,16 @@ def rebuild(config: Config = None, data: Data = None) -> None:
     """Make the store anew from the feed; the service must not run.
 
     Events that the feed has no longer are taken over from the old store. One that cannot be read to its end is kept
-    beside the new one.
+    beside the new one. In ClickHouse, where other nodes have their events too, nothing is removed: the feed is loaded
+    again, and what is missing comes back.
     """
     settings = _settings(config, data)
     directory = _directory_of(settings)
+    if settings.store.engine == "clickhouse":
+        with _claim(directory):
+            added = asyncio.run(_with_store(directory, settings, lambda store: _loaded_again(store, directory)))
+        typer.echo(f"{added} events of the feed were missing, and are there again", err=True)
+        return
     with _claim(directory):
         done = asyncio.run(_rebuilt(directory, settings))
     typer.echo(f"{done.from_feed} events from the feed, {done.taken_over} more from the old store", err=True)
@@ -103,6 +109,15 @@ async def _rebuilt(directory: DataDirectory, settings: Settings) -> Rebuilt:
     )
 
 
+async def _loaded_again(store: EventStore, directory: DataDirectory) -> int:
+    return await load_all(FeedReader(directory.feed), store, _progress())
+
+
+def _claimed_for_file(settings: Settings, directory: DataDirectory) -> AbstractContextManager[None]:
+    """A server may be asked beside the service, a file may not."""
+    return nullcontext() if settings.store.engine == "clickhouse" else _claim(directory)
+
+
 @contextmanager
 def _claim(directory: DataDirectory) -> Iterator[None]:
     """Keep the service from starting meanwhile; StartupError when it runs."""
@@ -120,16 +135,17 @@ def _progress() -> Callable[[int], None]:
 
 
 async def _with_store(
-    directory: DataDirectory, settings: Settings, ask: Callable[[DuckDbStore], Coroutine[Any, Any, Any]]
+    directory: DataDirectory, settings: Settings, ask: Callable[[EventStore], Coroutine[Any, Any, Any]]
 ) -> Any:
-    if not directory.store.is_dir():
+    known = directory.store / LOADER_FILE if settings.store.engine == "clickhouse" else directory.store
+    if not known.exists():
         raise StoreError(f"{directory.path} has no store yet; start mailwake once, or say where it is with --data")
     with closing(open_store(directory.store, settings.store)) as store:
         await store.open()
         return await ask(store)
 
 
-async def _facts(store: DuckDbStore) -> dict[str, Any]:
+async def _facts(store: EventStore) -> dict[str, Any]:
     known: StoreStatus = await store.status()
     return {
         "events": known.events,
@@ -141,7 +157,7 @@ async def _facts(store: DuckDbStore) -> dict[str, Any]:
     }
 
 
-async def _findings(store: DuckDbStore, directory: DataDirectory, settings: Settings) -> list[str]:
+async def _findings(store: EventStore, directory: DataDirectory, settings: Settings) -> list[str]:
     keep = settings.store.keep
     # What was as old as that may be forgotten by now, or not yet.
     since = int((time.time() - keep) * 1000) if keep else 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mailwake.config.dashboard_settings import dashboard_problems
 from mailwake.config.relay_settings import DEFAULT_ROUTE, hop_option
 from mailwake.config.sink_settings import sink_problems
+from mailwake.config.store_settings import store_problems
 from mailwake.config.toml_lines import join_name
 from mailwake.config.tracker_references import proxy_problems, tracker_problems
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mailwake.config.schema import Keys, Settings
     from mailwake.config.scope_settings import EsmtpListener, Peer
     from mailwake.config.sink_settings import Sink
+    from mailwake.config.store_settings import Store
     from mailwake.config.toml_lines import Path
 
 Problem = tuple["Path", str]
@@ -40,6 +42,8 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
     yield from _route_problems(settings)
     yield from _key_problems(settings.keys)
     yield from dashboard_problems(settings.dashboard, settings.api)
+    yield from store_problems(settings.store)
+    yield from _login_problems(("store",), settings.store)
     yield from sink_problems(settings.sinks)
     for name, sink in settings.sinks.items():
         yield from _login_problems(("sinks", name), sink)
@@ -126,7 +130,7 @@ def _relay_problems(path: Path, relay: Relay) -> Iterator[Problem]:
             yield (*at, "address"), f'"{hop.address}" is a hop of this route already; give each one once'
 
 
-def _login_problems(path: Path, options: HopOptions | Sink) -> Iterator[Problem]:
+def _login_problems(path: Path, options: HopOptions | Sink | Store) -> Iterator[Problem]:
     if options.password is not None and options.password_file is not None:
         yield (*path, "password_file"), "and password are both set; remove one"
     if options.username is not None and options.password is None and options.password_file is None:

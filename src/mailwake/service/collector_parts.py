@@ -34,8 +34,8 @@ from mailwake.service.event_privacy import load_or_create_secret, recipient_hash
 from mailwake.service.parts import KeySource
 from mailwake.sinks.make import make_sinks
 from mailwake.store.contract import CONSUMER
-from mailwake.store.duckdb_store import open_store
 from mailwake.store.loader import StoreLoader
+from mailwake.store.make import open_store
 from mailwake.webhooks.webhooks import Webhooks
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from mailwake.api.site import Site
     from mailwake.links.token import Link
     from mailwake.service.worker_main import Worker
-    from mailwake.store.duckdb_store import DuckDbStore
+    from mailwake.store.contract import EventStore
 
 
 class Part(Protocol):
@@ -100,7 +100,7 @@ def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
         log=log,
         closed_segments=closed_segments,
     )
-    store: DuckDbStore | None = None
+    store: EventStore | None = None
     if settings.store.enabled:
         store = opened.enter_context(closing(open_store(data.store, settings.store)))
         yield StoreLoader(feed, store, positions, keep=settings.store.keep, clock=clock, metrics=metrics, log=log)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mailwake.config.fields import fields_of
+from mailwake.config.password_file import password_in
 from mailwake.config.relay_settings import DEFAULT_ROUTE, HopOptions, hop_option
 from mailwake.config.toml_lines import join_name
 from mailwake.errors import StartupError
@@ -139,16 +140,4 @@ def _password(login: HopOptions, place: TablePath) -> str:
         return login.password
     if login.password_file is None:
         return ""
-    try:
-        return login.password_file.read_text(encoding="utf-8").splitlines()[0]
-    except OSError as error:
-        reason = error.strerror or str(error)
-    except IndexError:
-        reason = "it is empty"
-    except UnicodeDecodeError:
-        reason = "it is not UTF-8"
-    setting = join_name((*place, "password_file"))
-    raise StartupError(
-        f"{setting}: cannot read a password from the first line of {login.password_file}: {reason}; "
-        "name a file that mailwake's user can read"
-    )
+    return password_in(login.password_file, join_name((*place, "password_file")))

@@ -23,6 +23,7 @@ from mailwake.service.tracker_parts import check_tracker_parts
 from mailwake.service.unix_sockets import FileAccess, path_of
 from mailwake.service.worker_orders import ROLE_NUMBERS, WorkerOrders
 from mailwake.sinks.make import check_sinks
+from mailwake.store.make import check_store
 from mailwake.webhooks.configured import check_webhooks
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class ServeRequest:
         if self.role in ("all", "tracker"):
             check_tracker_parts(settings)
         check_sinks(settings.sinks)
+        check_store(settings.store)
         check_webhooks(settings)
         if any(count > ROLE_NUMBERS[role] for role, count in worker_counts(settings).items()):
             limits = " and ".join(f"{ROLE_NUMBERS[role]} {role}" for role in ("smtp", "tracker"))

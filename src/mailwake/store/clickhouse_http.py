@@ -65,6 +65,10 @@ class ClickHouseError(StoreError):
         self.code = code
 
 
+class TablesGoneError(StoreUnavailableError):
+    """The database or a table in it is not there, or not any more."""
+
+
 def with_names(sql: str, values: Sequence[Any]) -> tuple[str, dict[str, str]]:
     """SQL with `?::TYPE` for its values as ClickHouse has it: `{p0:UInt64}`, and the values by name."""
     places = iter(range(len(values)))
@@ -148,7 +152,7 @@ class ClickHouseHttp:
         if code in _RIGHTS:
             return StoreUnavailableError(f"{where} does not allow {self._server.user!r} that: {said}; grant it")
         if code in _GONE:
-            return StoreUnavailableError(f"{where}: {said}; the tables are made anew, then `mailwake store rebuild`")
+            return TablesGoneError(f"{where}: {said}; they are made anew")
         return ClickHouseError(code, f"{where}: {said}")
 
     def close(self) -> None:

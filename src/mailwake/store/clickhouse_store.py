@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from mailwake.feed.contract import BEGINNING
 from mailwake.store import clickhouse_changes as changes
 from mailwake.store import clickhouse_search as searches
-from mailwake.store.clickhouse_http import OUT_OF_MEMORY, TIMED_OUT, ClickHouseError, ClickHouseHttp
+from mailwake.store.clickhouse_http import OUT_OF_MEMORY, TIMED_OUT, ClickHouseError, ClickHouseHttp, TablesGoneError
 from mailwake.store.clickhouse_inspection import Counter, findings, status
 from mailwake.store.clickhouse_tables import loader_of, make_tables
 from mailwake.store.contract import StoreError, StoreUnavailableError
@@ -71,6 +71,7 @@ class ClickHouseStore:
         self._loader = 0
         self._store = 0
         self._counter = Counter()
+        self._is_open = False
         self._why_not = "the store is not open yet; try again in a moment"
         self._closed = False
         self._writer = ThreadPoolExecutor(1, "store-write")
@@ -81,20 +82,17 @@ class ClickHouseStore:
         await self._in(self._writer, self._open)
 
     def _open(self) -> None:
-        if self._http is not None:
+        if self._is_open:
             return
-        http = None
         try:
             self._loader = loader_of(self._directory)
-            http = ClickHouseHttp(self._server)
-            self._store = make_tables(http, self._server.database)
+            self._http = self._http or ClickHouseHttp(self._server)
+            self._store = make_tables(self._http, self._server.database)
         except StoreError as error:
-            if http is not None:
-                http.close()
             self._why_not = str(error)
             raise StoreUnavailableError(self._why_not) from None
         self._counter.forget()
-        self._http = http
+        self._is_open = True
 
     async def load(self, events: Sequence[Event], position: Position) -> Loaded:
         """Keep these events and the position; see `contract.EventStore.load`."""
@@ -184,7 +182,7 @@ class ClickHouseStore:
         return self._asking(asking)
 
     def _asking(self, call: Callable[[ClickHouseHttp], T]) -> T:
-        if self._http is None:
+        if not self._is_open or self._http is None:
             raise StoreUnavailableError(self._why_not)
         with self._failures():
             return call(self._http)
@@ -193,6 +191,10 @@ class ClickHouseStore:
     def _failures(self) -> Iterator[None]:
         try:
             yield
+        except TablesGoneError as error:
+            self._is_open = False
+            self._why_not = str(error)
+            raise
         except ClickHouseError as error:
             if error.code in TIMED_OUT:
                 raise StoreError(

@@ -72,7 +72,7 @@ class StoreStatus(NamedTuple):
     octets: int
     """On the disk, the write-ahead log with it."""
     memory: int
-    """Octets in use by the engine now."""
+    """Octets in use by the engine now, in this process."""
     position: Position
     """Up to where the feed is loaded."""
     format: int
@@ -125,6 +125,10 @@ class EventStore(Protocol):
 
     async def forget_before(self, time_ms: int) -> int:
         """Forget events that happened before this time (Unix milliseconds); how many. The file's room is used again."""
+        ...
+
+    async def missing(self, ids: Collection[int]) -> set[int]:
+        """Those of these ids that no event has."""
         ...
 
     async def status(self) -> StoreStatus:

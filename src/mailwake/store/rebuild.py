@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mailwake.config.store_settings import Store
     from mailwake.events.model import Event
     from mailwake.feed.contract import EventFeed
-    from mailwake.store.duckdb_store import DuckDbStore
+    from mailwake.store.contract import EventStore
 
 
 class Rebuilt(NamedTuple):
@@ -47,7 +47,7 @@ async def rebuild(
     new = open_store(making, settings)
     with closing(new):
         await new.open()
-        from_feed = await _load_all(feed, new, progress)
+        from_feed = await load_all(feed, new, progress)
         taken_over, not_readable = 0, ""
         if _is_there(directory):
             taken_over, not_readable = await _take_over(directory, settings, new, progress)
@@ -71,7 +71,8 @@ def _replace(directory: Path, making: Path, name_of_old: str) -> Path | None:
     return set_aside
 
 
-async def _load_all(feed: EventFeed, store: DuckDbStore, progress: Callable[[int], None]) -> int:
+async def load_all(feed: EventFeed, store: EventStore, progress: Callable[[int], None]) -> int:
+    """Load the whole feed into a store that may have some of it; how many events it had not. It may be cut short."""
     position, loaded, more = BEGINNING, 0, True
     while more:
         page = feed.read(position)
@@ -82,7 +83,7 @@ async def _load_all(feed: EventFeed, store: DuckDbStore, progress: Callable[[int
 
 
 async def _take_over(
-    directory: Path, settings: Store, new: DuckDbStore, progress: Callable[[int], None]
+    directory: Path, settings: Store, new: EventStore, progress: Callable[[int], None]
 ) -> tuple[int, str]:
     """Events of the old store that the new one has not; how many, and why there are no more."""
     taken = 0
@@ -102,7 +103,7 @@ async def _take_over(
             return taken, str(error)
 
 
-async def missing_of_feed(store: DuckDbStore, feed: EventFeed, *, since: int) -> list[Event]:
+async def missing_of_feed(store: EventStore, feed: EventFeed, *, since: int) -> list[Event]:
     """Events that stand in the feed before the store's position and are not in the store, none of before `since`."""
     missing: list[Event] = []
     end = await store.position()
