@@ -20,6 +20,7 @@ def uncommented() -> str:
     text = re.sub(r'^secret = "what.*', f'secret = "{KEY}"', text, flags=re.MULTILINE)
     text = re.sub(r'^hash_secret = "what.*', f'hash_secret = "{KEY[:43]}="', text, flags=re.MULTILINE)
     text = re.sub(r"^trusted_proxies = \[\]", 'trusted_proxies = ["192.0.2.7"]', text, flags=re.MULTILINE)
+    text = re.sub(r'^engine = "duckdb"', 'engine = "clickhouse"', text, flags=re.MULTILINE)
     text = re.sub(r"^(?:password_file|next_hop) = .*", "", text, flags=re.MULTILINE)
     return "".join(
         _of_one_kind(part) if part.startswith("[sinks.") else part

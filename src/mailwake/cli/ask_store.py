@@ -20,7 +20,7 @@ from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
 from mailwake.service.event_privacy import recipient_hash
 from mailwake.store.contract import StoreError
-from mailwake.store.duckdb_store import open_store
+from mailwake.store.make import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
