@@ -174,7 +174,7 @@ async def test_a_row_leads_to_its_engagement_and_keeps_the_view(client: httpx.As
     page = (await client.get("/dashboard/campaigns?range=7d&cut=human&tz=Europe%2FBerlin&domain=example.com")).text
     (href,) = [each for each in map(unescape, re.findall(r'href="([^"]+)"', page)) if "campaign=spring" in each]
     assert href == (
-        "/dashboard/engagement?range=7d&cut=human&tz=Europe%2FBerlin&domain=example.com&campaign=spring+sale"
+        "/dashboard/engagement?cut=human&tz=Europe%2FBerlin&domain=example.com&range=7d&campaign=spring+sale"
     )
     report = words((await client.get(href)).text)
     assert "Targeted 40 100.0%" in report
@@ -193,6 +193,13 @@ async def test_tables_are_ordered_by_counts_and_rates(
         cells = [re.findall(r'<td class="number[^"]*">([^<]*)', row)[place] for row in rows]
         assert (cells[0].replace("\u202f", ""), cells[-1].replace("\u202f", "")) == ends
         assert f'aria-sort="{order}ending"' in page
+
+
+async def test_a_campaign_of_today_leads_to_its_figures_of_today(bound: httpx.AsyncClient) -> None:
+    page = (await bound.get("/dashboard")).text
+    (href,) = {each for each in map(unescape, re.findall(r'href="([^"]+)"', page)) if "campaign=spring" in each}
+    assert href == "/dashboard/engagement?range=today&campaign=spring+sale"
+    assert "Targeted 40 100.0%" in words((await bound.get(href)).text)
 
 
 async def test_filters_narrow_what_is_counted(client: httpx.AsyncClient) -> None:
@@ -405,9 +412,10 @@ async def test_a_store_that_cannot_be_used_is_said_and_logged(served: Served, tm
     store.close()
     closed = Served(replace(served.parts, store=store), DashboardSettings(), served.log)
     async with logged_in(closed, closed.key(name="closed")) as client:
-        answer = await client.get("/dashboard")
+        answer = await client.get("/dashboard?range=7d&campaign=%22%3E%3Cb%3E")
         assert answer.status_code == 503
         assert "mailwake store status" in words(answer.text)
+        assert 'href="/dashboard?range=7d&amp;campaign=%22%3E%3Cb%3E"' in answer.text
         assert answer.headers["retry-after"] == "10"
     assert any(each["event"] == "the API cannot answer" for each in served.log.entries)
 

@@ -130,7 +130,7 @@ def _page(breakdown: _Breakdown) -> Page:
 def _row(visit: Visit, breakdown: _Breakdown, row: ReportRow) -> list[Cell]:
     name = str(row.key[0])
     figures = figures_of(row.numbers)
-    href = visit.url(ENGAGEMENT, **{breakdown.filter: name}) if name else None
+    href = visit.detail_url(ENGAGEMENT, **{breakdown.filter: name}) if name else None
     return [
         Cell(name or breakdown.nothing, href),
         Cell(number(figures.targeted)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote
 
 from starlette.requests import Request
 
@@ -39,6 +40,11 @@ _WORDS = {
 _OTHER = _Words("This did not work", "Begin again on the overview.")
 
 
+def _same(scope: Scope) -> str:
+    query = scope["query_string"].decode("latin-1")
+    return quote(scope["path"]) + (f"?{query}" if query else "")
+
+
 def error_reply(site: Dashboard, scope: Scope, error: ApiError, request_id: str) -> Reply:
     """The page for an error; in plain text, should the page be what is broken."""
     words = _WORDS.get(error.status, _OTHER)
@@ -54,7 +60,8 @@ def error_reply(site: Dashboard, scope: Scope, error: ApiError, request_id: str)
             description=error.description,
             request_id=request_id,
             home=HOME,
-            back=scope["path"] if error.status == Fault.BAD_PARAMETER.status else "",
+            back=quote(scope["path"]) if error.status == Fault.BAD_PARAMETER.status else "",
+            again=_same(scope) if error.status in (429, 503) and scope["method"] == "GET" else "",
             log_in=error.status in (401, 403),
             theme=site.theme_of(Request(scope)),
         )

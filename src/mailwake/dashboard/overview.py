@@ -96,7 +96,7 @@ def _longer(visit: Visit) -> Filters:
 
 
 def _top_row(visit: Visit, name: str, numbers: Sequence[int]) -> TopRow:
-    return TopRow(name, visit.url(ENGAGEMENT, campaign=name) if name else None, figures_of(numbers))
+    return TopRow(name, visit.detail_url(ENGAGEMENT, campaign=name) if name else None, figures_of(numbers))
 
 
 def headline(now: Figures, before: Figures, against: Comparison) -> tuple[str, str]:

@@ -113,7 +113,12 @@ class Visit:
     def events_url(self, *types: str) -> str | None:
         """The list of the events of these types (names on the wire) that the view is about; None without one."""
         pages = [page for page in self.site.pages if page.nav == "Messages" and self.viewer.may(page.scope)]
-        return self.url(pages[0].path, events=",".join(types)) if pages else None
+        return self.detail_url(pages[0].path, events=",".join(types)) if pages else None
+
+    def detail_url(self, path: str, **changes: str | None) -> str:
+        """Another page about the same events: with the period, as what is usual there may be another one."""
+        named: dict[str, str | None] = {"range": self.view.period.range} if self.view.period.range else {}
+        return self.url(path, **named, **changes)
 
     def url(self, path: str, **changes: str | None) -> str:
         """A page of ours with the view of this one, but for `changes` of its parameters (`from_` is `from`)."""
@@ -121,8 +126,7 @@ class Visit:
 
     def suggestions_url(self, field: str) -> str:
         """Where the values of a filter are that could be added here."""
-        period = {"range": self.view.period.range} if self.view.period.range else {}
-        return self.url("/dashboard/suggestions", field=field, **period)
+        return self.detail_url("/dashboard/suggestions", field=field)
 
     def here(self, **changes: str | None) -> str:
         """The same page with some of its parameters changed; if it is about something else then, from its beginning."""

@@ -40,7 +40,8 @@ def _nginx() -> None:
 
 
 @contextmanager
-def nginx(directory: Path, configuration: str, port: int) -> Iterator[None]:
+def nginx(directory: Path, configuration: str, port: int, *, status: int = 200) -> Iterator[None]:
+    """Nginx with this configuration, once it answers with `status` what anybody may ask."""
     assert NGINX is not None
     (directory / "mailwake.conf").write_text(configuration)
     (directory / "nginx.conf").write_text(NGINX_CONF.format(directory))
@@ -48,7 +49,7 @@ def nginx(directory: Path, configuration: str, port: int) -> Iterator[None]:
     with (directory / "nginx.out").open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
-        wait_until(lambda: process.poll() is not None or _ask(port, "/robots.txt")[0] == 200, "nginx answers")
+        wait_until(lambda: process.poll() is not None or _ask(port, "/robots.txt")[0] == status, "nginx answers")
         assert process.poll() is None, (directory / "nginx.out").read_text()
         yield
     finally:
