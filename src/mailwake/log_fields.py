@@ -40,7 +40,8 @@ FIELDS = {
     "attempts": "how often it was tried by now",
     "waited": "seconds since it was queued",
     "route": "the route: `default`, or its name in [relays]",
-    "part": "of the collector: `feed`, `store`, `webhooks`, `api`, a sink's name, or `files`: what they share",
+    "part": "of the collector: `feed`, `store`, `store files`, `webhooks`, `api`, a sink's name, or "
+    "`files`: what they share",
     "parts": "Names of parts of the collector",
     "file": "which one: bot rules, or database of places",
     "place": "a segment of the journal and the offset in it",

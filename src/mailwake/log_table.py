@@ -535,6 +535,18 @@ LOG: tuple[Area, ...] = (
                 (),
                 "The feed was put back or lost; events that the store has already are passed over",
             ),
+            LogEvent(
+                "a file is made of the store",
+                "info",
+                ("path", "events", "octets", "seconds"),
+                "A backup or an export is ready to be fetched; the name says which",
+            ),
+            LogEvent(
+                "a file cannot be made of the store",
+                "error",
+                ("path", "error"),
+                "A backup or an export failed; whoever asked for it is told the same",
+            ),
             LogEvent("old events are forgotten", "info", ("events",), "They were older than `store.keep`"),
         ),
     ),

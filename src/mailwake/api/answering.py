@@ -10,6 +10,7 @@ import msgspec
 from starlette.requests import ClientDisconnect
 
 from mailwake.api.errors import ApiError, Fault
+from mailwake.api.file_reply import PATIENCE
 from mailwake.api.routes import Reply
 from mailwake.errors import MailwakeError
 from mailwake.webhooks.webhook import WebhookError
@@ -61,7 +62,8 @@ class Answering:
         try:
             if self._in_hand > self._limits.requests:
                 raise ApiError(Fault.BUSY, "too many requests at once; try again", headers={"retry-after": "1"})
-            async with asyncio.timeout(self._limits.answer_timeout + self._limits.body_timeout):
+            async with asyncio.timeout(self._limits.answer_timeout + self._limits.body_timeout) as patience:
+                scope[PATIENCE] = patience  # whoever sends a large file has done with it
                 await self._app(scope, receive, answer.send)
         except ClientDisconnect:
             pass

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from mailwake.api.bodies import decode_body, read_body
 from mailwake.api.errors import ApiError, Fault
+from mailwake.api.file_reply import FileReply, send_file
 from mailwake.api.parameters import read_query
 from mailwake.api.routes import Call, Reply
 
@@ -59,9 +60,13 @@ class Endpoint:
                 f"this path answers {self._allow}, and not {request.method[:20]}",
                 headers={"allow": self._allow},
             )
-        await _send(await self._answer(route, request), send)
+        reply = await self._answer(route, request)
+        if isinstance(reply, FileReply):
+            await send_file(reply, scope, send)
+        else:
+            await _send(reply, send)
 
-    async def _answer(self, route: Route, request: Request) -> Reply:
+    async def _answer(self, route: Route, request: Request) -> Reply | FileReply:
         key = await self._allowed(route, request)
         query = read_query(route.query, request.scope["query_string"], route.unsupported)
         body: Any = None
@@ -104,8 +109,8 @@ def _customer(key: ApiKey | None, asked: str | None) -> str | None:
     return asked
 
 
-def _reply(route: Route, given: Any) -> Reply:
-    if isinstance(given, Reply):
+def _reply(route: Route, given: Any) -> Reply | FileReply:
+    if isinstance(given, (Reply, FileReply)):
         return given
     if route.status == 204:
         return Reply(b"", status=204)

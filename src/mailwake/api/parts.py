@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mailwake.api.store_routes import StoreFileParts
     from mailwake.clock import Clock
     from mailwake.config.api_settings import Api
     from mailwake.control.api_keys import ApiKeys
@@ -41,6 +42,7 @@ class ApiParts:
     log: Logger
     webhooks: Subscriptions | None = None
     store: EventStore | None = None
+    store_files: StoreFileParts | None = None
     privacy: PrivacyParts | None = None
     feed: EventFeed | None = None
     open_link: Callable[[str], Link] | None = None

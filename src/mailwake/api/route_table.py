@@ -9,11 +9,12 @@ from mailwake.api.documentation_routes import DOCUMENTATION_ROUTES
 from mailwake.api.event_routes import EVENT_ROUTES
 from mailwake.api.metrics_routes import METRICS_ROUTES
 from mailwake.api.privacy_routes import PRIVACY_ROUTES
+from mailwake.api.store_routes import STORE_ROUTES
 from mailwake.api.webhook_routes import WEBHOOK_ROUTES
 
 if TYPE_CHECKING:
     from mailwake.api.routes import Route
 
 ROUTES: tuple[Route, ...] = about_routes(
-    (*WEBHOOK_ROUTES, *EVENT_ROUTES, *METRICS_ROUTES, *DOCUMENTATION_ROUTES, *PRIVACY_ROUTES)
+    (*WEBHOOK_ROUTES, *EVENT_ROUTES, *METRICS_ROUTES, *DOCUMENTATION_ROUTES, *STORE_ROUTES, *PRIVACY_ROUTES)
 )

@@ -43,7 +43,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A method of a path. `answer` gives the results (`{"results": …}` is put around them), or a Reply."""
+    """A method of a path. `answer` gives the results (`{"results": …}` is put around them), a Reply, or a FileReply."""
 
     method: str
     path: str

@@ -91,18 +91,24 @@ class RunningService:
 
 @contextmanager
 def ask_service(
-    directory: DataDirectory, settings: Settings, scope: Scope, *, timeout: float = 60.0
+    directory: DataDirectory,
+    settings: Settings,
+    scope: Scope,
+    *,
+    timeout: float = 60.0,
+    key_seconds: int = KEY_SECONDS,
 ) -> Iterator[RunningService]:
     """Ask the service that runs on this data directory, with a key of this scope that is revoked afterwards.
 
-    `timeout` is for how many seconds an answer may keep us waiting. ServiceError when no service runs.
+    `timeout` is for how many seconds an answer may keep us waiting, `key_seconds` how long all of it may take.
+    ServiceError when no service runs.
     """
     if not service_runs(directory):
         raise ServiceError(f"no mailwake runs on {directory.path}; start it, or say where it is with --data")
     keys = ApiKeys(directory.api_keys, SystemClock())
     _tidy(keys)
     name = f"{_KEY_NAME}{os.getpid()} {secrets.token_hex(4)}"
-    key = keys.create(name, [scope], expires=int(keys.now()) + KEY_SECONDS)
+    key = keys.create(name, [scope], expires=int(keys.now()) + key_seconds)
     try:
         with httpx.Client(
             base_url=_url(directory, settings),

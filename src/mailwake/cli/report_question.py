@@ -137,7 +137,7 @@ class Asked:
 
     def query_of(self, metrics: Iterable[str]) -> dict[str, str]:
         """The same time and filters, with other metrics and all together."""
-        delimiter = _delimiter(self.filters.values())
+        delimiter = delimiter_for(self.filters.values())
         asked = {
             "from": iso_time(self.period.since),
             "to": iso_time(self.period.until),
@@ -148,7 +148,8 @@ class Asked:
         return asked if delimiter == "," else {**asked, "delimiter": delimiter}
 
 
-def _delimiter(lists: Iterable[Sequence[str]]) -> str:
+def delimiter_for(lists: Iterable[Sequence[str]]) -> str:
+    """What the values of these lists can be told apart by in one parameter; ReportError when there is nothing."""
     text = "\n".join(value for values in lists for value in values)
     found = next((each for each in _DELIMITERS if each not in text), None)
     if found is None:
@@ -180,15 +181,18 @@ def zone_of(name: str) -> ZoneInfo:
 
 def period_of(since: str, until: str, zone: ZoneInfo, now: float) -> Period:
     """The time between two options; "" for `until` is now. ReportError when it is none."""
-    behind = _moment("--until", until, zone, now, end=True) if until else int(now * 1000)
-    begins = _moment("--since", since, zone, now, end=False)
+    behind = moment_of("--until", until, zone, now, end=True) if until else int(now * 1000)
+    begins = moment_of("--since", since, zone, now, end=False)
     if begins >= behind:
         raise ReportError(f"--since ({_shown(begins, zone)}) must be before --until ({_shown(behind, zone)})")
     return Period(begins, behind)
 
 
-def _moment(option: str, text: str, zone: ZoneInfo, now: float, *, end: bool) -> int:
-    """Days are whole: the first moment of one, or with `end` the one behind its last."""
+def moment_of(option: str, text: str, zone: ZoneInfo, now: float, *, end: bool) -> int:
+    """Unix milliseconds of what an option says; ReportError when it is no time.
+
+    Days are whole: the first moment of one, or with `end` the one behind its last.
+    """
     today = datetime.fromtimestamp(now, zone).date()
     after = timedelta(days=1 if end else 0)
     if text in ("today", "yesterday"):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from mailwake.api.app import authentication_of, limits_of, make_app
 from mailwake.api.parts import ApiParts, PrivacyParts
 from mailwake.api.server import serve_api
+from mailwake.api.store_routes import StoreFileParts
 from mailwake.control.api_keys import ApiKeys
 from mailwake.control.erasures import Erasures
 from mailwake.dashboard.site import Dashboard
@@ -33,7 +34,8 @@ from mailwake.service.api_address import api_address_kept
 from mailwake.service.event_privacy import load_or_create_secret, recipient_hash
 from mailwake.service.parts import KeySource
 from mailwake.sinks.make import make_sinks
-from mailwake.store.contract import CONSUMER
+from mailwake.store.contract import CONSUMER, FileMakingStore
+from mailwake.store.file_requests import StoreFiles
 from mailwake.store.loader import StoreLoader
 from mailwake.store.make import open_store
 from mailwake.webhooks.webhooks import Webhooks
@@ -101,9 +103,14 @@ def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
         closed_segments=closed_segments,
     )
     store: EventStore | None = None
+    store_files: StoreFiles | None = None
     if settings.store.enabled:
-        store = opened.enter_context(closing(open_store(data.store, settings.store)))
+        reserve = settings.min_free_space
+        store = opened.enter_context(closing(open_store(data.store, settings.store, reserve=reserve)))
         yield StoreLoader(feed, store, positions, keep=settings.store.keep, clock=clock, metrics=metrics, log=log)
+        if isinstance(store, FileMakingStore):
+            store_files = StoreFiles(store, clock=clock, log=log)
+            yield store_files
     else:
         positions.forget(CONSUMER)  # retention need not wait for what is not loaded
     yield from make_sinks(
@@ -144,6 +151,7 @@ def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
         log=log,
         webhooks=webhooks.subscriptions,
         store=store,
+        store_files=None if store_files is None else StoreFileParts(store_files),
         privacy=privacy,
         feed=feed,
         open_link=link_opener(KeySource(settings.keys, data, clock)),

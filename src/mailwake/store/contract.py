@@ -15,7 +15,7 @@ with one line that says why. It takes nothing else with it: webhooks and sinks r
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from mailwake.errors import MailwakeError
 from mailwake.store.question import MAX_PER_PAGE
@@ -144,6 +144,7 @@ class EventStore(Protocol):
         ...
 
 
+@runtime_checkable
 class FileMakingStore(EventStore, Protocol):
     """A store on this machine that can write what it holds into files beside itself, while it loads and answers.
 

@@ -19,7 +19,7 @@ from mailwake.store.duckdb_file import DuckDbFile, Limits, refusal
 from mailwake.store.export import export_sql
 from mailwake.store.gate import Gate
 from mailwake.store.inspection import findings, status
-from mailwake.store.made_files import MadeFiles
+from mailwake.store.made_files import MADE, MadeFiles
 from mailwake.store.question import MAX_PER_PAGE, Question
 from mailwake.store.report import report_sql, table_of
 from mailwake.store.search import search
@@ -41,9 +41,6 @@ T = TypeVar("T")
 
 READERS = 2
 """Searches that run at once; others wait for them. Loads have a thread of their own."""
-
-_MADE = "made"
-"""The directory of backups and exports, in the store's own: the engine writes nowhere else."""
 
 _BROKEN = (duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException)
 """After these the engine answers nothing any more, or what it reads makes no sense."""
@@ -79,7 +76,7 @@ class DuckDbStore:
         self._readers = ThreadPoolExecutor(READERS, "store-read")
         self._backups = ThreadPoolExecutor(1, "store-backup")
         self._exports = ThreadPoolExecutor(1, "store-export")
-        self._made = MadeFiles(directory / _MADE, reserve)
+        self._made = MadeFiles(directory / MADE, reserve)
 
     async def open(self) -> None:
         """Open the file, unless it is open; see `contract.EventStore.open`."""
@@ -254,7 +251,6 @@ class DuckDbStore:
                     making.events = changes.number_of(database.execute(sql, values))
             finally:
                 database.close()
-        making.octets = part.stat().st_size
 
     def _opened(self) -> DuckDbFile:
         if self._file is None or self._broken:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     import duckdb
 
+MADE = "made"
+"""The directory of these files, in the store's own: the engine writes nowhere else."""
+
 _PART = ".part"
 _OUTDATED = "somebody is erased meanwhile"
 _LOOK_SECONDS = 0.1
@@ -83,6 +86,7 @@ class MadeFiles:
                 try:
                     attempt(part)
                     _sync(part)
+                    making.octets = part.stat().st_size
                     if self._name(part, whole, erasures):
                         return whole
                 except Exception:

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from mailwake.store.contract import EventStore
 
 
-def open_store(directory: Path, settings: Store) -> EventStore:
+def open_store(directory: Path, settings: Store, *, reserve: int = 0) -> EventStore:
     """The store whose files are in `directory`; it is opened by `open()`, and until then answers StoreUnavailableError.
 
-    StartupError when a file that the settings name cannot be read.
+    Files that are made of it leave `reserve` octets free on the disk. StartupError when a file that the settings name
+    cannot be read.
     """
     if settings.engine == "clickhouse":
         from mailwake.store.clickhouse_store import ClickHouseStore, SearchLimits
@@ -28,7 +29,7 @@ def open_store(directory: Path, settings: Store) -> EventStore:
         return ClickHouseStore(directory, _server(settings), limits)
     from mailwake.store import duckdb_store  # 30 MB of memory, for those who use it
 
-    return duckdb_store.open_store(directory, settings)
+    return duckdb_store.open_store(directory, settings, reserve=reserve)
 
 
 def check_store(settings: Store) -> None:
