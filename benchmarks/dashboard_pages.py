@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 import httpx
 from benchmarks.machine import children, peak_megabytes
@@ -61,6 +62,7 @@ def _milliseconds(browser: httpx.Client, path: str) -> float:
 def _paths(known: Known) -> Iterator[tuple[str, str]]:
     """What each page that shows something is called, and its path; with braces in it where something is not known."""
     values = {"recipient": known.recipients[0], "message": known.messages[0], "campaign": known.campaign}
+    wanted = {"address": known.recipients[0]}
     for page in PAGES:
         if page.method != "GET":
             continue
@@ -71,4 +73,8 @@ def _paths(known: Known) -> Iterator[tuple[str, str]]:
         days = 1 if page.usual_range == "today" else 30
         begins = iso_time(known.newest / 1000 - days * DAY / 1000)
         ends = iso_time(known.newest / 1000 + 1)
-        yield f"{page.path}, {days} day{'s' if days > 1 else ''}", f"{path}?from={begins}&to={ends}"
+        query = {"from": begins, "to": ends}
+        for each in page.query:
+            if each.required:
+                query[each.name] = wanted.get(each.name, "{}")
+        yield f"{page.path}, {days} day{'s' if days > 1 else ''}", f"{path}?{urlencode(query, safe='{}')}"

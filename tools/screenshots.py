@@ -36,7 +36,7 @@ LOOKS: dict[str, dict[str, Any]] = {
 CHROMIUM = os.environ.get("MAILWAKE_CHROMIUM") or shutil.which("chromium")
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync")
 MOST_SECONDS = 600
-LONGEST_PIXELS = 4_000
+DRAWING_MS = 400
 _ANY = "127.0.0.1:0"
 
 
@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a demo's data directory, to be made or used again")
     parser.add_argument("--page", nargs="+", help="these pages alone, with their queries")
     parser.add_argument("--look", nargs="+", choices=LOOKS, default=[*LOOKS])
+    parser.add_argument("--height", type=int, default=4_000, help="what is lower on a page is cut off")
     arguments = parser.parse_args()
     if CHROMIUM is None:
         sys.exit("no Chromium: install Debian's chromium, or name one in MAILWAKE_CHROMIUM")
@@ -58,12 +59,14 @@ def main() -> None:
         data.make(arguments.events, 30, 7)
         service = DemoService(_ANY, _ANY, _ANY, say=lambda line: None)
         with data.key() as key, service.running(data.path) as url:
-            take_all(url, key, arguments.directory, arguments.look, arguments.page)
+            take_all(url, key, arguments.directory, arguments.look, arguments.page, arguments.height)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def take_all(url: str, key: str, directory: Path, looks: Sequence[str], pages: Sequence[str] | None) -> None:
+def take_all(
+    url: str, key: str, directory: Path, looks: Sequence[str], pages: Sequence[str] | None, height: int
+) -> None:
     """Take a picture of each page in each look."""
     from playwright.sync_api import sync_playwright
 
@@ -76,26 +79,27 @@ def take_all(url: str, key: str, directory: Path, looks: Sequence[str], pages: S
                 page.goto(link)
             pages = pages or [*_found(page)]
             for path in pages:
-                _take(page, path, directory / f"{_name(path)}-{look}.png")
+                _take(page, path, directory / f"{_name(path)}-{look}.png", height)
             context.close()
         browser.close()
 
 
-def _take(page: Any, path: str, file: Path) -> None:
-    # The live tail never comes to rest, so what is waited for is the document alone; charts are drawn then.
-    page.goto(path, wait_until="load")
-    page.wait_for_timeout(400)
+def _take(page: Any, path: str, file: Path, most: int) -> None:
+    page.goto(path, wait_until="load")  # not until the network rests: the live tail's never does
+    # As high as it is: what keeps to the edge of a window is then at the edge of the picture.
     height = page.evaluate("document.documentElement.scrollHeight")
-    width = page.viewport_size["width"]
-    area = {"x": 0, "y": 0, "width": width, "height": min(height, LONGEST_PIXELS)}
-    page.screenshot(path=file, full_page=True, clip=area)
+    usual = page.viewport_size
+    page.set_viewport_size({"width": usual["width"], "height": min(height, most)})
+    page.wait_for_timeout(DRAWING_MS)
+    page.screenshot(path=file)
+    page.set_viewport_size(usual)
     print(f"{file}  {file.stat().st_size // 1024} KB", flush=True)
 
 
 def _found(page: Any) -> Iterator[str]:
     """The pages of the navigation, and one of each kind that is about something, to which links of others lead."""
     there = [each for each in PAGES if each.method == "GET"]
-    looking_for = {each.path: _pattern(each.path) for each in there if "{" in each.path and "." not in each.path}
+    looking_for = {each.path: _pattern(each.path) for each in there if not each.nav and not each.path.endswith(".csv")}
     waiting = [each.path for each in there if each.nav]
     seen = set(waiting)
     while waiting:

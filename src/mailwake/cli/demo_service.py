@@ -46,6 +46,7 @@ class DemoService:
         port = tracker.rpartition(":")[2]
         self._domain = f"localhost:{port}" if port != "0" else ""
         self._process: subprocess.Popen[str] | None = None
+        self._passing_on: threading.Thread | None = None
 
     @contextmanager
     def running(self, data: Path) -> Iterator[str]:
@@ -82,7 +83,8 @@ class DemoService:
             found, admin = found or _ANNOUNCED.search(line), admin or _ADMIN.search(line)
             if line.startswith(_LAST_LINE) and found is not None and admin is not None:
                 # Whatever else it says there has to go somewhere, or it waits for ever.
-                threading.Thread(target=self._pass_on, daemon=True).start()
+                self._passing_on = threading.Thread(target=self._pass_on, daemon=True)
+                self._passing_on.start()
                 _wait_for_store(f"{admin[1]}/metrics")
                 return found[1]
         raise StartupError("the service has not started; what it said above says why")
@@ -104,6 +106,10 @@ class DemoService:
             if self._process.poll() is None:
                 self._process.kill()
                 self._process.wait()
+            if self._passing_on is not None:
+                self._passing_on.join(5)
+            if self._process.stdout is not None:
+                self._process.stdout.close()
         finally:
             signal.signal(signal.SIGINT, previous)
 
