@@ -1,12 +1,16 @@
-# Two commands are all a newcomer needs: `make run` and `make test`. Both make the virtual environment when it is missing.
+# Three commands are all a newcomer needs: `make demo`, `make run` and `make test`. Each makes the
+# virtual environment when it is missing.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check clickhouse fuzz docs screenshots clean
+.PHONY: run demo test check clickhouse fuzz docs screenshots clean
 
 run: $(VENV)/.runtime  ## start mailwake with embedded defaults: mail in on 2525, delivered into a local maildir
 	$(BIN)/mailwake serve --demo
+
+demo: $(VENV)/.runtime  ## the dashboard, with a month of made-up mail in it
+	$(BIN)/mailwake demo
 
 # Twice as many as there are CPUs: tests of real processes wait a good deal.
 TESTS_AT_ONCE ?= $(shell $(PYTHON) -c 'import os; print(2 * (os.cpu_count() or 1))')
