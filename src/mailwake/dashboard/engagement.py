@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from mailwake.dashboard.pages import Visit
     from mailwake.dashboard.tables import Order
-    from mailwake.store.report_question import ReportTable
+    from mailwake.store.report_question import ReportRow, ReportTable
 
 ENGAGEMENT = "/dashboard/engagement"
 _CSV = "/dashboard/links.csv"
@@ -71,7 +71,8 @@ async def _engagement(visit: Visit) -> Response:
     figures, series, links = await asyncio.gather(
         _figures(visit), ask_series(store, view.where(), view.zone), _links(visit, order, order.offset, _PER_PAGE)
     )
-    rows = [_link_row(visit, str(row.key[0]), str(row.key[1]), row.numbers, figures.clicks) for row in links.rows]
+    most = max((row.numbers[1] for row in links.rows), default=0)
+    rows = [_link_row(visit, row, figures.clicks, most) for row in links.rows]
     table = Table("Links", LINK_COLUMNS, rows, links.groups, order.column.key, order.descending, order.page, _PER_PAGE)
     heat = visit.query["heat"]
     return visit.render(
@@ -134,16 +135,16 @@ async def _links(visit: Visit, order: Order, offset: int, limit: int) -> ReportT
     return await visit.store.report(question)
 
 
-def _link_row(visit: Visit, name: str, url: str, numbers: tuple[int, ...], all_clicks: int) -> list[Cell]:
-    unique, clicks = numbers
+def _link_row(visit: Visit, row: ReportRow, all_clicks: int, most: int) -> list[Cell]:
+    """A link; its bar is as long as its clicks are beside the `most` of one link here."""
+    (name, url), (unique, clicks) = map(str, row.key), row.numbers
     href = visit.here(link=name) if name else None
-    part = clicks / all_clicks if all_clicks else 0.0
     detail = "the hidden link, which only machines find" if name == HONEYPOT_NAME else url
     return [
         Cell(name or "(no name)", href, detail),
         Cell(number(unique)),
         Cell(number(clicks)),
-        Cell(share(clicks, all_clicks), part=min(1.0, part)),
+        Cell(share(clicks, all_clicks), part=clicks / most if most else 0.0),
     ]
 
 

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 from mailwake.dashboard.event_words import judgements, place, program
 from mailwake.dashboard.series import point_label
-from mailwake.events.model import EventType
-from mailwake.store.measures import CLICKS, OPENS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -93,23 +91,6 @@ def clock_time(milliseconds: int, zone: ZoneInfo) -> str:
     return f"{datetime.fromtimestamp(milliseconds / 1000, zone):%H:%M:%S}"
 
 
-def words(name: str) -> str:
-    """A name on the wire for people: `initial_open` is `initial open`."""
-    return name.replace("_", " ")
-
-
-def kind_of(event_type: EventType) -> str:
-    """What colour an event of this type has."""
-    if event_type in OPENS:
-        return "opened"
-    if event_type in CLICKS:
-        return "clicked"
-    return _KINDS.get(event_type, "warned")
-
-
-_KINDS = {EventType.INJECTION: "targeted", EventType.DELIVERY: "accepted", EventType.BOUNCE: "failed"}
-
-
 def sum_of(points: Iterable[TimePoint], place: int) -> int:
     """All numbers of one metric of a series."""
     return sum(point.numbers[place] for point in points)
@@ -145,8 +126,6 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "octets": octets,
     "seconds_long": seconds_long,
     "clock_time": clock_time,
-    "words": words,
-    "kind_of": kind_of,
     "sum_of": sum_of,
     "point_label": point_label,
     "later": later,

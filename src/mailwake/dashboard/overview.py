@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from mailwake.dashboard.engagement import ENGAGEMENT
 from mailwake.dashboard.figures import METRICS, Change, Figures, ask_figures, change, figures_of
 from mailwake.dashboard.formats import number, share
+from mailwake.dashboard.message_list import message_url, recipient_url
 from mailwake.dashboard.own_paths import HOME
 from mailwake.dashboard.pages import Page
 from mailwake.dashboard.periods import Comparison, comparison
@@ -83,6 +84,9 @@ async def _overview(visit: Visit) -> Response:
         series=series,
         top=[_top_row(visit, str(row.key[0]), row.numbers) for row in top.rows],
         newest=newest.events,
+        events_url=visit.events_url(),
+        recipient_url=recipient_url,
+        message_url=message_url,
         behind=visit.store_behind(),
         newest_stored=status.newest,
     )

@@ -113,7 +113,7 @@ class Visit:
     def events_url(self, *types: str) -> str | None:
         """The list of the events of these types (names on the wire) that the view is about; None without one."""
         pages = [page for page in self.site.pages if page.nav == "Messages" and self.viewer.may(page.scope)]
-        return self.detail_url(pages[0].path, events=",".join(types)) if pages else None
+        return self.detail_url(pages[0].path, events=",".join(types) or None) if pages else None
 
     def detail_url(self, path: str, **changes: str | None) -> str:
         """Another page about the same events: with the period, as what is usual there may be another one."""
