@@ -36,7 +36,7 @@ EVENTS = [
     event(1, customer_id="42", campaign_id="spring", rcpt_to="anna@example.com", recipient_domain="example.com"),
     event(2, customer_id="42", type=EventType.BOUNCE, bounce_class=10, subject="a, b", rcpt_tags=("x", "y")),
     event(3, customer_id="43", campaign_id="spring", friendly_from="Shop <s@s.example>", sending_domain="s.example"),
-    event(4, customer_id="", transmission_id=77, message_id="00ab"),
+    event(4, customer_id="", transmission_id=77, message_id="00ab", target_link_name="top", target_link_url="x:y"),
     event(5, customer_id="43", rcpt_to=HASHING.hashed("eve@example.net"), recipient_domain="example.net"),
 ]
 BY_ID = {str(each.event_id): each for each in EVENTS}
@@ -106,6 +106,8 @@ FILTERS: list[tuple[str, list[int]]] = [
     ("from_addresses=Shop%20%3Cs@s.example%3E", [3]),
     ("sending_domains=s.example", [3]),
     ("bounce_classes=10,20", [2]),
+    ("link_names=top,bottom", [4]),
+    ("link_urls=x:y", [4]),
     ("campaigns=spring&events=click&subaccounts=42", [1]),
     (f"from={iso_time(START + 2000)}&to={iso_time(START + 4000)}", [3, 2]),
     (f"from={iso_time(START + 4000)}", [5, 4]),
@@ -132,7 +134,8 @@ async def test_every_page_leads_to_the_next_and_all_events_come_once(
     assert answer.json()["total_count"] == 5
     while "next" in answer.json()["links"]:
         clock.advance(60)  # what was left out stays what it was
-        await store.load([event(100 + len(pages))], Position(1, 1 + len(pages)))
+        late = event(200 + len(pages), timestamp=START + 500 * len(pages))
+        await store.load([event(100 + len(pages)), late], Position(1, 1 + len(pages)))
         answer = await ask.get(answer.json()["links"]["next"])
         assert answer.json()["total_count"] == 5
         pages.append(ids(answer))
