@@ -144,7 +144,8 @@ def _form(content_type: str, body: bytes) -> dict[str, str]:
 
 if __name__ == "__main__":
     Handler.engine = Engine(sys.argv[1])
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    had = int(sys.argv[2]) if len(sys.argv) > 2 else 0  # the port of one that was killed
+    server = ThreadingHTTPServer(("127.0.0.1", had), Handler)
     server.daemon_threads = True
     print(server.server_address[1], flush=True)
     server.serve_forever()

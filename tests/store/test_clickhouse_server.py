@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -265,3 +269,44 @@ async def test_a_file_with_another_nodes_number_is_refused(tmp_path: Path, click
     store = node(tmp_path, "a", clickhouse)
     with closing(store), pytest.raises(StoreUnavailableError, match="holds no number; remove it"):
         await store.open()
+
+
+@contextlib.contextmanager
+def started(directory: Path, *had: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server of this test alone, and its port."""
+    command = [sys.executable, "-m", "tests.store.clickhouse_server", str(directory), *had]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+async def test_a_server_that_is_killed_while_it_is_loaded_loses_and_doubles_nothing(
+    tmp_path: Path, clickhouse: Server
+) -> None:
+    loads = [[event(100 * load + number) for number in range(100)] for load in range(8)]
+    with contextlib.ExitStack() as opened:
+        process, port = opened.enter_context(started(tmp_path / "server"))
+        own = clickhouse._replace(url=f"http://127.0.0.1:{port}")
+        store = opened.enter_context(closing(node(tmp_path, "a", own)))
+        await store.open()
+        for load in range(4):
+            await store.load(loads[load], Position(1, load))
+        cut_short = asyncio.ensure_future(store.load(loads[4], Position(1, 4)))
+        await asyncio.sleep(0)  # it is on its way
+        process.kill()
+        process.wait()
+        with contextlib.suppress(StoreUnavailableError):  # whether it came in time is chance
+            await cut_short
+        with pytest.raises(StoreUnavailableError, match="does not answer"):
+            await store.search(Question())
+        opened.enter_context(started(tmp_path / "server", port))
+        reached = await store.position()
+        assert reached in (Position(1, 3), Position(1, 4))
+        assert (await store.search(Question())).total_count == 100 * (reached.offset + 1)
+        for load in range(reached.offset + 1, 8):
+            await store.load(loads[load], Position(1, load))
+        assert sorted(ids((await store.search(Question())).events)) == list(range(800))
+        assert await store.verify() == []
