@@ -96,7 +96,8 @@ class Answering:
 
     def _tell(self, scope: Scope, answer: _Answer, seconds: float) -> None:
         route = scope.get("mailwake.route", "unknown")
-        self._seconds.observe(seconds)
+        if not scope.get("mailwake.stream"):  # it lasts as long as it may, and says nothing of how quick we are
+            self._seconds.observe(seconds)
         self._parts.metrics.counter("api_requests_total", route, str(answer.status)).inc()
         client = scope.get("client")
         line = {

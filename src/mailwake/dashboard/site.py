@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from mailwake.api.peer import AddressReader
 from mailwake.api.routes import Reply
 from mailwake.dashboard.endpoint import PageEndpoint
 from mailwake.dashboard.error_pages import error_reply
+from mailwake.dashboard.event_stream import Streams
 from mailwake.dashboard.log_in import LogIn
 from mailwake.dashboard.own_paths import HOME, LOG_IN, LOG_OUT, THEME, is_own
 from mailwake.dashboard.page_table import PAGES
@@ -49,12 +51,16 @@ class Dashboard:
         who: Authentication,
         secret: bytes,
         pages: Sequence[Page] = PAGES,
+        *,
+        streams: Streams | None = None,
     ) -> None:
         self.parts = parts
         self.settings = settings
         self.pages = pages
         self.proxies = TrustedProxies(parts.settings, settings)
-        self.sessions = Sessions(Sealer(secret), who, self.proxies, settings, parts.clock)
+        self.sealer = Sealer(secret)
+        self.streams = streams or Streams(asyncio.Event())
+        self.sessions = Sessions(self.sealer, who, self.proxies, settings, parts.clock)
         self.address_of = AddressReader(parts.settings.trusted_proxies)
         self.static = StaticFiles()
         self.templates = Templates(self.static.path, settings.title)

@@ -12,6 +12,7 @@ from mailwake.api.server import serve_api
 from mailwake.api.store_routes import StoreFileParts
 from mailwake.control.api_keys import ApiKeys
 from mailwake.control.erasures import Erasures
+from mailwake.dashboard.event_stream import Streams
 from mailwake.dashboard.site import Dashboard
 from mailwake.enrichment.contract import HOLD_SECONDS
 from mailwake.enrichment.enricher import Enricher
@@ -159,8 +160,8 @@ def collector_parts(worker: Worker, opened: ExitStack) -> Iterator[Part]:
     )
     secret = load_or_create_secret(data.dashboard_secret, loses="every session") if settings.dashboard.enabled else None
 
-    def make_site(who: Authentication) -> Dashboard | None:
-        return None if secret is None else Dashboard(api, settings.dashboard, who, secret)
+    def make_site(who: Authentication, stop: asyncio.Event) -> Dashboard | None:
+        return None if secret is None else Dashboard(api, settings.dashboard, who, secret, streams=Streams(stop))
 
     yield _ApiServer([each for _, each in worker.sockets], data.api_address, api, make_site)
 
@@ -180,7 +181,7 @@ class _ApiServer:
         sockets: Sequence[socket.socket],
         address: Path,
         parts: ApiParts,
-        make_site: Callable[[Authentication], Site | None],
+        make_site: Callable[[Authentication, asyncio.Event], Site | None],
     ) -> None:
         self._sockets = sockets
         self._address = address
@@ -190,6 +191,6 @@ class _ApiServer:
     async def run(self, stop: asyncio.Event) -> None:
         parts = self._parts
         who = authentication_of(parts)
-        app = make_app(parts, who=who, site=self._make_site(who))
+        app = make_app(parts, who=who, site=self._make_site(who, stop))
         with api_address_kept(self._address, self._sockets):
             await serve_api(self._sockets, app, stop, limits=limits_of(parts), clock=parts.clock, metrics=parts.metrics)
