@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from html import unescape
@@ -14,7 +14,8 @@ import httpx
 import pytest
 import structlog
 from structlog.testing import LogCapture
-from tests.dashboard.mail import mail
+from tests.dashboard.mail import NASTY, mail
+from tests.webhooks.conftest import Node
 
 from mailwake.api.app import authentication_of, make_app
 from mailwake.api.parts import ApiParts
@@ -23,13 +24,16 @@ from mailwake.config.api_settings import Api
 from mailwake.config.dashboard_settings import Dashboard as DashboardSettings
 from mailwake.config.networks import parse_network
 from mailwake.control.api_keys import ApiKeys, Scope
+from mailwake.dashboard.event_stream import Streams
 from mailwake.dashboard.page_table import PAGES
 from mailwake.dashboard.pages import Page
 from mailwake.dashboard.site import Dashboard
+from mailwake.events.model import Event
 from mailwake.feed.contract import Position
 from mailwake.metrics import Metrics
 from mailwake.store.duckdb_file import Limits
 from mailwake.store.duckdb_store import DuckDbStore
+from mailwake.webhooks.webhook import Webhook
 
 NOW = 1_795_700_000.0
 """Thu 26 Nov 2026, 13:33:20 UTC."""
@@ -48,6 +52,9 @@ class Served:
     log: LogCapture
     pages: Sequence[Page] = PAGES
     secret: bytes = SECRET
+    node: Node | None = None
+    """Its feed and webhooks, where it has some."""
+    streams: Streams | None = None
     app: Any = field(init=False)
 
     def __post_init__(self) -> None:
@@ -56,7 +63,8 @@ class Served:
     def start(self) -> None:
         """Begin anew, as after a restart of the collector."""
         who = authentication_of(self.parts)
-        site = Dashboard(self.parts, self.settings, who, self.secret, self.pages)
+        streams = self.streams
+        site = Dashboard(self.parts, self.settings, who, self.secret, self.pages, streams=streams)
         self.app = make_app(self.parts, who=who, site=site)
 
     def client(self, peer: str = "127.0.0.1", scheme: str = "http", **arguments: Any) -> httpx.AsyncClient:
@@ -108,8 +116,17 @@ async def with_mail(directory: Path) -> AsyncIterator[Served]:
     clock, log = ManualClock(NOW), LogCapture()
     store = DuckDbStore(directory / "store", LIMITS, search_timeout=30)
     await store.open()
-    await store.load(mail(), Position(1, 1))
-    yield Served(replace(make_parts(directory, clock, log), store=store), DashboardSettings(), log)
+    (directory / "node").mkdir()
+    node = Node(directory / "node")
+    node.open()
+    webhook = Webhook(id="4c1f", name=f"crm {NASTY}", target="https://crm.example.com/", events=("click",))
+    node.webhooks._tables.subscriptions.add(webhook, node.feed.end(), NOW - 90_000)
+    await store.load(mail(), node.feed.end())
+    parts = replace(make_parts(directory, clock, log), store=store, feed=node.feed)
+    yield Served(replace(parts, webhooks=node.webhooks.subscriptions), DashboardSettings(), log, node=node)
+    await node.stop()
+    node.writer.close()
+    node.positions.close()
     store.close()
 
 
@@ -138,3 +155,11 @@ def hidden(page: str) -> dict[str, str]:
     """The hidden fields of a page's forms."""
     found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', page)
     return {name: unescape(value) for name, value in found}
+
+
+@pytest.fixture
+def load(store: DuckDbStore) -> Callable[[Sequence[Event]], Any]:
+    async def keep(events: Sequence[Event]) -> None:
+        await store.load(events, Position(1, 1))
+
+    return keep

@@ -5,6 +5,7 @@ One browser and one server for all of it.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -14,12 +15,15 @@ import pytest_asyncio
 from tests.api.conftest import serving
 from tests.dashboard.conftest import Served, with_mail
 from tests.dashboard.mail import NASTY
+from tests.dashboard.stories import an_event
 from tests.rewrite.test_in_a_browser import ARGUMENTS, CHROMIUM
 
 from mailwake.api.app import limits_of
 from mailwake.clock import ManualClock
 from mailwake.control.api_keys import Scope
+from mailwake.dashboard.event_stream import Streams
 from mailwake.dashboard.page_table import PAGES
+from mailwake.events.model import EventType
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -54,6 +58,8 @@ class Browser:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
     async with with_mail(tmp_path_factory.mktemp("dashboard")) as served:
+        served.streams = Streams(asyncio.Event())
+        served.start()
         yield served
 
 
@@ -217,4 +223,77 @@ async def test_the_keyboard_skips_to_the_content(browser: Browser) -> None:
     await page.keyboard.press("Enter")
     await page.keyboard.press("Tab")
     assert await page.evaluate("() => document.querySelector('main').contains(document.activeElement)")
+    await page.context.close()
+
+
+async def test_the_live_tail_shows_what_comes_holds_it_and_finds_its_way_back(served: Served, browser: Browser) -> None:
+    node, streams = served.node, served.streams
+    assert node is not None
+    assert streams is not None
+    page = await browser.page()
+    await page.goto("/dashboard/live?events=click")
+    await page.wait_for_selector("[data-state][data-tone=live]")
+
+    def add(*numbers: int) -> None:
+        node.append(numbers, lambda number: an_event(number, subject=NASTY))
+
+    add(5001, 5002)
+    node.append([5003], lambda number: an_event(number, EventType.OPEN))
+    await page.wait_for_selector("[data-event='5002']")
+    assert await page.locator("[data-rows] tr").first.get_attribute("data-event") == "5002"
+    assert NASTY in await page.inner_text("[data-event='5001'] .mail")
+
+    await page.focus("[data-pause]")
+    await page.keyboard.press("Enter")
+    add(5004)
+    await page.wait_for_selector("text=Paused, 1 new")
+    assert await page.locator("[data-event='5004']").count() == 0
+    await page.keyboard.press("Enter")
+    await page.wait_for_selector("[data-event='5004']")
+
+    streams.stopping.set()  # the service is loaded anew
+    await page.wait_for_selector("[data-state][data-tone=live]")
+    streams.stopping.clear()
+    add(5005)
+    await page.wait_for_selector("[data-event='5005']")
+    assert await page.locator("[data-event='5004']").count() == 1
+    assert await page.locator("[data-event='5003']").count() == 0
+
+    add(*range(6000, 6300))
+    await page.wait_for_selector("[data-event='6299']")
+    assert await page.locator("[data-rows] tr").count() <= 200
+    assert await page.locator("[data-skipped]").is_visible()
+    assert await violations(browser, page) == []
+    assert page.complaints == []
+    await page.context.close()
+
+
+async def test_the_live_tail_without_scripts_says_so(browser: Browser) -> None:
+    page = await browser.page(java_script_enabled=False)
+    await page.goto("/dashboard/live")
+    await page.click(".notice a")
+    assert page.url.endswith("/dashboard/messages?range=24h")
+    await page.context.close()
+
+
+async def test_a_message_and_a_person_are_clean_and_one_leads_to_the_other(browser: Browser, narrow: str) -> None:
+    page = await browser.page(reduced_motion="reduce")
+    await page.goto("/dashboard/messages?events=click")
+    await page.click("tbody .mail a >> nth=0")
+    await page.wait_for_selector("h2:has-text('What happened')")
+    stories = [page.url]
+    await page.click(".page-title a")
+    await page.wait_for_selector("h2:has-text('The person')")
+    stories += [page.url, f"{browser.url}/dashboard/webhooks/4c1f"]
+    for url in stories:
+        await page.set_viewport_size(DESK)
+        await page.emulate_media(color_scheme="light")
+        await page.goto(url)
+        assert await violations(browser, page) == [], url
+        await page.emulate_media(color_scheme="dark")
+        assert await violations(browser, page, "color-contrast") == [], url
+        await page.set_viewport_size(PHONE)
+        assert await violations(browser, page) == [], url
+        assert not await page.evaluate(narrow), url
+    assert page.complaints == []
     await page.context.close()

@@ -82,7 +82,7 @@ class Beat(NamedTuple):
 
 
 class EventStream(StreamingResponse):
-    """The answer: the events behind `after` that `fits` lets through, and those that come; `show` makes text of them."""
+    """The answer: the events behind `after` that `fits` lets through, and those that come, as `show` has them."""
 
     def __init__(
         self,

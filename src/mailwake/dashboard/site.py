@@ -59,7 +59,7 @@ class Dashboard:
         self.pages = pages
         self.proxies = TrustedProxies(parts.settings, settings)
         self.sealer = Sealer(secret)
-        self.streams = streams or Streams(asyncio.Event())
+        self.streams = Streams(asyncio.Event()) if streams is None else streams
         self.sessions = Sessions(self.sealer, who, self.proxies, settings, parts.clock)
         self.address_of = AddressReader(parts.settings.trusted_proxies)
         self.static = StaticFiles()
