@@ -1,12 +1,18 @@
-"""A report as SQL: one scan for what is counted by events, one for messages, one for links, put together by key."""
+"""A report as SQL: one scan for what is counted by events, one for messages, one for links, put together by key.
+
+What is counted by events is counted in two steps: at first events that agree in their key and in whatever the metrics
+ask about (`_ASKED`), which are some thousand groups; then these groups, metric by metric. That is cheaper than asking
+each event about each metric. Where the key is a time, the first step has a coarser one, of which local time is made.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from mailwake.store.condition import Condition, condition_of, together
 from mailwake.store.measures import CLICKED, CUTS, MEASURES, Counted, Measure, in_cut
-from mailwake.store.report_question import HOUR, WEEK, By, ReportRow, ReportTable
+from mailwake.store.report_question import DAY, HOUR, OF_TIME, WEEK, By, ReportRow, ReportTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -15,8 +21,14 @@ if TYPE_CHECKING:
     from mailwake.store.report_question import ReportQuestion
 
 _ANY_MARK = "marks <> 0"
-_MONDAY = 3 * 24 * HOUR
+_MONDAY = 3 * DAY
 """1970 began on a Thursday."""
+
+_ASKED = ("type", "marks", "num_retries", "bounce_class", "is_prefetched", "is_bot")
+"""What conditions of metrics are about: columns of few values."""
+
+_COARSE = "about"
+"""The beginning of a span of time that lies within one span of the question's."""
 
 _GROUPED = {
     Counted.MESSAGES: ("transmission_id", "recipient_index"),
@@ -97,17 +109,33 @@ class _Scan:
         return self._events() if counted is Counted.EVENTS else self._once(counted)
 
     def _events(self) -> str:
+        counted = [each for each in self._measures if _counted(each) is Counted.EVENTS]
+        conditions = " ".join(map(self._condition, counted))
+        grain, names = self._grain()
+        names += tuple(name for name in _ASKED if name in conditions)
+        sums = [f"sum(coalesce({name}, 0)) AS all_{name}" for name in sorted({each.summed for each in counted} - {""})]
+        alike = (
+            f"SELECT {', '.join((*grain, *names[len(grain) :], 'count(*) AS number', *sums))}"  # noqa: S608
+            f" FROM {self._source(self._where)} GROUP BY {', '.join(names)}"
+        )
+        keys = [f"{sql} AS k{place}" for place, sql in enumerate(_key_sql(self._question, self._dialect, _COARSE))]
         numbers = [self._number(place, each) for place, each in enumerate(self._measures)]
-        return f"SELECT {', '.join((*self._keys, *numbers))} FROM {self._source(self._where)}{self._grouped()}"  # noqa: S608
+        return f"SELECT {', '.join((*keys, *numbers))} FROM ({alike}) AS alike{self._grouped()}"  # noqa: S608
+
+    def _grain(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """By what events are told apart at first: expressions, and their names."""
+        if self._question.by not in OF_TIME:
+            return self._question.by.columns, self._question.by.columns
+        return (f"timestamp - timestamp % {_whole(self._question):d} AS {_COARSE}",), (_COARSE,)
+
+    def _condition(self, measure: Measure) -> str:
+        return measure.condition or self._has("marks", measure.marks)
 
     def _number(self, place: int, measure: Measure) -> str:
-        condition = measure.condition or self._has("marks", measure.marks)
-        if measure.counted is Counted.SUM:
-            value = f"CASE WHEN {condition} THEN coalesce({measure.summed}, 0) ELSE 0 END"
-            return f"CAST(sum({value}) AS BIGINT) AS m{place}"
-        if measure.counted is Counted.EVENTS:
-            return f"count(*) FILTER (WHERE {condition}) AS m{place}"
-        return f"0 AS m{place}"
+        if _counted(measure) is not Counted.EVENTS:
+            return f"0 AS m{place}"
+        number = f"all_{measure.summed}" if measure.summed else "number"
+        return f"CAST(sum(CASE WHEN {self._condition(measure)} THEN {number} ELSE 0 END) AS BIGINT) AS m{place}"
 
     def _once(self, counted: Counted) -> str:
         what = ", ".join((*self._keys, *_GROUPED[counted]))
@@ -143,8 +171,16 @@ class _Scan:
         return f" GROUP BY {keys}" if keys else ""
 
 
-def _key_sql(question: ReportQuestion, dialect: Dialect) -> tuple[str, ...]:
-    local = f"(timestamp + {_ahead(question)})"
+def _whole(question: ReportQuestion) -> int:
+    """The longest spans, counted from 1970, of which each lies within one span of the question's."""
+    width = HOUR if question.by is By.WEEK_HOUR else DAY if question.spans.months else question.spans.width
+    offsets = question.local_time.offsets
+    return math.gcd(width, DAY, *(each.ahead for each in offsets), *(each.since for each in offsets[1:]))
+
+
+def _key_sql(question: ReportQuestion, dialect: Dialect, time: str = "timestamp") -> tuple[str, ...]:
+    """The key of an event, of which `time` is the column of its time."""
+    local = f"({time} + {_ahead(question, time)})"
     if question.by is By.WEEK_HOUR:
         # The hour's beginning in the week, in milliseconds, which is made an hour by whoever reads the row.
         return (f"({local} - {local} % {HOUR} + {_MONDAY}) % {WEEK}",)
@@ -155,16 +191,16 @@ def _key_sql(question: ReportQuestion, dialect: Dialect) -> tuple[str, ...]:
         return (dialect.month.format(local),)
     shift = _MONDAY if spans.width == WEEK else 0
     past = f"({local} + {shift}) % {spans.width:d}"
-    return (f"{local} - {past}" if spans.is_local else f"timestamp - {past}",)
+    return (f"{local} - {past}" if spans.is_local else f"{time} - {past}",)
 
 
-def _ahead(question: ReportQuestion) -> str:
-    """How far local time is ahead at `timestamp`."""
+def _ahead(question: ReportQuestion, time: str) -> str:
+    """How far local time is ahead at `time`."""
     (_, first), *later = question.local_time.offsets
     if not later:
         return f"{first:d}"
     steps, ahead = [], first
     for since, following in later:
-        steps.append(f"WHEN timestamp < {since:d} THEN {ahead:d}")
+        steps.append(f"WHEN {time} < {since:d} THEN {ahead:d}")
         ahead = following
     return f"CASE {' '.join(steps)} ELSE {ahead:d} END"
