@@ -14,6 +14,7 @@ import structlog
 from mailwake.api.app import limits_of, make_app
 from mailwake.api.parts import ApiParts
 from mailwake.api.server import serve_api
+from mailwake.api.store_routes import StoreFileParts
 from mailwake.clock import SystemClock
 from mailwake.config.api_settings import Api
 from mailwake.control.api_keys import ApiKeys
@@ -22,6 +23,7 @@ from mailwake.file_lock import try_lock
 from mailwake.metrics import Metrics
 from mailwake.service.api_address import api_address_kept
 from mailwake.store.duckdb_store import open_store
+from mailwake.store.file_requests import StoreFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,8 +39,10 @@ def running_api(data: DataDirectory, store_settings: Store | None = None) -> Ite
     clock = SystemClock()
     with ExitStack() as opened:
         store: DuckDbStore | None = None
+        files: StoreFiles | None = None
         if store_settings is not None:
             store = opened.enter_context(closing(open_store(data.store, store_settings)))
+            files = StoreFiles(store, clock=clock, log=None)
         data.lock()
         opened.callback(data.unlock)
         descriptor = open_lock(data.feed)
@@ -51,6 +55,7 @@ def running_api(data: DataDirectory, store_settings: Store | None = None) -> Ite
             metrics=Metrics(),
             log=structlog.wrap_logger(None, [structlog.testing.LogCapture()]),
             store=store,
+            store_files=None if files is None else StoreFileParts(files),
         )
         listening = opened.enter_context(closing(socket.create_server(("127.0.0.1", 0))))
         opened.enter_context(api_address_kept(data.api_address, [listening]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -14,17 +15,20 @@ from mailwake.api.parameters import read_query
 from mailwake.api.parts import ApiParts
 from mailwake.api.route_table import ROUTES
 from mailwake.api.routes import Call, Reply
+from mailwake.api.store_routes import StoreFileParts
 from mailwake.clock import SystemClock
 from mailwake.control.api_keys import ApiKeys
 from mailwake.logs import make_logger
 from mailwake.metrics import Metrics
 from mailwake.service.event_privacy import recipient_hash
-from mailwake.store.contract import StoreError
+from mailwake.store.contract import FileMakingStore, StoreError
+from mailwake.store.file_requests import StoreFiles
 from mailwake.store.make import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from mailwake.api.routes import Route
     from mailwake.cli.ask_service import QueryValue
     from mailwake.config.schema import Settings
     from mailwake.service.data_directory import DataDirectory
@@ -39,14 +43,34 @@ class OwnStore:
 
     def get(self, path: str, query: Mapping[str, QueryValue] | None = None) -> Any:
         """The JSON document that the API has at this path."""
-        route = next(each for each in ROUTES if (each.method, each.path) == ("GET", path))
+        return self._asked("GET", path, query)
+
+    def post(self, path: str, *, query: Mapping[str, QueryValue] | None = None) -> Any:
+        """Have something begun; the JSON document that says so."""
+        return self._asked("POST", path, query)
+
+    def delete(self, path: str) -> None:
+        """Have something removed."""
+        self._asked("DELETE", path, None)
+
+    def _asked(self, method: str, path: str, query: Mapping[str, QueryValue] | None) -> Any:
+        route, named = _route(method, path)
         try:
             values = read_query(route.query, urlencode(query or {}).encode(), route.unsupported)
-            call = Call(parts=self._parts, key=None, customer=None, path={}, query=values, body=None)
+            call = Call(parts=self._parts, key=None, customer=None, path=named, query=values, body=None)
             given = self._runner.run(_answered(route.answer(call)))
         except ApiError as error:
             raise StoreError(error.description) from None
-        return msgspec.json.decode(given.body) if isinstance(given, Reply) else {"results": given}
+        return msgspec.json.decode(given.body if isinstance(given, Reply) else msgspec.json.encode({"results": given}))
+
+
+def _route(method: str, path: str) -> tuple[Route, dict[str, str]]:
+    """The route, and the parameters of its path by name."""
+    for route in ROUTES:
+        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", route.path)
+        if route.method == method and (found := re.fullmatch(pattern, path)):
+            return route, found.groupdict()
+    raise StoreError(f"there is nothing at {path}")
 
 
 async def _answered(answer: Any) -> Any:
@@ -61,8 +85,15 @@ def ask_store(directory: DataDirectory, settings: Settings) -> Iterator[OwnStore
     directory.lock()  # keeps the service from starting meanwhile
     try:
         clock = SystemClock()
-        with closing(open_store(directory.store, settings.store)) as store, asyncio.Runner() as runner:
+        reserve = settings.min_free_space
+        with (
+            closing(open_store(directory.store, settings.store, reserve=reserve)) as store,
+            asyncio.Runner() as runner,
+        ):
             runner.run(store.open())
+            files: StoreFiles | None = None
+            if isinstance(store, FileMakingStore):
+                files = StoreFiles(store, clock=clock, log=None)  # the command says it
             parts = ApiParts(
                 settings=settings.api,
                 keys=ApiKeys(directory.api_keys, clock),
@@ -70,6 +101,7 @@ def ask_store(directory: DataDirectory, settings: Settings) -> Iterator[OwnStore
                 metrics=Metrics(),
                 log=make_logger("human", "error"),
                 store=store,
+                store_files=None if files is None else StoreFileParts(files),
                 hashing=recipient_hash(settings.privacy, directory),
             )
             yield OwnStore(parts, runner)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mailwake.cli import store_files
 from mailwake.clock import iso_time
 from mailwake.config.load import load
 from mailwake.errors import StartupError
@@ -35,6 +36,9 @@ app = typer.Typer(help="Look after the store in which events are searched.", no_
 Config = Annotated[Path | None, typer.Option("--config", help="Configuration file (TOML).")]
 Data = Annotated[Path | None, typer.Option("--data", help="The data directory.", show_default="the configured one")]
 Json = Annotated[bool, typer.Option("--json", help="As a JSON object.")]
+
+app.command()(store_files.backup)
+app.command()(store_files.export)
 
 _METRICS = {
     "events": "mailwake_store_events",

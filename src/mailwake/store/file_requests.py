@@ -86,7 +86,7 @@ class StoreFiles:
 
     name = "store files"
 
-    def __init__(self, store: FileMakingStore, *, clock: Clock, log: Logger) -> None:
+    def __init__(self, store: FileMakingStore, *, clock: Clock, log: Logger | None) -> None:
         self._store = store
         self._clock = clock
         self._log = log
@@ -156,16 +156,18 @@ class StoreFiles:
             path = await making
         except StoreError as error:
             wanted.error = str(error)
-            if not wanted.making.is_given_up:
+            if self._log is not None and not wanted.making.is_given_up:
                 self._log.error("a file cannot be made of the store", path=wanted.name, error=wanted.error)
         except Exception:  # a defect of ours: whoever asked must not wait for ever
+            if self._log is None:
+                raise
             wanted.error = "it failed; the log has the reason"
             self._log.exception("a file cannot be made of the store", path=wanted.name)
         else:
             wanted.path = path
             if wanted.making.is_given_up:
                 path.unlink(missing_ok=True)
-            else:
+            elif self._log is not None:
                 seconds = round(self._clock.now() - wanted.begun, 1)
                 self._log.info(
                     "a file is made of the store",
