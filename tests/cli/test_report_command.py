@@ -13,14 +13,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import typer
+from rich.console import Console
 from tests.cli.running_api import running_api
 from tests.store.events import event
 from typer.testing import CliRunner
 
 from mailwake.cli import report_command
 from mailwake.cli.report_command import KEY_VARIABLE
-from mailwake.cli.report_output import bar, clean, line_of_blocks
-from mailwake.cli.report_question import Asked, Period, ReportError, period_of
+from mailwake.cli.report_output import bar, clean, line_of_blocks, rows_table
+from mailwake.cli.report_question import Asked, Period, ReportError, RowsBy, period_of
 from mailwake.config.store_settings import Store
 from mailwake.control.api_keys import Scope
 from mailwake.errors import MailwakeError
@@ -90,7 +91,7 @@ def test_without_rows_it_is_a_funnel(data: DataDirectory) -> None:
     assert words[6][:4] == ["Clicked", "1", "20.0", "%"]
     assert "█" * 40 in lines[3]
     assert "█" * 16 in lines[5]
-    assert "opens 2, clicks 2, unsubscribed 0" in lines[7]
+    assert "opens 2, clicks 2, unsubs 0" in lines[7]
     assert lines[-2].startswith("opens   ▁")
     assert "█" in lines[-1]
 
@@ -246,6 +247,19 @@ def test_small_charts() -> None:
         clean("a\x1b[0m\u202eb\N{LATIN SMALL LETTER E WITH ACUTE}")
         == "a\\x1b[0m\\u202eb\N{LATIN SMALL LETTER E WITH ACUTE}"
     )
+
+
+def test_where_there_is_little_room_names_and_numbers_stay() -> None:
+    asked = Asked(period=Period(0, 1), zone=UTC_ZONE, by=RowsBy.CAMPAIGN)
+    row = {"campaign_id": "booking-confirmation", **dict.fromkeys(asked.counted, 12_345)}
+    found = []
+    for width in (130, 100, 80):
+        console = Console(file=io.StringIO(), width=width)
+        console.print(rows_table(asked, [row], None, console))
+        lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]  # it is the StringIO
+        assert max(map(len, lines)) <= width
+        found.append((lines[0].split()[-1], lines[1].count("%"), lines[1].count("█"), "booking" in lines[1]))
+    assert found == [("opened", 2, 20, True), ("unsubs", 2, 0, True), ("unsubs", 0, 0, True)]
 
 
 def test_values_with_commas_are_kept_apart() -> None:

@@ -155,6 +155,11 @@ def test_from_no_key_to_a_webhook_that_gets_events_and_outlives_a_reload(service
     wait_until(lambda: len(found()) == 2, "both can be searched")
     assert {each["event_id"] for each in found()} == {each["event_id"] for each in receiver.events}
 
+    command = [sys.executable, "-m", "mailwake", "report", "--by", "campaign", "--json", "--data", str(service.data)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    (row,) = json.loads(done.stdout)["results"]
+    assert (row["campaign_id"], row["count_targeted"], row["count_accepted"]) == ("spring", 1, 1)
+
     _examples_of_the_guide(service, receiver)
 
     assert service.process is not None
@@ -172,8 +177,11 @@ def test_from_no_key_to_a_webhook_that_gets_events_and_outlives_a_reload(service
 def _examples_of_the_guide(service: Mailwake, receiver: Receiver) -> None:
     """Every command of docs/api.md's examples does what it says."""
     page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
-    block = re.split(r"\n\n(?! )", page.partition("## Examples\n\n")[2], maxsplit=1)[0]
-    _, *commands = textwrap.dedent(block).splitlines()
+    blocks = [
+        textwrap.dedent(re.split(r"\n\n(?! )", page.partition(f"## {title}\n\n")[2], maxsplit=1)[0])
+        for title in ("Examples", "Metrics")
+    ]
+    _, *commands = "\n".join(blocks).splitlines()
     script = "\n".join(commands).replace("http://127.0.0.1:8090", origin(service))
     script = script.replace("https://crm.example.com/events", receiver.url)
     environment = {**os.environ, "KEY": apikey(service, "create", "guide", "--scope", "admin")}
@@ -181,7 +189,7 @@ def _examples_of_the_guide(service: Mailwake, receiver: Receiver) -> None:
         ["bash", "-eu", "-c", script], capture_output=True, text=True, timeout=PATIENCE, env=environment, check=True
     )
     answers = [json.loads(line) for line in done.stdout.splitlines()]
-    assert len(answers) == 4
+    assert len(answers) == 7
     assert [answer for answer in answers if "results" not in answer] == []
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from mailwake.api.event_filters import Span
     from mailwake.api.routes import Call
+    from mailwake.reports.over_time import TimePoint
     from mailwake.store.report_question import ReportRow
 
 PREFIX = "/api/v1/metrics"
@@ -136,8 +137,12 @@ async def series(call: Call) -> Reply:
         points = await time_series(
             store_of(call), Filters(**filters_of(call, span)), metrics, precision, call.query.get("timezone", UTC)
         )
-    results = [{"ts": point.begins.isoformat(), **dict(zip(metrics, point.numbers, strict=True))} for point in points]
-    return Reply(await asyncio.to_thread(msgspec.json.encode, {"results": results, "precision": precision}))
+    return Reply(await asyncio.to_thread(_encoded_series, metrics, points, precision))
+
+
+def _encoded_series(metrics: tuple[str, ...], points: Iterable[TimePoint], precision: str) -> bytes:
+    results = [{"ts": each.begins.isoformat(), **dict(zip(metrics, each.numbers, strict=True))} for each in points]
+    return msgspec.json.encode({"results": results, "precision": precision})
 
 
 async def names(call: Call, word: str) -> dict[str, list[str]]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _LEVELS = "▁▂▃▄▅▆▇█"
 _FUNNEL_WIDTH, _BAR_WIDTH, _LINE_WIDTH = 40, 20, 60
+_KEY_WIDTH, _SHARE_WIDTH, _GAP = 30, 7, 2
+"""Columns of a name that are kept for it, of a share, and between columns."""
 
 _CUT_WORDS = {
     CutName.ALL: "all opens and clicks",
@@ -37,7 +39,7 @@ _HEADS = {
     "unique_clicked": "clicked",
     "rendered": "opens",
     "clicked": "clicks",
-    "unsubscribe": "unsubscribed",
+    "unsubscribe": "unsubs",
 }
 
 
@@ -108,25 +110,45 @@ def rows_table(asked: Asked, results: Sequence[Mapping[str, Any]], total: int | 
     """The rows, their shares and a bar; `total` is what shares of links are of."""
     assert asked.by is not None
     fields = [name for name in (results[0] if results else ()) if name not in asked.counted]
-    shares = _shares(asked)
     chart = asked.order_by if asked.order_by in asked.counted else _charted(asked)
     most = max((row[chart] for row in results), default=0)
+    shares, width = _fitting(asked, results, fields, console.width)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in fields:
-        table.add_column(_field_head(name), overflow="fold")
+        table.add_column(_field_head(name), overflow="fold", min_width=min(_widest(asked, results, name), _KEY_WIDTH))
     for metric in asked.counted:
         table.add_column(head(metric), justify="right", no_wrap=True)
         if metric in shares:
             table.add_column("%", justify="right", no_wrap=True, style="dim")
-    table.add_column(head(chart), no_wrap=True, style="cyan", header_style="dim")
+    if width:
+        table.add_column(head(chart), no_wrap=True, style="cyan", header_style="dim")
     for row in results:
         cells: list[RenderableType] = [Text(_key(asked.by, row[name])) for name in fields]
         for metric in asked.counted:
             cells.append(_number(row[metric]))
             if metric in shares:
                 cells.append(_share(row[metric], total if total is not None else row["count_targeted"]))
-        table.add_row(*cells, bar(row[chart], most, _BAR_WIDTH, ascii_only=console.options.ascii_only))
+        drawn = [bar(row[chart], most, width, ascii_only=console.options.ascii_only)] if width else []
+        table.add_row(*cells, *drawn)
     return table
+
+
+def _fitting(
+    asked: Asked, results: Sequence[Mapping[str, Any]], fields: Sequence[str], columns: int
+) -> tuple[tuple[str, ...], int]:
+    """The metrics with shares, and the width of bars, that a terminal has room for: numbers and names come first."""
+    names = sum(min(_widest(asked, results, name), _KEY_WIDTH) + _GAP for name in fields)
+    numbers = sum(max(len(head(each)), *(len(_number(row[each])) for row in results)) + _GAP for each in asked.counted)
+    shares = _shares(asked)
+    for width in (_BAR_WIDTH, _BAR_WIDTH // 2, 0):
+        if names + numbers + len(shares) * (_SHARE_WIDTH + _GAP) + width <= columns:
+            return shares, width
+    return (), 0
+
+
+def _widest(asked: Asked, results: Sequence[Mapping[str, Any]], name: str) -> int:
+    assert asked.by is not None
+    return max(len(_field_head(name)), *(len(_key(asked.by, row[name])) for row in results))
 
 
 def _shares(asked: Asked) -> tuple[str, ...]:
