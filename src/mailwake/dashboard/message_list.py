@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from mailwake.dashboard.pages import Visit
     from mailwake.events.model import Event
+    from mailwake.links.token import LinkContext
     from mailwake.store.contract import SearchPage
     from mailwake.store.question import Question
 
@@ -78,11 +79,11 @@ def recipient_url(visit: Visit, address: str) -> str | None:
     return f"{RECIPIENT}{_kept(visit, address=address)}" if address else None
 
 
-def message_url(visit: Visit, event: Event) -> str | None:
-    """The page of the event's message; None where it belongs to none that is known."""
-    if not event.message_id or not event.transmission_id:
+def message_url(visit: Visit, of: Event | LinkContext) -> str | None:
+    """The page of the message that an event or link is of; None where that is not known."""
+    if not of.message_id or not of.transmission_id:
         return None
-    return f"{MESSAGES}/{quote(event.message_id, safe='')}{_kept(visit)}"
+    return f"{MESSAGES}/{quote(of.message_id, safe='')}{_kept(visit)}"
 
 
 def _kept(visit: Visit, **own: str) -> str:

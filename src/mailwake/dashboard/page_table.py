@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mailwake.dashboard.breakdowns import BREAKDOWN_PAGES
 from mailwake.dashboard.engagement import ENGAGEMENT_PAGES
+from mailwake.dashboard.link_page import LINK_PAGES
 from mailwake.dashboard.live_page import LIVE_PAGES
 from mailwake.dashboard.message_list import MESSAGE_LIST_PAGES
 from mailwake.dashboard.message_page import MESSAGE_PAGES
@@ -23,6 +24,7 @@ PAGES: tuple[Page, ...] = (
     *BREAKDOWN_PAGES,
     *MESSAGE_LIST_PAGES,
     *LIVE_PAGES,
+    *LINK_PAGES,
     *MESSAGE_PAGES,
     *RECIPIENT_PAGES,
     *WEBHOOK_PAGES,
