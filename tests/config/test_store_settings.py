@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from mailwake.config.load import ConfigurationError, load
 from mailwake.config.store_settings import Store
 from mailwake.errors import StartupError
+from mailwake.service.cautions import cautions
 from mailwake.store.make import check_store
 
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
 SERVER = '[store]\nengine = "clickhouse"\nurl = "http://c:8123"\n'
 
 
@@ -51,6 +54,22 @@ def test_a_server_has_a_database_and_a_user_by_default(tmp_path: Path) -> None:
     store = load(file, host_name="n").settings.store
     assert (store.value("database"), store.value("username"), store.password) == ("mailwake", "default", None)
     check_store(store)
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("http://c.example:8123", True),
+        ("https://c.example:8443", False),
+        ("http://127.0.0.1:8123", False),
+        ("http://[::1]:8123", False),
+    ],
+)
+def test_a_server_elsewhere_that_is_asked_in_clear_is_warned_of(tmp_path: Path, url: str, warned: bool) -> None:
+    file = tmp_path / "m.toml"
+    file.write_text(SERVER.replace("http://c:8123", url))
+    lines = [line for line in cautions(load(file, host_name="n").settings, NOW) if line.startswith("store.url")]
+    assert lines == ([f"store.url: {url} is in clear, so that events can be read on the way: use https"] * warned)
 
 
 @pytest.mark.parametrize(

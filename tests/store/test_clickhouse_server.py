@@ -147,6 +147,25 @@ async def test_the_servers_list_of_changes_names_nobody(server: ClickHouseHttp, 
     assert "hara" not in commands
 
 
+async def test_an_erasure_holds_up_neither_loads_nor_the_end(
+    tmp_path: Path, clickhouse: Server, server: ClickHouseHttp, store: ClickHouseStore
+) -> None:
+    await store.load([event(1), event(2, rcpt_to="eve@example.org")], Position(1, 1))
+    server.ask("SYSTEM STOP MERGES events")  # so that it cannot end
+    erasing = asyncio.ensure_future(store.erase(["eve@example.org"]))
+    while not (await store.status()).rewrite_due:
+        pass
+    assert await store.load([event(3)], Position(1, 2)) == Loaded(1, 0)
+    store.close()
+    with pytest.raises(StoreUnavailableError, match="ClickHouse erases on"):
+        await erasing
+    server.ask("SYSTEM START MERGES events")
+    with closing(node(tmp_path, "a", clickhouse)) as again:
+        await again.open()
+        assert await again.erase(["eve@example.org"]) <= 1  # as the request is made again
+        assert ids((await again.search(Question())).events) == [3, 1]
+
+
 async def test_a_question_may_have_as_many_values_as_questions_may(store: ClickHouseStore) -> None:
     await store.load([event(number) for number in range(3)], Position(1, 1))
     names = (*(f"{number}-{'x' * 200}@example.org" for number in range(MAX_VALUES - 1)), "bob@example.org")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from mailwake.config.kinds import UNIX_PREFIX
 from mailwake.config.networks import parse_client
@@ -27,6 +28,9 @@ def cautions(settings: Settings, now: datetime) -> Iterator[str]:
     for address in settings.api.listen:
         if _reached_from_elsewhere(address):
             yield f"api.listen: {address} is in clear, so that keys can be read on the way: have a proxy with TLS there"
+    url = urlsplit(settings.store.url or "")
+    if url.scheme == "http" and _is_elsewhere(url.hostname or ""):
+        yield f"store.url: {settings.store.url} is in clear, so that events can be read on the way: use https"
     listener = settings.esmtp_listener
     if listener.tls_certificate is not None:
         yield from certificate_cautions(listener.tls_certificate, now)
@@ -66,6 +70,9 @@ def _useless(table: str, address: str, listen: Listen | TrackerListen) -> Iterat
 def _reached_from_elsewhere(address: str) -> bool:
     if address.startswith(UNIX_PREFIX):
         return False
-    host = address.rpartition(":")[0].strip("[]")
+    return _is_elsewhere(address.rpartition(":")[0].strip("[]"))
+
+
+def _is_elsewhere(host: str) -> bool:
     found = parse_client(host)
     return not (host == "localhost" or (found is not None and found.is_loopback))

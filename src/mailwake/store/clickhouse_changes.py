@@ -7,21 +7,27 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mailwake.store.clickhouse_http import LONG_SECONDS
-from mailwake.store.clickhouse_rows import add
+from mailwake.store.clickhouse_rows import add, values_of
 from mailwake.store.clickhouse_schema import LOADER
 from mailwake.store.clickhouse_search import known, loads, number
-from mailwake.store.contract import Loaded
+from mailwake.store.contract import Loaded, StoreError, StoreUnavailableError
 from mailwake.store.schema import LOAD, key_of
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Collection, Sequence
 
     from mailwake.events.model import Event
     from mailwake.feed.contract import Position
     from mailwake.store.clickhouse_http import ClickHouseHttp
 
+UNFINISHED = "system.mutations WHERE database = currentDatabase() AND table = 'events' AND NOT is_done"
+"""Changes of rows that the server has still to make."""
+
 _AT_ONCE = 500
 """Recipients that one statement erases."""
+
+_LONGEST_PAUSE = 1.0
 
 
 def load(server: ClickHouseHttp, loader: int, events: Sequence[Event], position: Position) -> Loaded:
@@ -52,10 +58,11 @@ def _new(server: ClickHouseHttp, events: Sequence[Event]) -> list[Event]:
     return list(by_id.values())
 
 
-def erase(server: ClickHouseHttp, recipients: Collection[str]) -> int:
+def erase(server: ClickHouseHttp, recipients: Collection[str], stop: threading.Event) -> int:
     """Delete their events, and have the parts that held them written anew without them; how many there were.
 
     The server removes the former parts within a minute. Its list of such statements names nobody: it has hashes.
+    StoreUnavailableError when `stop` is set meanwhile, StoreError when the server cannot do it; it goes on trying.
     """
     names = sorted({recipient.lower() for recipient in recipients})
     erased = 0
@@ -63,12 +70,20 @@ def erase(server: ClickHouseHttp, recipients: Collection[str]) -> int:
         condition = _of(names[start : start + _AT_ONCE])
         erased += (found := number(server.ask, f"SELECT count() FROM events FINAL WHERE {condition}"))  # noqa: S608
         if found:
-            server.ask(
-                f"ALTER TABLE events DELETE WHERE {condition}",
-                settings={"mutations_sync": 2, "log_queries": 0},
-                seconds=LONG_SECONDS,
-            )
+            server.ask(f"ALTER TABLE events DELETE WHERE {condition}", settings={"mutations_sync": 0, "log_queries": 0})
+            _wait_until_rewritten(server, stop)
     return erased
+
+
+def _wait_until_rewritten(server: ClickHouseHttp, stop: threading.Event) -> None:
+    pause = 0.01
+    while unfinished := values_of(server.ask(f"SELECT latest_fail_reason FROM {UNFINISHED}")):  # noqa: S608
+        for (reason,) in unfinished:
+            if reason:
+                raise StoreError(f"ClickHouse cannot erase yet, and goes on trying: {reason[:300]}")
+        if stop.wait(pause):
+            raise StoreUnavailableError("the store is closed; ClickHouse erases on")
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def _of(names: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from mailwake.feed.contract import BEGINNING
+from mailwake.store.clickhouse_changes import UNFINISHED
 from mailwake.store.clickhouse_http import LONG_SECONDS
 from mailwake.store.clickhouse_rows import values_of
 from mailwake.store.clickhouse_schema import ID_SQL, VERSION, derived_sql
@@ -48,27 +49,31 @@ class Counter:
     def __init__(self) -> None:
         self._count = _Count(0, None, None)
         self._until = 0.0
+        self._changes = 0
 
     def add(self, events: int, times: Sequence[int]) -> None:
         """So many events were loaded, of these times."""
+        self._changes += 1
         if events:
             known = [each for each in (self._count.oldest, self._count.newest, *times) if each is not None]
             self._count = _Count(self._count.events + events, min(known), max(known))
 
     def forget(self) -> None:
         """The tables have changed: count anew."""
+        self._changes += 1
         self._until = 0.0
 
     def count(self, server: ClickHouseHttp) -> _Count:
         """All events that are there, and the oldest and newest time."""
-        begun = time.monotonic()
+        begun, changes = time.monotonic(), self._changes
         if begun >= self._until:
             there = is_there(loads(server.ask).done)
             sql = f"SELECT count(), min(timestamp), max(timestamp) FROM events FINAL WHERE {there.sql}"  # noqa: S608
             ((events, oldest, newest),) = values_of(server.ask(sql, there.values))
             self._count = _Count(events, oldest, newest) if events else _Count(0, None, None)
             now = time.monotonic()
-            self._until = now + _SHARE * (now - begun)
+            # What was loaded meanwhile, by another thread, may be in this count or not.
+            self._until = now + _SHARE * (now - begun) if changes == self._changes else 0.0
         return self._count
 
 
@@ -76,7 +81,7 @@ def status(server: ClickHouseHttp, loader: int, counter: Counter) -> StoreStatus
     """The store in figures; the memory is the server's own matter, and 0."""
     count = counter.count(server)
     octets = number(server.ask, f"SELECT sum(bytes_on_disk) FROM system.parts WHERE {_HERE}")  # noqa: S608
-    rewriting = number(server.ask, f"SELECT count() FROM system.mutations WHERE {_HERE} AND NOT is_done")  # noqa: S608
+    rewriting = number(server.ask, f"SELECT count() FROM {UNFINISHED}")  # noqa: S608
     position = loads(server.ask).positions.get(loader, BEGINNING)
     return StoreStatus(*count, octets, 0, position, VERSION, rewriting > 0)
 

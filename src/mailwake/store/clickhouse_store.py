@@ -6,6 +6,7 @@ Several nodes may have the same database: each loads its own feed, and all see a
 from __future__ import annotations
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -74,7 +75,9 @@ class ClickHouseStore:
         self._is_open = False
         self._why_not = "the store is not open yet; try again in a moment"
         self._closed = False
+        self._closing = threading.Event()
         self._writer = ThreadPoolExecutor(1, "store-write")
+        self._eraser = ThreadPoolExecutor(1, "store-erase")  # so that loads need not wait for it
         self._readers = ThreadPoolExecutor(READERS, "store-read")
 
     async def open(self) -> None:
@@ -134,7 +137,11 @@ class ClickHouseStore:
 
     async def erase(self, recipients: Collection[str]) -> int:
         """Forget all events of these recipients; see `contract.EventStore.erase`."""
-        return await self._write(lambda server: self._forget(lambda: changes.erase(server, recipients)))
+        return await self._in(
+            self._eraser,
+            self._asking,
+            lambda server: self._forget(lambda: changes.erase(server, recipients, self._closing)),
+        )
 
     async def forget_before(self, time_ms: int) -> int:
         """Forget events that happened before this time; how many."""
@@ -158,7 +165,9 @@ class ClickHouseStore:
             return
         self._closed = True
         self._why_not = "the store is closed"
+        self._closing.set()
         self._writer.shutdown()
+        self._eraser.shutdown()
         self._readers.shutdown()
         if self._http is not None:
             self._http.close()

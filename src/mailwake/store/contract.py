@@ -1,13 +1,15 @@
 """What a store promises: every event of the feed once, where it can be searched, kept until retention or erasure.
 
-Durability: when `load` returns, events and position survive power loss; when it raises, neither of them is there.
+Durability: when `load` returns, events and position survive power loss; when it raises, neither of them is there. (With
+a server whose answer is lost, both may be there; what is given again then is known.)
 Exactly once: the feed may give an event again (after a kill, or when a store is loaded anew); one whose `event_id` is
 there already is passed over. The same id has the same timestamp always, as it is the same event.
 Order: searches give the newest first, by the event's own time, then by id; late events stand where their time says.
 Cost: a `load` is one transaction and one sync, so batches of some thousands are cheapest; a search reads the columns it
 asks for, not the others, and of the time it asks for. Memory is bounded by the settings, whatever is asked.
-Concurrency: one process at a time has a store open, the collector; everybody else asks it. Within it, calls may be
-made at any time in one event loop, which none of them holds up; a search never waits for a load, nor a load for it.
+Concurrency: one process at a time has a node's store open, the collector; everybody else asks it. Collectors of several
+nodes may have one store where that is a server: each has a position of its own. Within a process, calls may be made at
+any time in one event loop, which none of them holds up; a search never waits for a load, nor a load for it.
 
 A store that cannot be used (damaged, in use by another process, closed) raises StoreUnavailableError from every call,
 with one line that says why. It takes nothing else with it: webhooks and sinks read the feed, not the store.
@@ -117,9 +119,10 @@ class EventStore(Protocol):
     async def erase(self, recipients: Collection[str]) -> int:
         """Forget all events of these recipients, and have the file hold nothing of them; how many there were.
 
-        When it returns they are in no file of the store. That means writing the file anew: seconds for each million
-        events, in which searches go on and loads wait. Killed before that, they are gone from every answer, and the
-        file is written anew after the next start. What the feed still holds is another matter: erase there first.
+        When it returns they are in no file of the store; a server removes the last of these within about a minute. That
+        means writing the file anew: seconds for each million events, in which searches go on and loads may wait. Killed
+        before that, they are gone from every answer, and the file is written anew after the next start. What the feed
+        still holds is another matter: erase there first.
         """
         ...
 
