@@ -172,7 +172,7 @@ async def test_a_question_may_have_as_many_values_as_questions_may(store: ClickH
     assert (await store.search(Question(recipients=names))).total_count == 3
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     texts=st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12), max_size=5)
 )

@@ -40,7 +40,7 @@ class TestOverTime(OverTimeContract):
         return make_clickhouse_store
 
 
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_clickhouse_finds_what_an_obvious_filter_finds(make_clickhouse_store: MakeStore, data: st.DataObject) -> None:
     known = data.draw(events(), label="events")
@@ -57,7 +57,7 @@ async def store(make_clickhouse_store: MakeStore) -> AsyncIterator[EventStore]:
         yield opened
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(story=stories)
 async def test_series_and_week_hours_are_what_one_counts_by_hand(store: EventStore, story: dict[str, Any]) -> None:
     await check_story(store, **story)
