@@ -42,7 +42,7 @@ class DemoService:
 
     def __init__(self, smtp: str, tracker: str, api: str, say: Callable[[str], object] = sys.stdout.write) -> None:
         self._say = say
-        self._addresses = ["--smtp", smtp, "--tracker", tracker, "--api", api, "--admin", "127.0.0.1:0"]
+        self._addresses = ["--smtp", smtp, "--tracker", tracker, "--api", api]
         port = tracker.rpartition(":")[2]
         self._domain = f"localhost:{port}" if port != "0" else ""
         self._process: subprocess.Popen[str] | None = None
