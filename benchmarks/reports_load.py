@@ -4,9 +4,9 @@
 
 Events are the demo's (benchmarks/made_events.py): 90 days, 60 customers, some 1,800 campaigns; what making them takes
 is not counted. Of each number, a tenth (300,000 at most) is loaded in batches of 1,000, the rest in batches of 10,000.
-Then the store is closed and opened, and asked. Then 100,000 more are loaded in batches of either size while somebody
-looks at one view after the other, with half a second between them. Last, the real service serves the same store, and
-each page of its dashboard is asked for over HTTP.
+Then the store is closed and opened, and asked. Then a fiftieth more (100,000 at most) is loaded in batches of either
+size while somebody looks at one view after the other, with half a second between them. Last, the real service serves
+the same store, and each page of its dashboard is asked for over HTTP, without the files that it offers.
 
 Beyond ten million, that many are made and loaded, and the engine adds copies of them, each 75 days earlier.
 
@@ -54,8 +54,7 @@ FEW, MANY = 1_000, 10_000
 RATE_AIMS = {FEW: 30_000, MANY: 100_000}
 OCTETS_AIM, MEMORY_AIM, VIEW_AIM, PERSON_AIM = 80, 600, 300, 50
 MOST_IN_FEWS = 300_000
-BESIDE = 100_000
-"""Events that are loaded in batches of either size while questions are asked."""
+MOST_BESIDE = 100_000
 
 ASKED = 10
 LOOKING_PAUSE = 0.5
@@ -111,7 +110,7 @@ async def measure(directory: DataDirectory, number: int) -> Known:
         shutil.rmtree(directory.path, ignore_errors=True)
         directory.prepare()
         made = min(number, MADE_AT_MOST)
-        maker = EventMaker(made + 2 * BESIDE)
+        maker = EventMaker(made + 2 * beside(made))
         await fill(directory, maker, made)
         if number > made:
             add_copies(directory.store, number // made - 1, COPIED_EARLIER)
@@ -123,7 +122,7 @@ async def measure(directory: DataDirectory, number: int) -> Known:
         known = await what_is_known(store, ASKED)
         await ask(store, known)
         if maker is not None:
-            await load_and_look(store, known, maker)
+            await load_and_look(store, known, maker, beside(number))
             maker.close()
         say("memory, at most", judged(peak_megabytes(os.getpid()), "MB", MEMORY_AIM))
     return known
@@ -174,12 +173,17 @@ def judged_view(name: str, taken: Sequence[float], aim: float = VIEW_AIM) -> Non
     say(name, judged(middle, "ms", aim) + f", slowest {max(taken):,.0f}")
 
 
-async def load_and_look(store: DuckDbStore, known: Known, maker: EventMaker) -> None:
+def beside(number: int) -> int:
+    """How many events are loaded in batches of either size while questions are asked."""
+    return min(MOST_BESIDE, max(MANY, number // 50))
+
+
+async def load_and_look(store: DuckDbStore, known: Known, maker: EventMaker, number: int) -> None:
     """Load while somebody looks at the views."""
     for size, what in ((FEW, "batches of 1,000"), (MANY, "batches of 10,000")):
         enough = asyncio.Event()
         looking = asyncio.create_task(look(store, known, enough))
-        await load(store, maker, BESIDE, size, f"{what}, while views are asked")
+        await load(store, maker, number, size, f"{what}, while views are asked")
         enough.set()
         judged_view("  the views meanwhile", await looking)
 
