@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+import os
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from mailwake.control.api_keys import Scope
 from mailwake.errors import MailwakeError
 from mailwake.events.model import Event, EventType
 from mailwake.feed.contract import Position
+from mailwake.links.body import HONEYPOT_NAME
 from mailwake.service.api_address import kept_api_address
 from mailwake.service.data_directory import DataDirectory
 from mailwake.store.duckdb_store import open_store
@@ -206,6 +208,15 @@ def test_what_is_wrong_is_said_in_a_line(data: DataDirectory) -> None:
         report(DataDirectory(data.path / "fresh"))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files that are not its own")
+def test_root_does_not_open_the_store_of_a_service_of_another_user(data: DataDirectory) -> None:
+    os.chown(data.path, 54_321, 54_321)
+    with pytest.raises(MailwakeError, match="belongs to #54321: run this as that user, sudo -u '#54321' mailwake"):
+        report(data)
+    os.chown(data.path, 0, 0)
+    assert report(data)
+
+
 NOW = datetime(2026, 11, 26, 22, 30, tzinfo=UTC).timestamp()
 
 
@@ -260,6 +271,13 @@ def test_where_there_is_little_room_names_and_numbers_stay() -> None:
         assert max(map(len, lines)) <= width
         found.append((lines[0].split()[-1], lines[1].count("%"), lines[1].count("█"), "booking" in lines[1]))
     assert found == [("opened", 2, 20, True), ("unsubs", 2, 0, True), ("unsubs", 0, 0, True)]
+
+
+def test_the_hidden_link_is_called_what_it_is() -> None:
+    asked = Asked(period=Period(0, 1), zone=UTC_ZONE, by=RowsBy.LINK_NAME)
+    console = Console(file=io.StringIO(), width=100)
+    console.print(rows_table(asked, [{"link_name": HONEYPOT_NAME, **dict.fromkeys(asked.counted, 1)}], 1, console))
+    assert "(hidden, only machines find it)" in console.file.getvalue()  # type: ignore[attr-defined]  # as above
 
 
 def test_values_with_commas_are_kept_apart() -> None:

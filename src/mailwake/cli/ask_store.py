@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pwd
 import re
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -73,6 +75,18 @@ def _route(method: str, path: str) -> tuple[Route, dict[str, str]]:
     raise StoreError(f"there is nothing at {path}")
 
 
+def _check_user(directory: DataDirectory) -> None:
+    """StoreError for root beside a service of its own user: files that root makes would keep the service out."""
+    owner = directory.path.stat().st_uid
+    if os.geteuid() != 0 or owner == 0:
+        return
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = f"#{owner}"
+    raise StoreError(f"{directory.path} belongs to {name}: run this as that user, sudo -u '{name}' mailwake …")
+
+
 async def _answered(answer: Any) -> Any:
     return await answer
 
@@ -82,6 +96,7 @@ def ask_store(directory: DataDirectory, settings: Settings) -> Iterator[OwnStore
     """Open the store of this data directory; StartupError when another process has it, StoreError without one."""
     if not directory.store.is_dir():
         raise StoreError(f"{directory.path} has no store yet; start mailwake once, or say where it is with --data")
+    _check_user(directory)
     directory.lock()  # keeps the service from starting meanwhile
     try:
         clock = SystemClock()

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from mailwake.cli.report_question import CutName, RowsBy, shown_period
 from mailwake.dashboard.formats import THIN_SPACE, number, share
+from mailwake.links.body import HONEYPOT_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,8 @@ _LEVELS = "▁▂▃▄▅▆▇█"
 _FUNNEL_WIDTH, _BAR_WIDTH, _LINE_WIDTH = 40, 20, 60
 _KEY_WIDTH, _SHARE_WIDTH, _GAP = 30, 7, 2
 """Columns of a name that are kept for it, of a share, and between columns."""
+
+_HIDDEN = "(hidden, only machines find it)"
 
 _CUT_WORDS = {
     CutName.ALL: "all opens and clicks",
@@ -178,6 +181,8 @@ def _field_head(name: str) -> str:
 def _key(by: RowsBy, value: str) -> str:
     if by.is_time:
         return value[:16].replace("T", " ") + (value[-6:] if by is RowsBy.HOUR else "")
+    if by.is_link and value == HONEYPOT_NAME:
+        return _HIDDEN
     return clean(value) or "(none)"
 
 
