@@ -32,9 +32,10 @@ def search(database: duckdb.DuckDBPyConnection, state: State, question: Question
         return _page(database, condition, question, PageCursor.parse(question.cursor, question, state.store))
     first = PageCursor(state.store, question.fingerprint(), 0, state.load, FARTHEST, 0)
     if any(getattr(question, name) for name in _NARROW):
+        # Their places first: all columns in one go with the condition take twice as long, though few rows come of it.
         few = database.execute(
-            f"WITH few AS MATERIALIZED (SELECT {SELECTED} FROM events WHERE {condition.sql} LIMIT {FEW + 1})"  # noqa: S608
-            f" SELECT * FROM few {_NEWEST_FIRST}",
+            f"WITH few AS MATERIALIZED (SELECT rowid AS place FROM events WHERE {condition.sql} LIMIT {FEW + 1})"  # noqa: S608
+            f" SELECT {SELECTED} FROM events WHERE rowid IN (SELECT place FROM few) {_NEWEST_FIRST}",
             condition.values,
         ).fetchall()
         if len(few) <= FEW:
