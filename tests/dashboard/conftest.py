@@ -159,6 +159,8 @@ def hidden(page: str) -> dict[str, str]:
 
 @pytest.fixture
 def load(store: DuckDbStore) -> Callable[[Sequence[Event]], Any]:
+    """Puts events into the store."""
+
     async def keep(events: Sequence[Event]) -> None:
         await store.load(events, Position(1, 1))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from tests.dashboard.conftest import Served, with_mail
 from tests.dashboard.mail import NASTY
 from tests.dashboard.stories import an_event
 from tests.rewrite.test_in_a_browser import ARGUMENTS, CHROMIUM
+from tests.webhooks.conftest import Node, Target
 
 from mailwake.api.app import limits_of
 from mailwake.clock import ManualClock
@@ -31,7 +33,9 @@ REASON = "CHROMIUM OR AXE IS ABSENT: nobody looks at the dashboard; install {}"
 HTML = [page.path for page in PAGES if page.nav]
 WITH_FILTERS = "/dashboard/engagement?campaign=spring+sale&tag=news&cut=human&range=7d&tz=Europe%2FBerlin"
 NOTHING = "/dashboard/campaigns?campaign=none"
-LOOKED_AT = [*HTML, WITH_FILTERS, NOTHING, "/dashboard/login?", "/dashboard/campaigns?range=forever"]
+STORIES = [f"/dashboard/messages/{1:020x}", "/dashboard/recipient?address=p1@example.com"]
+LOOKED_AT = [*HTML, *STORIES, WITH_FILTERS, NOTHING, "/dashboard/login?", "/dashboard/campaigns?range=forever"]
+"""And the page of a webhook, once there is one."""
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
 
 
@@ -57,10 +61,22 @@ class Browser:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Served]:
+    node, target = Node(tmp_path_factory.mktemp("node")), Target()
+    node.start()
+    await target.start()
     async with with_mail(tmp_path_factory.mktemp("dashboard")) as served:
         served.streams = Streams(asyncio.Event())
+        served.parts = replace(served.parts, webhooks=node.webhooks.subscriptions)
         served.start()
+        hook = await node.create(target, name="crm")
+        node.append(range(3))
+        await node.until_delivered(hook, target, 1)
+        LOOKED_AT.append(f"/dashboard/webhooks/{hook}")
         yield served
+    await target.stop()
+    await node.stop()
+    node.writer.close()
+    node.positions.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -100,7 +116,8 @@ async def test_axe_finds_nothing_on_any_page(browser: Browser, narrow: str) -> N
             await page.context.clear_cookies()
         await page.set_viewport_size(DESK)
         await page.emulate_media(color_scheme="light")
-        await page.goto(path)
+        answer = await page.goto(path)
+        assert answer.status == (400 if path.endswith("forever") else 200), path
         faults = [f"light: {each}" for each in await violations(browser, page)]
         await page.emulate_media(color_scheme="dark")
         faults += [f"dark: {each}" for each in await violations(browser, page, "color-contrast")]
