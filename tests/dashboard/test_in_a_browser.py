@@ -33,8 +33,7 @@ REASON = "CHROMIUM OR AXE IS ABSENT: nobody looks at the dashboard; install {}"
 HTML = [page.path for page in PAGES if page.nav]
 WITH_FILTERS = "/dashboard/engagement?campaign=spring+sale&tag=news&cut=human&range=7d&tz=Europe%2FBerlin"
 NOTHING = "/dashboard/campaigns?campaign=none"
-STORIES = [f"/dashboard/messages/{1:020x}", "/dashboard/recipient?address=p1@example.com"]
-LOOKED_AT = [*HTML, *STORIES, WITH_FILTERS, NOTHING, "/dashboard/login?", "/dashboard/campaigns?range=forever"]
+LOOKED_AT = [*HTML, WITH_FILTERS, NOTHING, "/dashboard/login?", "/dashboard/campaigns?range=forever"]
 """And the page of a webhook, once there is one."""
 PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
 
@@ -301,7 +300,7 @@ async def test_a_message_and_a_person_are_clean_and_one_leads_to_the_other(brows
     stories = [page.url]
     await page.click(".page-title a")
     await page.wait_for_selector("h2:has-text('The person')")
-    stories += [page.url, f"{browser.url}/dashboard/webhooks/4c1f"]
+    stories.append(page.url)
     for url in stories:
         await page.set_viewport_size(DESK)
         await page.emulate_media(color_scheme="light")
