@@ -183,9 +183,9 @@ def test_values_arrive_as_they_are(server: ClickHouseHttp, texts: list[str]) -> 
 
 
 def test_values_without_a_place_are_a_mistake() -> None:
-    assert with_names("a = ?::UBIGINT AND b IN (?::VARCHAR)", [7, "\\"]) == (
-        "a = {p0:UInt64} AND b IN ({p1:String})",
-        {"param_p0": "7", "param_p1": "\\\\"},
+    assert with_names("a = ?::UBIGINT AND b IN (?::VARCHAR, ?::VARCHAR) AND c = ?::VARCHAR", [7, "'", "b", "\\"]) == (
+        "a = {p0:UInt64} AND (b IN {p1:Array(String)}) AND c = {p2:String}",
+        {"param_p0": "7", "param_p1": "['\\'','b']", "param_p2": "\\\\"},
     )
     with pytest.raises(AssertionError):
         with_names("a = ?::UBIGINT", [1, 2])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import ssl
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import httpx
@@ -41,7 +42,10 @@ TYPES = {
 }
 """ClickHouse's name for each type that values have in shared SQL (`dialect.py`)."""
 
-_PLACE = re.compile(r"\?::([A-Z]+(?:\[\])?)")
+_PLACE = re.compile(r"(?P<column>\w+) IN \(\?::(?P<each>[A-Z]+)(?:, \?::(?P=each))*\)|\?::(?P<kind>[A-Z]+(?:\[\])?)")
+_FIELD = 60_000
+"""Octets of one value: servers take 128 KiB in a field of a form."""
+
 _ESCAPED = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\\0"})
 _QUOTED = str.maketrans({"\\": "\\\\", "'": "\\'", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": "\\0"})
 
@@ -70,11 +74,42 @@ class TablesGoneError(StoreUnavailableError):
 
 
 def with_names(sql: str, values: Sequence[Any]) -> tuple[str, dict[str, str]]:
-    """SQL with `?::TYPE` for its values as ClickHouse has it: `{p0:UInt64}`, and the values by name."""
-    places = iter(range(len(values)))
-    text = _PLACE.sub(lambda found: f"{{p{next(places)}:{TYPES[found[1]]}}}", sql)
-    assert next(places, None) is None, "more values than places"
-    return text, {f"param_p{place}": _encoded(value) for place, value in enumerate(values)}
+    """SQL with `?::TYPE` for its values as ClickHouse has it: `{p0:UInt64}`, and the values by name.
+
+    Values of a list behind IN travel together, as servers do not like forms of a thousand fields.
+    """
+    left = iter(values)
+    named: dict[str, str] = {}
+
+    def place(kind: str, encoded: str) -> str:
+        name = f"p{len(named)}"
+        named[f"param_{name}"] = encoded
+        return f"{{{name}:{kind}}}"
+
+    def replaced(found: re.Match[str]) -> str:
+        if found["kind"]:
+            return place(TYPES[found["kind"]], _encoded(next(left)))
+        wanted = list(islice(left, found[0].count("?::")))
+        kind = f"Array({TYPES[found['each']]})"
+        parts = [f"{found['column']} IN {place(kind, part)}" for part in _pieces(wanted)]
+        return f"({' OR '.join(parts)})"
+
+    text = _PLACE.sub(replaced, sql)
+    assert next(left, None) is None, "more values than places"
+    return text, named
+
+
+def _pieces(values: Sequence[Any]) -> Iterator[str]:
+    """Arrays of these values, none of them longer than a field may be."""
+    piece: list[str] = []
+    octets = 0
+    for element in map(_element, values):
+        octets += len(element.encode()) + 1
+        if octets > _FIELD and piece:
+            yield f"[{','.join(piece)}]"
+            piece, octets = [], len(element.encode()) + 1
+        piece.append(element)
+    yield f"[{','.join(piece)}]"
 
 
 def _encoded(value: Any) -> str:

@@ -47,7 +47,6 @@ def add(server: ClickHouseHttp, events: Sequence[Event], loader: int, number: in
         "async_insert": 0,
         "max_partitions_per_insert_block": 0,
         "input_format_json_read_objects_as_strings": 1,
-        "distributed_foreground_insert": 1,
     }
     server.insert(
         _INSERT.replace("{loader}", f"{loader:d}").replace("{number}", f"{number:d}"), lines, settings=settings
