@@ -67,6 +67,7 @@ async def test_a_message_tells_all_that_happened_to_it(served: Served, load: Loa
             "Metadata plan gold Metadata visits 7",
             "opens, clicks",
             "Outcome Delivered 10 min 5 s after injection",
+            "Unsubscribed Yes",
         ):
             assert fact in text, fact
         assert "else@example.com" not in text
@@ -93,7 +94,7 @@ async def test_another_customers_message_and_person_are_as_if_not_there(served: 
     async with logged_in(served, served.key(customer="other")) as client:
         assert (await client.get(MESSAGE)).status_code == 404
         text = plain((await client.get(f"{RECIPIENT}jane.doe@example.com&customer=shop")).text)
-        assert "1 events" in text
+        assert "1 event " in text
         assert "Mine" in text
         assert "Spring" not in text
     async with logged_in(served, served.key(customer="third", name="eve")) as client:
