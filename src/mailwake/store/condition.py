@@ -47,6 +47,15 @@ def condition_of(filters: Filters, dialect: Dialect = DUCKDB) -> Condition:
     return together(*(list(_parts(filters, dialect)) or [Condition("true", [])]))
 
 
+def near_condition(filters: Filters) -> Condition:
+    """What is looked up soonest, and leaves little: of recipients their keys, without a look at the text; else all."""
+    return _of_keys(filters.recipients) if filters.recipients else condition_of(filters)
+
+
+def _of_keys(recipients: tuple[str, ...]) -> Condition:
+    return _one_of("recipient_key", "UINTEGER", [key_of(each.lower()) for each in recipients])
+
+
 def together(*conditions: Condition) -> Condition:
     """All of these, one of them at least."""
     return Condition(
@@ -62,10 +71,8 @@ def _parts(filters: Filters, dialect: Dialect) -> Iterator[Condition]:
     if filters.only_customer is not None:
         yield Condition("customer_id = ?::VARCHAR", [filters.only_customer])
     if filters.recipients:
-        names = [each.lower() for each in filters.recipients]
-        keys = _one_of("recipient_key", "UINTEGER", [key_of(name) for name in names])
-        yield keys
-        yield _one_of("rcpt_to", "VARCHAR", names)
+        yield _of_keys(filters.recipients)
+        yield _one_of("rcpt_to", "VARCHAR", [each.lower() for each in filters.recipients])
     if filters.messages:
         yield _of_messages(filters.messages)
     for name, (column, kind) in _COLUMNS.items():
