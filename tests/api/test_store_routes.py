@@ -23,12 +23,13 @@ from tests.store.events import START, event
 from mailwake.api.app import limits_of, make_app
 from mailwake.api.parts import ApiParts
 from mailwake.api.store_routes import MOST_DOWNLOADS, StoreFileParts
-from mailwake.clock import ManualClock
+from mailwake.clock import ManualClock, iso_time
 from mailwake.control.api_keys import Scope
 from mailwake.feed.contract import Position
 from mailwake.store.duckdb_file import FILE_NAME
 from mailwake.store.duckdb_store import DuckDbStore
 from mailwake.store.file_requests import KEEP_SECONDS, MOST_OF_ONE, StoreFiles
+from mailwake.store.schema import VERSION
 
 NewKey = Callable[..., str]
 CUSTOMERS = ("42", "42", "43")
@@ -178,6 +179,18 @@ async def test_what_cannot_be_fetched_is_said(site: Site, new_key: NewKey, log: 
     assert (await site.ended(begun, key))["error"] == "the store is closed"
     (said,) = [each for each in log.entries if each["event"] == "a file cannot be made of the store"]
     assert (said["path"], said["error"]) == (begun["name"], "the store is closed")
+
+
+async def test_the_store_in_figures_is_for_admins_of_everybody(site: Site, new_key: NewKey) -> None:
+    async def asked(*scopes: Scope, customer: str | None = None) -> httpx.Response:
+        key = new_key(*scopes, customer=customer)
+        return await site.client.get("/api/v1/store/status", headers={"authorization": key})
+
+    figures = (await asked(Scope.ADMIN)).json()["results"]
+    assert (figures["events"], figures["position"], figures["format"]) == (3, str(Position(1, 1)), VERSION)
+    assert (figures["oldest"], figures["newest"]) == (iso_time(START / 1000), iso_time(START / 1000 + 2))
+    assert (await asked(Scope.READ)).status_code == 403
+    assert (await asked(Scope.ADMIN, customer="42")).status_code == 403
 
 
 async def test_without_a_store_that_is_said(client: httpx.AsyncClient, new_key: NewKey) -> None:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
+from tests.cli.running_api import running_api
 from tests.store.events import START, event
 from typer.testing import CliRunner
 
 from mailwake.cli.store_commands import app
 from mailwake.clock import iso_time
+from mailwake.config.store_settings import Store
 from mailwake.errors import MailwakeError
 from mailwake.feed.payload import encode_event
 from mailwake.feed.writer import FeedWriter
@@ -113,3 +115,15 @@ def test_beside_a_running_service_it_asks_the_service(data: DataDirectory) -> No
     with pytest.raises(StoreError, match="does not answer"):
         call(data, "status", config=f'admin_listen = "{address}"\n')
     service.unlock()
+
+
+def test_what_it_says_beside_a_service_is_what_it_says_without(data: DataDirectory) -> None:
+    call(data, "rebuild")
+    alone = json.loads(call(data, "status", "--json").stdout)
+    metrics = "mailwake_store_up 1.0\nmailwake_store_events 7.0\nmailwake_store_behind_seconds 3.0\n"
+    with running_api(data, Store(memory_limit=128 << 20)), admin(metrics) as address:
+        beside = json.loads(call(data, "status", "--json", config=f'admin_listen = "{address}"\n').stdout)
+    assert beside == {**alone, "up": 1, "behind_seconds": 3}
+    with running_api(data, Store(memory_limit=128 << 20)):  # and nobody at the admin address
+        beside = json.loads(call(data, "status", "--json", config='admin_listen = "127.0.0.1:1"\n').stdout)
+    assert beside == alone

@@ -18,6 +18,7 @@ from mailwake.store.contract import StoreError, StoreUnavailableError
 from mailwake.store.duckdb_file import FILE_NAME, DuckDbFile, Limits
 from mailwake.store.duckdb_store import DuckDbStore
 from mailwake.store.question import Question
+from mailwake.store.schema import DERIVED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -260,3 +261,17 @@ async def test_more_than_the_memory_holds_is_loaded_and_given(directory: Path) -
     assert found == list(range(9_999, -1, -1))
     store.close()
     assert names_in(directory) == [FILE_NAME]  # what was put on the disk meanwhile is gone
+
+
+@pytest.mark.parametrize("column", DERIVED)
+async def test_a_wrong_derived_column_is_found(directory: Path, store: DuckDbStore, column: str) -> None:
+    await store.open()
+    await store.load([event(each, rcpt_to=f"p{each}@example.org") for each in range(20)], HERE)
+    assert await store.verify() == []
+    store.close()
+    with duckdb.connect(directory / FILE_NAME) as database:
+        database.execute(f"UPDATE events SET {column} = {column} + 1 WHERE event_id IN (3, 4)")
+    again = DuckDbStore(directory, LIMITS, search_timeout=30)
+    await again.open()
+    assert await again.verify() == [f"2 events have a wrong {column}"]
+    again.close()

@@ -9,14 +9,18 @@ import pytest
 from tests.store.events import START, event
 
 from mailwake.config.store_settings import Store
+from mailwake.demo.generator import generate
 from mailwake.feed.contract import Position
 from mailwake.feed.payload import encode_event
 from mailwake.feed.reader import FeedReader
 from mailwake.feed.writer import FeedWriter
 from mailwake.store.duckdb_file import FILE_NAME
 from mailwake.store.duckdb_store import DuckDbStore, open_store
+from mailwake.store.filters import Filters
+from mailwake.store.measures import MEASURES
 from mailwake.store.question import Question
 from mailwake.store.rebuild import Rebuilt, missing_of_feed, rebuild
+from mailwake.store.report_question import By, ReportQuestion
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,3 +109,32 @@ async def test_what_is_missing_is_found_up_to_the_position_and_since_a_time(dire
         assert [each.event_id for each in missing] == [110, 130]
         missing = await missing_of_feed(store, feed, since=START + 120_000)
         assert [each.event_id for each in missing] == [130]
+
+
+async def test_reports_are_the_same_afterwards_in_every_metric(directory: Path, tmp_path: Path) -> None:
+    events = list(generate(2500, end_ms=START, days=5, customers=3))
+    forgotten = len(events) // 3  # what the feed has no longer
+    with closing(FeedWriter(tmp_path / "feed")) as writer:
+        writer.append([encode_event(each) for each in events[forgotten:]], {})
+    feed = FeedReader(tmp_path / "feed")
+    with closing(open_store(directory, SETTINGS)) as store:
+        await store.open()
+        await store.load(events, feed.end())
+        before = [await store.report(question) for question in REPORTS]
+    assert sum(row.numbers[0] for row in before[0].rows) > 0
+    done = await rebuild(directory, SETTINGS, feed, name_of_old="store.old", progress=lambda events: None)
+    assert done == Rebuilt(len(events) - forgotten, forgotten, "", None)
+    with closing(open_store(directory, SETTINGS)) as store:
+        await store.open()
+        assert [await store.report(question) for question in REPORTS] == before
+        assert await store.verify() == []
+
+
+REPORTS = [
+    ReportQuestion(
+        where=Filters(since=START - 6 * 86_400_000, until=START + 86_400_000),
+        metrics=tuple(name for name, measure in MEASURES.items() if by is not By.LINK or measure.is_of_links),
+        by=by,
+    )
+    for by in (By.NOTHING, By.CAMPAIGN, By.DOMAIN, By.SENDING_DOMAIN, By.CUSTOMER, By.TAG, By.LINK, By.WEEK_HOUR)
+]

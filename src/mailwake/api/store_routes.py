@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mailwake.api.routes import Call
     from mailwake.store.file_requests import StoreFile, StoreFiles
 
+STATUS = "/api/v1/store/status"
 BACKUPS = "/api/v1/store/backups"
 EXPORTS = "/api/v1/store/exports"
 FILES = "/api/v1/store/files"
@@ -45,6 +46,17 @@ class StoreFileParts:
     files: StoreFiles
     downloads: int = 0
     """Files that are being fetched."""
+
+
+class StatusShown(msgspec.Struct, kw_only=True):
+    """The store in figures; times are those of events."""
+
+    events: int
+    oldest: str | None
+    newest: str | None
+    octets: int
+    position: str
+    format: int
 
 
 class FileShown(msgspec.Struct, kw_only=True):
@@ -74,6 +86,24 @@ _EXAMPLE = {
     "octets_expected": 91_234_304,
     "error": None,
 }
+
+
+async def _status(call: Call) -> StatusShown:
+    if call.customer is not None:
+        raise ApiError(Fault.FORBIDDEN, "the store has all customers' events; this needs a key bound to no customer")
+    known = await store_of(call).status()
+    return StatusShown(
+        events=known.events,
+        oldest=_time(known.oldest),
+        newest=_time(known.newest),
+        octets=known.octets,
+        position=str(known.position),
+        format=known.format,
+    )
+
+
+def _time(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else iso_time(milliseconds / 1000)
 
 
 def _parts(call: Call) -> StoreFileParts:
@@ -177,6 +207,26 @@ _ID = {"id": "The id that the request was answered with."}
 _ONE = {"results": _EXAMPLE}
 
 STORE_ROUTES = (
+    Route(
+        method="GET",
+        path=STATUS,
+        summary="What the store holds",
+        details="`position` is how far the feed is loaded, `format` the version of the tables, `octets` its room on "
+        "the disk.",
+        answer=_status,
+        scope=Scope.ADMIN,
+        result=dict[str, StatusShown],
+        result_example={
+            "results": {
+                "events": 1_200_000,
+                "oldest": "2025-10-22T19:00:00Z",
+                "newest": "2026-11-26T18:59:58Z",
+                "octets": 91_234_304,
+                "position": "7:1048576",
+                "format": 2,
+            }
+        },
+    ),
     Route(
         method="POST",
         path=BACKUPS,

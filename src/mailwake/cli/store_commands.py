@@ -6,16 +6,19 @@ import asyncio
 import json
 import sys
 import time
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mailwake.api.store_routes import STATUS
 from mailwake.cli import store_files
+from mailwake.cli.ask_service import ask_service
 from mailwake.clock import iso_time
 from mailwake.config.load import load
-from mailwake.errors import StartupError
+from mailwake.control.api_keys import Scope
+from mailwake.errors import MailwakeError, StartupError
 from mailwake.feed.reader import FeedReader
 from mailwake.service.data_directory import DataDirectory
 from mailwake.store.clickhouse_tables import LOADER_FILE
@@ -57,7 +60,7 @@ def status(as_json: Json = False, config: Config = None, data: Data = None) -> N
         with _claimed_for_file(settings, directory):
             facts = asyncio.run(_with_store(directory, settings, _facts))
     except StartupError:  # it is in use
-        facts = _facts_of_service(settings)
+        facts = _facts_of_service(directory, settings)
     if as_json:
         typer.echo(json.dumps(facts))
         return
@@ -177,7 +180,19 @@ def _time(milliseconds: int | None) -> str | None:
     return None if milliseconds is None else iso_time(milliseconds / 1000)
 
 
-def _facts_of_service(settings: Settings) -> dict[str, Any]:
+def _facts_of_service(directory: DataDirectory, settings: Settings) -> dict[str, Any]:
+    """What its API says, and its metrics of how the store is loaded; the latter alone when the store is not open."""
+    try:
+        with ask_service(directory, settings, Scope.ADMIN) as service:
+            known = service.get(STATUS)["results"]
+    except MailwakeError:
+        return _facts_of_metrics(settings)
+    with suppress(StoreError):
+        known |= {name: value for name, value in _facts_of_metrics(settings).items() if name not in known}
+    return dict(known)
+
+
+def _facts_of_metrics(settings: Settings) -> dict[str, Any]:
     import httpx
     from prometheus_client.parser import text_string_to_metric_families
 

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WAL = ".wal"
+SPILL = ".tmp"
 _PIECE = 8 << 20
 _MEMORY = 128 << 20
-"""Octets that the engine may use for the copy, beside what the store may."""
+"""Octets that the engine may use for the copy, beside what the store may; what needs more goes to the disk."""
 
 
 def copy_octets(source: Path, target: Path, copied: Callable[[int], None]) -> None:
@@ -53,7 +54,12 @@ def make_whole(path: Path) -> int:
     try:
         database = duckdb.connect(path, config={"memory_limit": f"{_MEMORY}B", "threads": 1})
         try:
-            for setting in ("temp_directory = ''", "enable_external_access = false", "lock_configuration = true"):
+            spill = str(path.with_name(path.name + SPILL)).replace("'", "''")
+            for setting in (
+                f"temp_directory = '{spill}'",
+                "enable_external_access = false",
+                "lock_configuration = true",
+            ):
                 database.execute(f"SET {setting}")
             database.execute("UPDATE state SET store = ?", [secrets.randbits(63)])
             ((events,),) = database.execute("SELECT count(*) FROM events").fetchall()
@@ -62,7 +68,7 @@ def make_whole(path: Path) -> int:
             database.close()
     except duckdb.Error as error:
         said = str(error).strip().partition("\n")[0]
-        raise StoreError(f"the copy of the store does not open: {said}; see `mailwake store verify`") from None
+        raise StoreError(f"the copy of the store cannot be made whole: {said}; see `mailwake store verify`") from None
     if path.with_name(path.name + WAL).exists():
         raise StoreError("the copy of the store could not be made one file; try again")
     return int(events)

@@ -94,9 +94,9 @@ class MadeFiles:
                         raise
                     # Its file was removed under its hands.
         finally:
-            for suffix in ("", ".wal"):
-                with suppress(OSError):
-                    part.with_name(part.name + suffix).unlink(missing_ok=True)
+            for each in self._directory.glob("*"):  # a log beside it, or what did not fit into the memory
+                if each.name.startswith(part.name):
+                    _remove(each)
 
     def _wait_for_turn(self, making: Making) -> int:
         with self._changed:
@@ -191,6 +191,14 @@ class MadeFiles:
         with self._changed:
             self._ended = True
             self._changed.notify_all()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:
