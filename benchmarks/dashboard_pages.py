@@ -14,6 +14,7 @@ from mailwake.cli.demo_service import DemoService
 from mailwake.cli.log_in_link import log_in
 from mailwake.clock import SystemClock, iso_time
 from mailwake.control.api_keys import ApiKeys, Scope
+from mailwake.dashboard.live_page import STREAM
 from mailwake.dashboard.page_table import PAGES
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ def _paths(known: Known) -> Iterator[tuple[str, str]]:
     values = {"recipient": known.recipients[0], "message": known.messages[0], "campaign": known.campaign}
     wanted = {"address": known.recipients[0]}
     for page in PAGES:
-        if page.method != "GET" or page.path.endswith(".csv"):  # a file takes as long as it is large
-            continue
+        if page.method != "GET" or page.path == STREAM or page.path.endswith(".csv"):
+            continue  # a file takes as long as it is large, the live tail as long as somebody looks
         path = page.path
         for name, value in values.items():
             for placeholder in (f"{{{name}}}", f"{{{name}_id}}", f"{{{name}:path}}"):

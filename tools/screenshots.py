@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from mailwake.cli.demo_data import DemoData
 from mailwake.cli.demo_service import DemoService
 from mailwake.cli.log_in_link import log_in_link
+from mailwake.dashboard.live_page import STREAM
 from mailwake.dashboard.page_table import PAGES
 
 if TYPE_CHECKING:
@@ -99,7 +100,11 @@ def _take(page: Any, path: str, file: Path, most: int) -> None:
 def _found(page: Any) -> Iterator[str]:
     """The pages of the navigation, and one of each kind that is about something, to which links of others lead."""
     there = [each for each in PAGES if each.method == "GET"]
-    looking_for = {each.path: _pattern(each.path) for each in there if not each.nav and not each.path.endswith(".csv")}
+    looking_for = {
+        each.path: _pattern(each.path)
+        for each in there
+        if not each.nav and not each.path.endswith(".csv") and each.path != STREAM
+    }
     waiting = [each.path for each in there if each.nav]
     seen = set(waiting)
     while waiting:

@@ -80,6 +80,7 @@ def test_from_the_funnel_to_a_persons_story(data: DemoData, page: Any) -> None:
 
         page.locator(f"main a:text-is('{address}')").first.click()
         assert page.inner_text("h1") == address
+        assert "hashes recipients" not in page.inner_text("body")
         timeline = page.locator("ol.story > li")
         assert timeline.filter(has_text=subject).filter(has_text="Link clicked").count() >= 1
         found = httpx.get(

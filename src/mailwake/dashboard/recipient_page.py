@@ -75,11 +75,13 @@ async def _recipient(visit: Visit) -> Response:
         raise ApiError(Fault.NOT_FOUND, "anonymous events say of nobody who it was")
     found = await visit.store.search(visit.view.story(recipients=names, per_page=MOST_EVENTS))
     messages = copies(found.events)
+    shown, hashing = found.events[0].rcpt_to if found.events else address, visit.parts.hashing
     return visit.render(
         "recipient_page.html",
-        address=found.events[0].rcpt_to if found.events else address,
+        address=shown,
         asked=address,
-        hashed=visit.parts.hashing is not None,
+        # The service has the hash always, its events only where it is told to; a hash is the hash of itself.
+        hashed=hashing is not None and hashing.hashed(shown) == shown,
         total=found.total_count,
         seen=len(found.events),
         summary=summary(found.events, messages),
