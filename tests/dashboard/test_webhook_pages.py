@@ -237,6 +237,7 @@ async def test_one_of_the_configuration_says_where_it_is_changed(served: Served,
     await node.stop()
     node.configured = {"fixed": ConfiguredWebhook(target=target.url, events=("click",))}
     node.start()
+    node.webhooks.adopt()  # as the collector does, before anything runs
     served.parts = replace(served.parts, webhooks=node.webhooks.subscriptions)
     served.start()
     await node.until_consumers({f"webhook:{each['id']}" for each in await node.webhooks.subscriptions.all()})
