@@ -106,7 +106,7 @@ def made(number: int, code: int, customer: str) -> Event:
     if drawn["type"] in CLICKS:
         drawn |= {"target_link_name": link_name, "target_link_url": link_url}
     recipient = PEOPLE.index(person)
-    regular = f"{drawn['transmission_id']:016x}{recipient:04x}"
+    regular = f"{drawn['transmission_id']:016x}{recipient if person else 0xFFFF:04x}"
     return event(
         number,
         customer_id=customer,

@@ -97,7 +97,7 @@ def _messages(types: set[str]) -> Callable[[list[Event]], int]:
         {
             (event.transmission_id, event.message_id)
             for event in events
-            if event.type.wire_name in types and event.transmission_id
+            if event.type.wire_name in types and event.transmission_id and not event.message_id.endswith("ffff")
         }
     )
 

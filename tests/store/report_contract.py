@@ -145,10 +145,13 @@ class ReportContract:
                 assert await store.report(question) == report(story(), question)
 
     async def test_an_anonymous_event_is_counted_but_never_as_one_of_somebody(self, store: EventStore) -> None:
-        nobody = event(10_000, transmission_id=0, message_id="0" * 16 + "ffff", rcpt_to="", target_link_name="x")
+        nobody = [
+            event(10_000 + place, transmission_id=id_, message_id=f"{id_:016x}ffff", rcpt_to="", target_link_name="x")
+            for place, id_ in enumerate((0, 1000, 7777, 7777))
+        ]
         metrics = ("count_clicked", "count_unique_clicked", "count_unique_confirmed_opened", "count_raw_clicked")
         question = ReportQuestion(where=ALL, metrics=metrics)
         before = (await store.report(question)).rows[0].numbers
-        await store.load([nobody], Position(1, 200))
+        await store.load(nobody, Position(1, 200))
         after = (await store.report(question)).rows[0].numbers
-        assert [new - old for new, old in zip(after, before, strict=True)] == [1, 0, 0, 0]
+        assert [new - old for new, old in zip(after, before, strict=True)] == [4, 0, 0, 0]

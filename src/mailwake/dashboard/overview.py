@@ -108,6 +108,9 @@ def headline(now: Figures, before: Figures, against: Comparison) -> tuple[str, s
     if not now.targeted and not now.opens and not now.clicks:
         return "Nothing was sent or read", f"{against.title}: no event fits the filters."
     counts = f"{number(now.opened)} of {number(now.accepted)} accepted messages were opened or clicked"
+    if not now.opened and (now.opens or now.clicks):
+        counts = f"opens {number(now.opens)}, clicks {number(now.clicks)}"
+        return "It is opened; by whom, nobody can know", f"{against.title}: {counts}, all of anonymous copies."
     if not now.opened:
         return (
             "Nobody has read it yet",

@@ -15,7 +15,7 @@ from mailwake.demo.people import People
 from mailwake.demo.reading import Reading, Scanners
 from mailwake.demo.requests import Requests
 from mailwake.demo.schedule import DAY_MS, Schedule, issues
-from mailwake.links.body import message_id
+from mailwake.links.body import NOBODY, message_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 EVENTS_A_MESSAGE = 3.2
 LOST_A_DAY = 0.0011
 """On the average, and the share of the people who get no newsletters any more after a day; both measured."""
-
-NOBODY = 0xFFFF
-"""The number of an anonymous copy's recipient in its links."""
 
 _FEW_PEOPLE = 3
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from mailwake.links.body import HONEYPOT_NAME, RAW_URL_NAME
+from mailwake.links.body import HONEYPOT_NAME, NOBODY, RAW_URL_NAME
 from mailwake.links.token import ContextTooLong, LinkContext, LinkKind, message_id
 from mailwake.links.tracked_url import click_prefix, initial_open_url, open_url, tracked_url
 from mailwake.rewrite.per_recipient import render
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from mailwake.links.token import TokenCodec
     from mailwake.policy.precedence import EngagementSettings
     from mailwake.rewrite.plan import MessagePlan
-
-NOBODY = 0xFFFF
-"""The recipient's place in links that name none; no message has so many recipients."""
 
 
 _DAY = 86_400

@@ -167,6 +167,10 @@ class Link(msgspec.Struct, frozen=True):
         )
 
 
+NOBODY = 0xFFFF
+"""The recipient's place in links that name none, and in their message ids; no message has so many recipients."""
+
+
 def message_id(transmission_id: int, recipient_index: int) -> str:
     """The id of a recipient's copy: 20 lower-case hex digits, unique because the transmission id is."""
     return f"{transmission_id:016x}{recipient_index:04x}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from mailwake.links.body import NOBODY
 from mailwake.store.condition import Condition, condition_of, together
 from mailwake.store.measures import CLICKED, CUTS, MEASURES, Counted, Measure, in_cut
 from mailwake.store.report_question import DAY, HOUR, OF_TIME, WEEK, By, ReportRow, ReportTable
@@ -36,7 +37,10 @@ _GROUPED = {
 }
 """The columns that make up what is counted once."""
 
-_KNOWN = {Counted.MESSAGES: "transmission_id > 0", Counted.LINKS: "rcpt_to <> ''"}
+_KNOWN = {
+    Counted.MESSAGES: f"transmission_id > 0 AND recipient_index <> {NOBODY}",
+    Counted.LINKS: "rcpt_to <> ''",
+}
 """Anonymous events, which nobody can join to a message or a person, cannot be counted once."""
 
 
