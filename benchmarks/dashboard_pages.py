@@ -41,7 +41,7 @@ def measure_pages(
     keys.revoke(_KEY)
     key = keys.create(_KEY, [Scope.ADMIN])
     left_out = []
-    service = DemoService(_ANY, _ANY, _ANY, say=lambda line: None)
+    service = DemoService(_ANY, _ANY, _ANY, _ANY, say=lambda line: None)
     with service.running(directory.path) as url:
         cookies = dict(each.partition(";")[0].split("=", 1) for each in log_in(url, key))
         with httpx.Client(base_url=url, cookies=cookies, timeout=300, trust_env=False) as browser:

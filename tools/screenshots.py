@@ -58,7 +58,7 @@ def main() -> None:
     try:
         data = DemoData((arguments.data or temporary / "data").absolute())
         data.make(arguments.events, 30, 7)
-        service = DemoService(_ANY, _ANY, _ANY, say=lambda line: None)
+        service = DemoService(_ANY, _ANY, _ANY, _ANY, say=lambda line: None)
         with data.key() as key, service.running(data.path) as url:
             take_all(url, key, arguments.directory, arguments.look, arguments.page, arguments.height)
     finally:

@@ -97,7 +97,7 @@ class Demo:
 
     def __init__(self, *arguments: str, temporary: Path) -> None:
         command = [sys.executable, "-m", "mailwake", "demo", "--no-browser", "--events", "1000", "--days", "2"]
-        for each in ("--smtp", "--tracker", "--api"):
+        for each in ("--smtp", "--tracker", "--api", "--admin"):
             command += [each, "127.0.0.1:0"]
         self.output = ""
         self.process = subprocess.Popen(

@@ -52,7 +52,7 @@ def number(text: str) -> int:
 
 
 def test_from_the_funnel_to_a_persons_story(data: DemoData, page: Any) -> None:
-    with data.key() as key, DemoService(ANY, ANY, ANY).running(data.path) as url:
+    with data.key() as key, DemoService(ANY, ANY, ANY, ANY).running(data.path) as url:
         with log_in_link(url, key) as link:
             page.goto(link)
         assert page.url == f"{url}/dashboard"

@@ -19,6 +19,7 @@ from mailwake.cli.demo_service import DemoService, check_free
 from mailwake.cli.log_in_link import log_in_link
 from mailwake.dashboard.own_paths import HOME
 from mailwake.errors import StartupError
+from mailwake.service.run import DEFAULT_ADMIN
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -40,6 +41,7 @@ def demo(
     smtp: Annotated[str, typer.Option(help="Take mail here, HOST:PORT.")] = _SMTP,
     tracker: Annotated[str, typer.Option(help="Answer clicks and opens here, HOST:PORT.")] = _TRACKER,
     api: Annotated[str, typer.Option(help="Serve dashboard and API here, HOST:PORT.")] = _API,
+    admin: Annotated[str, typer.Option(help="Answer /healthz and /metrics here, HOST:PORT.")] = DEFAULT_ADMIN,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the link, and open no browser.")] = False,
 ) -> None:
     """Show the dashboard with a month of believable events: campaigns, people, machines, prefetches; all made up.
@@ -54,7 +56,7 @@ def demo(
             directory = data if data is not None else _temporary(ending)
             filled = DemoData(directory.absolute())
             filled.make(events, days, seed)
-            _show(filled, DemoService(smtp, tracker, api), browser=not no_browser)
+            _show(filled, DemoService(smtp, tracker, api, admin), browser=not no_browser)
         except KeyboardInterrupt:
             sys.stderr.write("\n" if sys.stderr.isatty() else "")
 

@@ -40,9 +40,11 @@ def check_free(address: str, flag: str) -> None:
 class DemoService:
     """`running(data)` starts it and ends it; `say` gets what it says on its standard output."""
 
-    def __init__(self, smtp: str, tracker: str, api: str, say: Callable[[str], object] = sys.stdout.write) -> None:
+    def __init__(
+        self, smtp: str, tracker: str, api: str, admin: str, say: Callable[[str], object] = sys.stdout.write
+    ) -> None:
         self._say = say
-        self._addresses = ["--smtp", smtp, "--tracker", tracker, "--api", api]
+        self._addresses = ["--smtp", smtp, "--tracker", tracker, "--api", api, "--admin", admin]
         port = tracker.rpartition(":")[2]
         self._domain = f"localhost:{port}" if port != "0" else ""
         self._process: subprocess.Popen[str] | None = None
