@@ -223,6 +223,12 @@ async def test_filters_narrow_what_is_counted(client: httpx.AsyncClient) -> None
             assert "Nothing in this period fits" in page, query
 
 
+async def test_what_is_printed_says_what_it_is_about(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/dashboard/tags?range=7d&cut=human&tz=Europe/Berlin")).text
+    (line,) = re.findall(r'<p class="in-print">(.*?)</p>', page)
+    assert line == "20 – 26 Nov 2026 (Europe/Berlin). Without prefetching, and without what machines did."
+
+
 async def test_fields_that_a_form_sends_empty_leave_the_url(client: httpx.AsyncClient) -> None:
     answer = await client.get("/dashboard/engagement?range=7d&campaign=&tag=vip&link=")
     assert (answer.status_code, answer.headers["location"]) == (303, "/dashboard/engagement?range=7d&tag=vip")
