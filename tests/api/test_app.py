@@ -76,6 +76,7 @@ ROUTES = (
     Route(method="DELETE", path="/api/v1/who", summary="", answer=PROBE.nothing, scope=Scope.ADMIN, status=204),
     Route(method="GET", path="/api/v1/fail/{how}", summary="", answer=PROBE.fail),
     Route(method="GET", path="/api/v1/hang", summary="", answer=PROBE.hang),
+    Route(method="GET", path="/api/v1/slow", summary="", answer=PROBE.hang, scope=Scope.READ),
 )
 
 
@@ -418,6 +419,36 @@ async def test_too_many_requests_at_once_are_503(parts: ApiParts, clock: ManualC
         assert answer.headers["retry-after"] == "1"
         hanging.cancel()
         await asyncio.gather(hanging, return_exceptions=True)
+
+
+async def test_nobody_has_all_requests_in_hand_alone(parts: ApiParts, clock: ManualClock, new_key: NewKey) -> None:
+    limits = HttpLimits(requests_of_one=2, grace=0.1)
+    greedy, other = ({"authorization": new_key(name=name)} for name in ("greedy", "other"))
+    async with (
+        serving(make_app(parts, limits=limits, routes=ROUTES), limits, clock) as served,
+        httpx.AsyncClient(base_url=served.url, trust_env=False) as ask,
+    ):
+        slow = [asyncio.create_task(ask.get("/api/v1/slow", headers=greedy)) for _ in range(3)]
+        (refused,), hanging = await asyncio.wait(slow, return_when=asyncio.FIRST_COMPLETED)
+        answer = refused.result()
+        assert answer.status_code == 429
+        assert answer.headers["retry-after"] == "1"
+        assert "2 requests of yours are in hand" in only_error(answer)["description"]
+        assert (await ask.get("/api/v1/who", headers=other)).status_code == 200
+        for each in hanging:
+            each.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)
+
+
+async def test_a_place_is_free_again_after_each_answer(parts: ApiParts, clock: ManualClock, new_key: NewKey) -> None:
+    limits = HttpLimits(requests_of_one=1)
+    key = {"authorization": new_key()}
+    async with (
+        serving(make_app(parts, limits=limits, routes=ROUTES), limits, clock) as served,
+        httpx.AsyncClient(base_url=served.url, trust_env=False) as ask,
+    ):
+        for query in ("", "?limit=99", "?no=1", ""):
+            assert (await ask.get(f"/api/v1/who{query}", headers=key)).status_code == (400 if query else 200)
 
 
 # --- every answer

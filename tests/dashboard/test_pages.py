@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import re
@@ -15,12 +16,15 @@ import httpx
 import msgspec
 import pytest
 import pytest_asyncio
+from starlette.responses import PlainTextResponse, Response
 from tests.dashboard.conftest import LIMITS, Served, logged_in, with_mail
 from tests.dashboard.mail import NASTY, OTHERS, OURS, SECRET_OF_OTHERS, mail
 
+from mailwake.api.http_limits import HttpLimits
 from mailwake.config.dashboard_settings import Dashboard as DashboardSettings
 from mailwake.control.api_keys import Scope
 from mailwake.dashboard.page_table import PAGES
+from mailwake.dashboard.pages import Page, Visit
 from mailwake.feed.contract import Position
 from mailwake.store.duckdb_store import DuckDbStore
 
@@ -460,3 +464,28 @@ async def test_the_parts_of_a_long_table(served: Served, tmp_path: Path) -> None
         rows = list(csv.reader(io.StringIO((await client.get("/dashboard/campaigns.csv?page=2")).text)))
         assert len(rows) == 61  # a file has all parts
     store.close()
+
+
+async def test_one_viewers_slow_pages_leave_room_for_others(served: Served) -> None:
+    begun, enough = asyncio.Semaphore(0), asyncio.Event()
+
+    async def answer(visit: Visit) -> Response:
+        begun.release()
+        await enough.wait()
+        return PlainTextResponse("at last")
+
+    pages = (Page(path="/dashboard/slow", answer=answer),)
+    site = Served(served.parts, served.settings, served.log, pages)
+    most = HttpLimits().requests_of_one
+    async with logged_in(site, site.key(name="ann")) as ann, logged_in(site, site.key(name="bob")) as bob:
+        slow = [asyncio.create_task(ann.get("/dashboard/slow")) for _ in range(most)]
+        for _ in range(most):
+            await begun.acquire()
+        refused = await ann.get("/dashboard/slow")
+        assert refused.status_code == 429
+        assert f"{most} requests of yours are in hand" in refused.text
+        others = asyncio.create_task(bob.get("/dashboard/slow"))
+        await begun.acquire()
+        enough.set()
+        assert [each.text for each in await asyncio.gather(*slow, others)] == ["at last"] * (most + 1)
+        assert (await ann.get("/dashboard/slow")).text == "at last"

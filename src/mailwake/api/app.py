@@ -39,7 +39,7 @@ def make_app(
 ) -> Starlette:
     """The ASGI application, for `serve_api`; `site` shares `who` with it, so that each limit holds for both."""
     limits = limits or limits_of(parts)
-    who = who or authentication_of(parts)
+    who = who or authentication_of(parts, limits)
     address_of = AddressReader(parts.settings.trusted_proxies)
     by_path = groupby(sorted(routes, key=_order), key=lambda route: route.path)
     endpoints = [PathRoute(path, Endpoint(list(group), parts, who, address_of)) for path, group in by_path]
@@ -50,9 +50,10 @@ def make_app(
     )
 
 
-def authentication_of(parts: ApiParts) -> Authentication:
+def authentication_of(parts: ApiParts, limits: HttpLimits | None = None) -> Authentication:
     """Who finds the keys of requests."""
-    return Authentication(parts.keys, parts.settings, parts.clock, parts.metrics, parts.log)
+    most = (limits or limits_of(parts)).requests_of_one
+    return Authentication(parts.keys, parts.settings, parts.clock, parts.metrics, parts.log, most_at_once=most)
 
 
 def limits_of(parts: ApiParts) -> HttpLimits:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from mailwake.api.errors import ApiError, Fault
@@ -13,7 +15,7 @@ from mailwake.control.api_keys import PREFIX, ApiKeysError
 from mailwake.listener.address_limits import MINUTE, AddressLimits, WindowCounts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mailwake.clock import Clock
     from mailwake.config.api_settings import Api
@@ -53,7 +55,9 @@ class Authentication:
     shares a proxy with an honest client could shut it out.
     """
 
-    def __init__(self, keys: ApiKeys, settings: Api, clock: Clock, metrics: Metrics, log: Logger) -> None:
+    def __init__(
+        self, keys: ApiKeys, settings: Api, clock: Clock, metrics: Metrics, log: Logger, *, most_at_once: int
+    ) -> None:
         self._keys = keys
         self._clock = clock
         self._log = log
@@ -62,6 +66,8 @@ class Authentication:
         self._thread = ThreadPoolExecutor(1, "api-keys")  # of its own: a search may have all the others for seconds
         self._failures = WindowCounts(FAILURE_WINDOW)
         self._requests = WindowCounts(MINUTE)
+        self._most_at_once = most_at_once
+        self._in_hand: Counter[tuple[bool, str]] = Counter()
         self._counted = {
             result: metrics.counter("api_auth_total", result)
             for result in ("accepted", "refused", "blocked", "limited")
@@ -81,6 +87,28 @@ class Authentication:
         """The key that a session was begun with, while it is valid; ApiError 429, or 503, as for `caller`."""
         found = await self._asked(self._keys.find_by, fingerprint)
         return None if found is None else await self._accepted(found)
+
+    @contextmanager
+    def place(self, name: str, *, by_key: bool = True) -> Iterator[None]:
+        """Around the answer to a key of this name, or to a user whom a proxy names; ApiError 429 for one too many.
+
+        Without it, one customer's slow questions could have every request that the server takes in hand.
+        """
+        asker = (by_key, name)
+        if self._in_hand[asker] >= self._most_at_once:
+            self._counted["limited"].inc()
+            raise ApiError(
+                Fault.TOO_MANY,
+                f"{self._most_at_once} requests of yours are in hand; wait for the answer to one",
+                headers={"retry-after": "1"},
+            )
+        self._in_hand[asker] += 1
+        try:
+            yield
+        finally:
+            self._in_hand[asker] -= 1
+            if not self._in_hand[asker]:
+                del self._in_hand[asker]
 
     async def _accepted(self, found: ApiKey) -> ApiKey:
         self._counted["accepted"].inc()

@@ -58,6 +58,7 @@ def _limits() -> list[tuple[str, str]]:
         (f"{limits.header_bytes} bytes", "a request's URL and header together; more is 431"),
         ("`api.max_connections`", "connections open at once, half of them from one address; more get 503"),
         (f"{limits.requests}", "requests in hand at once; more get 503"),
+        (f"{limits.requests_of_one}", "of these with one key; more get 429"),
         ("`api.max_requests_per_key`", "requests a minute with one key; more get 429"),
         ("`api.max_auth_failures_per_address`", "requests without a valid key in ten minutes; more get 429"),
         (f"{limits.header_timeout:g} s", "for a request's header to be complete, else 408"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -60,14 +61,17 @@ class Endpoint:
                 f"this path answers {self._allow}, and not {request.method[:20]}",
                 headers={"allow": self._allow},
             )
-        reply = await self._answer(route, request)
-        if isinstance(reply, FileReply):
-            await send_file(reply, scope, send)
-        else:
-            await _send(reply, send)
+        with ExitStack() as place:
+            reply = await self._answer(route, request, place)
+            if isinstance(reply, FileReply):
+                await send_file(reply, scope, send)
+            else:
+                await _send(reply, send)
 
-    async def _answer(self, route: Route, request: Request) -> Reply | FileReply:
+    async def _answer(self, route: Route, request: Request, place: ExitStack) -> Reply | FileReply:
         key = await self._allowed(route, request)
+        if key is not None:
+            place.enter_context(self._who.place(key.name))
         query = read_query(route.query, request.scope["query_string"], route.unsupported)
         body: Any = None
         if route.body is not None and not (route.body_optional and _has_no_body(request)):

@@ -25,6 +25,8 @@ class HttpLimits:
     """Seconds that a connection is kept for another request."""
     requests: int = 32
     """Requests in hand at once; further ones get 503."""
+    requests_of_one: int = 8
+    """Of these with one key, or of one user of the dashboard; further ones get 429, so that others find some."""
     sweep_seconds: float = 1.0
     """How often the server looks for clients that are too slow."""
     grace: float = 10.0

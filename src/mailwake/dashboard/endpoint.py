@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
@@ -9,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from mailwake.api.errors import ApiError, Fault
+from mailwake.dashboard.event_stream import EventStream
 from mailwake.dashboard.forms import read_form
 from mailwake.dashboard.headers import with_headers
 from mailwake.dashboard.own_paths import LOG_IN
@@ -42,13 +44,16 @@ class PageEndpoint:
         if page is None:
             allowed = ", ".join(self._pages)
             raise ApiError(Fault.WRONG_METHOD, f"this page answers {allowed} only", headers={"allow": allowed})
-        try:
-            response = await self._answer(page, request)
-        except QuestionError as error:
-            raise ApiError(Fault.BAD_PARAMETER, str(error)) from None
-        await with_headers(response)(scope, receive, send)
+        with ExitStack() as place:
+            try:
+                response = await self._answer(page, request, place)
+            except QuestionError as error:
+                raise ApiError(Fault.BAD_PARAMETER, str(error)) from None
+            if isinstance(response, EventStream):
+                place.close()  # it has one among the streams
+            await with_headers(response)(scope, receive, send)
 
-    async def _answer(self, page: Page, request: Request) -> Response:
+    async def _answer(self, page: Page, request: Request, place: ExitStack) -> Response:
         self._site.address_of(request)
         if page.method == "GET" and self._comes_from_elsewhere(request):
             return come_again(request)
@@ -59,6 +64,7 @@ class PageEndpoint:
         request.scope["mailwake.viewer"] = viewer
         if not viewer.may(page.scope):
             raise ApiError(Fault.FORBIDDEN, _needs(viewer, page))
+        place.enter_context(self._site.who.place(viewer.name, by_key=viewer.by_key))
         form = {}
         if page.method == "POST":
             form = await read_form(request)

@@ -33,7 +33,7 @@ _WORDS = {
     405: _Words("This page cannot do that", "Begin again on the overview."),
     413: _Words("That is too much", "Send less."),
     415: _Words("This is no form", "Begin again on the overview."),
-    429: _Words("Too many requests", "Wait a minute, and try again."),
+    429: _Words("Too many requests", "Wait a little, and try again."),
     500: _Words("Something is broken", "It is a defect of mailwake. The operator finds it in the log."),
     503: _Words("The figures are not to be had now", "Try again in a moment. `mailwake store status` tells more."),
 }

@@ -57,6 +57,7 @@ class Dashboard:
         self.parts = parts
         self.settings = settings
         self.pages = pages
+        self.who = who
         self.proxies = TrustedProxies(parts.settings, settings)
         self.sealer = Sealer(secret)
         self.streams = Streams(asyncio.Event()) if streams is None else streams
