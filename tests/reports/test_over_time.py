@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,6 +40,15 @@ def test_absurd_times_take_no_time_to_refuse_or_to_answer() -> None:
     with pytest.raises(QuestionError):
         keys_between(PRECISIONS["month"], far, 0, 1 << 50)
     assert keys_between(PRECISIONS["day"], far, 5, 5) == []
+
+
+@pytest.mark.parametrize("precision", ["12hr", "day"])
+def test_a_time_that_begins_late_in_the_day_has_the_day_on_which_clocks_are_set_forward(precision: str) -> None:
+    since, until = at("2026-03-28T23:45"), at("2026-03-30T11:00")
+    keys = keys_between(PRECISIONS[precision], local_time(BERLIN, since, until), since, until)
+    days = [datetime.fromtimestamp(key / 1000, tz=UTC).strftime("%d %H") for key in keys]
+    twelve = ["28 12", "29 00", "29 12", "30 00"]
+    assert days == (twelve if precision == "12hr" else ["28 00", "29 00", "30 00"])
 
 
 @pytest.fixture

@@ -97,7 +97,8 @@ def whole_spans(spans: TimeSpans, zone: ZoneInfo, since: int, until: int) -> tup
 
 
 def _keys(spans: TimeSpans, time: LocalTime, since: int, until: int) -> Iterator[int]:
-    step = min(width_of(spans), 15 * MINUTE if not spans.is_local else DAY)
+    # Half of a span, as those that clocks are set forward in are shorter than the others.
+    step = min(spans.width, DAY) // 2 if spans.is_local else min(spans.width, 15 * MINUTE)
     last = None
     moments = [*range(since, until, step)]
     if until > since:
@@ -107,11 +108,6 @@ def _keys(spans: TimeSpans, time: LocalTime, since: int, until: int) -> Iterator
         if last is None or key > last:
             yield key
             last = key
-
-
-def width_of(spans: TimeSpans) -> int:
-    """Milliseconds of the shortest span; 28 days of months."""
-    return 28 * DAY if spans.months else spans.width
 
 
 def _key(spans: TimeSpans, time: LocalTime, moment: int) -> int:
