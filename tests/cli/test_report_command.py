@@ -94,20 +94,24 @@ def test_without_rows_it_is_a_funnel(data: DataDirectory) -> None:
     assert "█" * 40 in lines[3]
     assert "█" * 16 in lines[5]
     assert "opens 2, clicks 2, unsubs 0" in lines[7]
-    assert lines[-2].startswith("opens   ▁")
+    assert lines[-2].startswith("opened   ▁")
     assert "█" in lines[-1]
 
 
 ROWS: list[tuple[tuple[str, ...], list[str]]] = [
-    (("--by", "campaign", "--order-by", "name"), ["\\x1b[31mred\\x1b]0;title\\x07 5 4 2 40.0 % 1 20.0 % 0 0"]),
-    (("--by", "customer", "--cut", "people"), ["42 11 8 4 36.4 % 1 9.1 % 0 0"]),
+    (("--by", "campaign", "--order-by", "name"), ["\\x1b[31mred\\x1b]0;title\\x07 5 4 2 50.0 % 1 25.0 % 0 0"]),
+    (("--by", "customer", "--cut", "people"), ["42 11 8 4 50.0 % 1 12.5 % 0 0"]),
     (("--by", "day"), [f"{DAY} 00:00 11 8 4 2 0 0"]),
     (("--by", "hour", "--since", f"{DAY}T11:30", "--timezone", "Asia/Kathmandu"), []),
     (("--by", "month", "--timezone", "America/New_York"), ["2026-09-01 00:00 11 8 4 2 0 0"]),
     (("--by", "link-name"), ["=HYPERLINK(1) 2 66.7 % 2", "Raw URL 1 33.3 % 1"]),
     (("--by", "link", "--limit", "1"), ["=HYPERLINK(1) (none) 2 66.7 % 2", "1 more; see them with --limit"]),
     (("--by", "domain", "--metric", "count_raw_clicked, count_bounce"), ["example.org 2 0"]),
-    (("--by", "tag"), ["No events in this time."]),
+    (("--by", "tag"), ["No events in this time. Try an earlier --since, as 30d or 52w."]),
+    (
+        ("--campaign", "none", "--cut", "people"),
+        ["No events that fit in this time. Try an earlier --since, as 30d or 52w, or --cut all."],
+    ),
     (("--metric", "count_clicked"), ["count_clicked 3"]),
     (("--link", "Raw URL", "--by", "campaign", "--metric", "count_clicked"), ["spring 1"]),
     (("--recipient", "BOB@example.org", "--metric", "count_injected"), ["count_injected 11"]),
@@ -142,6 +146,9 @@ def test_programs_get_json_and_csv_without_formulas(data: DataDirectory) -> None
         ["link_name", "count_clicked", "count_unique_clicked"],
         [f"'{FORMULA}", "2", "2"],
         ["Raw URL", "1", "1"],
+    ]
+    assert report(data, *THEN, "--by", "link", "--campaign", "none", "--csv").splitlines() == [
+        "link_name,link_url,count_clicked,count_unique_clicked"
     ]
     assert len(json.loads(report(data, *THEN, "--by", "hour", "--json"))["results"]) == 24
 

@@ -166,7 +166,8 @@ def _show_json(asked: Asked, source: Source) -> None:
 
 def _show_csv(asked: Asked, source: Source) -> None:
     results = source.get(asked.path, asked.query)["results"]
-    head = [*results[0]] if results else [*asked.counted]
+    fields = GROUPINGS[asked.by.value].fields if asked.by is not None and not asked.by.is_time else ()
+    head = [*results[0]] if results else [*fields, *asked.counted]
     for line in csv_lines(head, ([*row.values()] for row in results)):
         sys.stdout.write(line)
 
@@ -206,4 +207,5 @@ def _all_clicks(asked: Asked, source: Source) -> int:
 
 def _nothing(asked: Asked) -> str:
     narrowed = " that fit" if asked.filters else ""
-    return f"No events{narrowed} in this time. Try --since 30d; `mailwake store status` says since when there are some."
+    others = "" if asked.cut is CutName.ALL else ", or --cut all"
+    return f"No events{narrowed} in this time. Try an earlier --since, as 30d or 52w{others}."

@@ -101,7 +101,7 @@ def funnel(asked: Asked, row: Mapping[str, int], console: Console) -> Iterator[R
 def over_time(asked: Asked, points: Sequence[Mapping[str, Any]], precision: str, console: Console) -> Table:
     """Two small charts below the funnel."""
     table = Table(box=None, show_header=False, pad_edge=False)
-    for label, metric, style in (("opens", asked.opened, "cyan"), ("clicks", asked.clicked, "green")):
+    for label, metric, style in (("opened", asked.opened, "cyan"), ("clicked", asked.clicked, "green")):
         numbers = [point[metric] for point in points]
         chart = line_of_blocks(numbers, ascii_only=console.options.ascii_only)
         most = f"at most {_number(max(numbers, default=0))} in a {precision}" if precision.isalpha() else ""
@@ -122,7 +122,7 @@ def rows_table(asked: Asked, results: Sequence[Mapping[str, Any]], total: int | 
     for metric in asked.counted:
         table.add_column(head(metric), justify="right", no_wrap=True)
         if metric in shares:
-            table.add_column("%", justify="right", no_wrap=True, style="dim")
+            table.add_column("%" if asked.by.is_link else "rate", justify="right", no_wrap=True, style="dim")
     if width:
         table.add_column(head(chart), no_wrap=True, style="cyan", header_style="dim")
     for row in results:
@@ -130,7 +130,7 @@ def rows_table(asked: Asked, results: Sequence[Mapping[str, Any]], total: int | 
         for metric in asked.counted:
             cells.append(_number(row[metric]))
             if metric in shares:
-                cells.append(_share(row[metric], total if total is not None else row["count_targeted"]))
+                cells.append(_share(row[metric], total if total is not None else row["count_accepted"]))
         drawn = [bar(row[chart], most, width, ascii_only=console.options.ascii_only)] if width else []
         table.add_row(*cells, *drawn)
     return table
@@ -159,7 +159,7 @@ def _shares(asked: Asked) -> tuple[str, ...]:
     if asked.by.is_link:
         return (asked.metric("clicked"),)
     # Who opens on a day was mostly written to on another: a share of that day's mail says nothing.
-    return () if asked.by.is_time or "count_targeted" not in asked.counted else (asked.opened, asked.clicked)
+    return () if asked.by.is_time or "count_accepted" not in asked.counted else (asked.opened, asked.clicked)
 
 
 def _charted(asked: Asked) -> str:
