@@ -134,6 +134,13 @@ async def test_what_makes_an_event_comes_back_from_each_form(store: DuckDbStore)
     assert {row["event_id"]: row for row in from_csv(exact)} == expected
 
 
+async def test_a_time_that_no_calendar_has_costs_that_time_alone(store: DuckDbStore) -> None:
+    await store.load([event(1), event(2, timestamp=1 << 60, injection_time=1 << 62)], Position(1, 1))
+    for form, read in ((PARQUET, from_parquet), (CSV, from_csv)):
+        rows = read(await store.export(Filters(), form, form.value, Making()))
+        assert [("timestamp" in row, row["event_id"]) for row in rows] == [(True, "1"), (False, "2")]
+
+
 async def test_no_cell_of_a_csv_is_a_formula(store: DuckDbStore) -> None:
     evil = '=HYPERLINK("http://evil.example";"look")'
     await store.load([event(1, subject=evil, rcpt_tags=(evil,), target_link_name="-1", latitude=-3.5)], Position(1, 1))

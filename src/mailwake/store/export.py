@@ -51,6 +51,7 @@ FORMULA = rf"^(?:[{_SPACE}]*[=+\-@\x{{ff1d}}\x{{ff0b}}\x{{ff0d}}\x{{ff20}}]|[\t\
 
 _IDS = ("event_id", "transmission_id")
 _TIMES = ("timestamp", "injection_time")
+_TIME_CSV = "strftime(epoch_ms({}), '%Y-%m-%dT%H:%M:%S.%gZ')"
 _TYPE_NAMES = "CASE type" + "".join(f" WHEN {each.value} THEN '{each.wire_name}'" for each in EventType) + " END"
 
 
@@ -72,7 +73,8 @@ def _column(name: str, kind: str, form: ExportFormat) -> str:
         text = f"{name}::VARCHAR"
         return text if name == "event_id" else f"CASE WHEN {name} <> 0 THEN {text} END"
     if name in _TIMES:
-        return f"strftime(epoch_ms({name}), '%Y-%m-%dT%H:%M:%S.%gZ')" if is_csv else f"make_timestamptz({name} * 1000)"
+        # A time that no calendar has must not cost the whole export.
+        return f"TRY({_TIME_CSV.format(name)})" if is_csv else f"TRY(make_timestamptz({name} * 1000))"
     if kind == TAGS:
         written = f"to_json({name})::VARCHAR" if is_csv else name
         return f"CASE WHEN len({name}) > 0 THEN {written} END"
