@@ -88,7 +88,7 @@ async def test_each_webhook_says_how_it_is(client: httpx.AsyncClient, node: Node
     shown = plain((await client.get(f"{LIST}/{one}")).text)
     assert "delivered HTTP 200 after" in shown
     assert target.batches[0].batch_id in shown
-    assert "None: every batch" in shown
+    assert "None: nothing was given up" in shown
 
 
 async def test_no_secret_is_shown(client: httpx.AsyncClient, node: Node, target: Target) -> None:
@@ -145,6 +145,7 @@ async def test_dead_letters_are_sent_again_or_forgotten(client: httpx.AsyncClien
     await node.until_dead(one, 1)
     dropped = await send(client, page, "dead-letters", batch="all", do="drop", confirmed="yes")
     assert "1 of its dead letters are forgotten" in plain(dropped.text)
+    assert "None: nothing was given up, or it has been sent again or forgotten since." in plain(dropped.text)
     assert await node.dead(one) == []
 
 
@@ -182,6 +183,10 @@ async def test_a_test_batch_shows_what_the_target_answers(
     assert "The target has taken a test batch. HTTP 200" in plain(answer.text)
     assert NASTY not in answer.text
     assert plain(answer.text).count(NASTY) == 2
+    assert hidden(answer.text)["next"] == f"{LIST}/{one}"  # what stands there can be asked for
+    assert f'action="{LIST}/{one}/test"' in answer.text
+    assert (await client.get(f"{LIST}/{one}?tz=UTC")).status_code == 200
+    assert f'<form method="get" action="{LIST}/{one}">' in answer.text
     target.always = reply(500)
     assert "does not take a test batch: it answered 500" in plain((await send(client, f"{LIST}/{one}", "test")).text)
 

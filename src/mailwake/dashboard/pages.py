@@ -53,6 +53,8 @@ class Page:
     """The name of its picture in `icons.html`."""
     of_all_customers: bool = False
     """Whether it tells customers apart, which is nothing for who may see one only: then it is not in the navigation."""
+    is_form_of_page: bool = False
+    """Whether it does what a form of the page one step up its path asks, and answers with that page."""
     under: str = ""
     """The name of the page in the navigation that this one belongs to, where it is not there itself."""
 
@@ -94,8 +96,9 @@ class Visit:
 
     @property
     def here_path(self) -> str:
-        """The path of this page, without parameters."""
-        return quote(self.request.scope["path"])
+        """The path of this page, or of the one that it answers with, without parameters."""
+        path: str = self.request.scope["path"]
+        return quote(path.rpartition("/")[0] if self.page.is_form_of_page else path)
 
     @property
     def page_nav(self) -> str:

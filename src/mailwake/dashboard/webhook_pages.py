@@ -16,7 +16,7 @@ from mailwake.webhooks.target_url import without_secrets
 from mailwake.webhooks.webhook import WebhookError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.responses import Response
 
@@ -202,10 +202,22 @@ _RESULT = (
     Parameter(name="count", kind=whole(0, 10**9), doc="To how many."),
 )
 
+
+def _form(path: str, answer: Callable[[Visit], Awaitable[Response]]) -> Page:
+    return Page(
+        path=f"{_ONE}/{path}",
+        answer=answer,
+        scope=Scope.WEBHOOKS,
+        method="POST",
+        is_form_of_page=True,
+        under="Webhooks",
+    )
+
+
 WEBHOOK_PAGES = (
     Page(path=WEBHOOKS, answer=_list, scope=Scope.WEBHOOKS, nav="Webhooks", group="Sending events", icon="webhooks"),
     Page(path=_ONE, answer=_one, scope=Scope.WEBHOOKS, query=_RESULT, under="Webhooks"),
-    Page(path=f"{_ONE}/test", answer=_test, scope=Scope.WEBHOOKS, method="POST", under="Webhooks"),
-    Page(path=f"{_ONE}/replay", answer=_replay, scope=Scope.WEBHOOKS, method="POST", under="Webhooks"),
-    Page(path=f"{_ONE}/dead-letters", answer=_letters, scope=Scope.WEBHOOKS, method="POST", under="Webhooks"),
+    _form("test", _test),
+    _form("replay", _replay),
+    _form("dead-letters", _letters),
 )
