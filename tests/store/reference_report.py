@@ -42,7 +42,7 @@ def _keys(event: Event, question: ReportQuestion, zone: ZoneInfo) -> Iterator[tu
     if by is By.NOTHING:
         yield ()
     elif by is By.TAG:
-        yield from ((tag,) for tag in event.rcpt_tags)
+        yield from ((tag,) for tag in set(event.rcpt_tags))
     elif by in (By.LINK, By.LINK_NAME):
         if event.type.wire_name in _CLICKS:
             yield (event.target_link_name, event.target_link_url)[: 1 if by is By.LINK_NAME else 2]

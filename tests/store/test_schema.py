@@ -9,7 +9,7 @@ import pytest
 
 from mailwake.events.model import Event
 from mailwake.store.contract import StoreUnavailableError
-from mailwake.store.schema import COLUMNS, DERIVED, LOAD, MIGRATIONS, migrate
+from mailwake.store.schema import COLUMNS, DERIVED, LOAD, MIGRATIONS, TEXT, make_tables, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +43,25 @@ def test_a_migration_keeps_what_is_there_and_runs_once(database: duckdb.DuckDBPy
     assert database.execute("SELECT * FROM state").fetchall() == state
     with pytest.raises(StoreUnavailableError, match=f"has format {len(later)}, .* knows {len(MIGRATIONS)} at most"):
         migrate(database, tmp_path)
+
+
+def test_a_large_file_of_the_first_format_hardly_grows_the_log(tmp_path: Path) -> None:
+    path, rows = tmp_path / "old.duckdb", 300_000
+    with duckdb.connect(path) as old:
+        make_tables(old, 0, MIGRATIONS[:1])
+        texts = ", ".join(f"{name}: ''" for name, kind in COLUMNS.items() if kind == TEXT and name != "message_id")
+        old.execute(
+            f"INSERT INTO events BY NAME SELECT UNNEST({{{texts}}}), 17 AS type, n AS event_id, n AS transmission_id,"
+            f" n AS timestamp, format('{{:016x}}0001', n) AS message_id, 0 AS recipient_key, 0 AS message_key,"
+            f" 1 AS {LOAD} FROM range({rows}) AS numbers(n)"
+        )
+        old.execute("CHECKPOINT")
+        old.execute("SET checkpoint_threshold = '1GB'")
+        old.execute("BEGIN")
+        migrate(old, path)
+        old.execute("COMMIT")
+        assert old.execute("SELECT count(*) FROM events WHERE message_id = ''").fetchall() == [(rows,)]
+        assert path.with_name(path.name + ".wal").stat().st_size < 2 << 20
 
 
 def test_a_file_of_something_else_is_left_alone(database: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:

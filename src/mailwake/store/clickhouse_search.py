@@ -12,7 +12,7 @@ from mailwake.store.contract import SearchPage
 from mailwake.store.cursor import PageCursor
 from mailwake.store.dialect import CLICKHOUSE
 from mailwake.store.question import INITIAL_CURSOR
-from mailwake.store.report import report_sql, table_of
+from mailwake.store.report import report as table_of
 from mailwake.store.schema import LOAD
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ def _page(ask: Ask, condition: Condition, question: Question, after: PageCursor)
 
 def report(ask: Ask, question: ReportQuestion) -> ReportTable:
     """Exact counts."""
-    sql, values = report_sql(question, CLICKHOUSE, is_there(loads(ask).done))
-    return table_of(values_of(ask(sql, values)), question)
+    there = is_there(loads(ask).done)
+    return table_of(lambda asked: values_of(ask(asked.sql, asked.values)), question, CLICKHOUSE, there)
 
 
 def known(ask: Ask, ids: Iterable[int], times: tuple[int, int] | None = None) -> set[int]:

@@ -18,7 +18,7 @@ class Dialect(NamedTuple):
     all_bits: str
     """Of a group, the bits that any of its numbers has."""
     each_tag: str
-    """A row for each tag."""
+    """A row for each tag, one for a tag that is there twice."""
     has_a_tag_of: str
     """Whether an event has one of the tags in {0}."""
     month: str
@@ -29,7 +29,7 @@ DUCKDB = Dialect(
     events="events",
     has_bits="({0} & {1}) <> 0",
     all_bits="bit_or({0})",
-    each_tag="unnest(rcpt_tags)",
+    each_tag="unnest(list_distinct(rcpt_tags))",
     has_a_tag_of="list_has_any(rcpt_tags, {0})",
     month="epoch_ms(date_trunc('month', make_timestamp(({0}) * 1000)))",
 )
@@ -38,7 +38,7 @@ CLICKHOUSE = Dialect(
     events="events FINAL",
     has_bits="bitAnd({0}, {1}) <> 0",
     all_bits="groupBitOr({0})",
-    each_tag="arrayJoin(rcpt_tags)",
+    each_tag="arrayJoin(arrayDistinct(rcpt_tags))",
     has_a_tag_of="hasAny(rcpt_tags, {0})",
     month=(
         "toInt64(toUnixTimestamp(toDateTime(toStartOfMonth(fromUnixTimestamp64Milli(toInt64({0}), 'UTC')), 'UTC')))"

@@ -21,7 +21,7 @@ from mailwake.store.gate import Gate
 from mailwake.store.inspection import findings, status
 from mailwake.store.made_files import MADE, MadeFiles
 from mailwake.store.question import MAX_PER_PAGE, Question
-from mailwake.store.report import report_sql, table_of
+from mailwake.store.report import report
 from mailwake.store.search import search
 
 if TYPE_CHECKING:
@@ -277,8 +277,7 @@ class DuckDbStore:
 
 
 def _report(database: duckdb.DuckDBPyConnection, question: ReportQuestion) -> ReportTable:
-    sql, values = report_sql(question, DUCKDB)
-    return table_of(database.execute(sql, values).fetchall(), question)
+    return report(lambda asked: database.execute(asked.sql, asked.values).fetchall(), question, DUCKDB)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ each event about each metric. Where the key is a time, the first step has a coar
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from mailwake.links.body import NOBODY
@@ -16,10 +17,12 @@ from mailwake.store.measures import CLICKED, CUTS, MEASURES, Counted, Measure, i
 from mailwake.store.report_question import DAY, HOUR, OF_TIME, WEEK, By, ReportRow, ReportTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from mailwake.store.dialect import Dialect
     from mailwake.store.report_question import ReportQuestion
+
+    Rows = Sequence[Sequence[Any]]
 
 _ANY_MARK = "marks <> 0"
 _MONDAY = 3 * DAY
@@ -69,8 +72,19 @@ def report_sql(question: ReportQuestion, dialect: Dialect, there: Condition | No
     return Condition(sql, where.values * len(scans))
 
 
-def table_of(rows: Sequence[Sequence[Any]], question: ReportQuestion) -> ReportTable:
-    """The table that rows of the statement are."""
+def report(
+    rows_of: Callable[[Condition], Rows], question: ReportQuestion, dialect: Dialect, there: Condition | None = None
+) -> ReportTable:
+    """The table, of the rows that a statement gives; `there` is what besides must hold for an event that counts."""
+    table = _table_of(rows_of(report_sql(question, dialect, there)), question)
+    if table.rows or not question.offset:
+        return table
+    # How many groups there are stands beside rows, and behind the last one there is none.
+    first = replace(question, offset=0, limit=1)
+    return ReportTable([], _table_of(rows_of(report_sql(first, dialect, there)), first).groups)
+
+
+def _table_of(rows: Rows, question: ReportQuestion) -> ReportTable:
     keys = len(question.by.columns)
     # Of no event at all there is one row still: its sums are nothing, which is 0.
     found = [

@@ -135,12 +135,14 @@ def derived_sql(value_of: Callable[[str], str]) -> dict[str, str]:
 
 
 _DERIVED_COLUMNS = "".join(f", {name} {kind} NOT NULL" for name, kind in DERIVED.items())
-_DERIVED_VALUES = ", ".join(derived_sql(lambda name: f'"{name}"').values())
-_KEPT = ", ".join(f'"{name}"' for name in COLUMNS)
+_DERIVED_VALUES = ", ".join(f"{sql} AS {name}" for name, sql in derived_sql(lambda name: f'"{name}"').items())
+_KEPT = ", ".join(TEXT_SQL if name == "message_id" else f'"{name}"' for name in COLUMNS)
+_MADE = ", ".join(DERIVED)
 _WITH_MARKS = (
     f"CREATE TABLE marked ({_EVENTS}{_DERIVED_COLUMNS}, {LOAD} BIGINT NOT NULL)",
-    f"INSERT INTO marked SELECT {_KEPT}, {_DERIVED_VALUES}, {LOAD} FROM events",  # noqa: S608  (names from tables here)
-    f"UPDATE marked SET message_id = {TEXT_SQL} WHERE message_id <> {TEXT_SQL}",  # noqa: S608
+    # In one pass: an update of all rows would write them into the log, which takes many times their room.
+    f"INSERT INTO marked SELECT {_KEPT}, {_MADE}, {LOAD}"  # noqa: S608  (names from tables here)
+    f" FROM (SELECT * EXCLUDE (recipient_key), {_DERIVED_VALUES} FROM events) AS given",
     "DROP TABLE events",
     "ALTER TABLE marked RENAME TO events",
 )
