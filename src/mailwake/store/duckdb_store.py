@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -20,6 +19,7 @@ from mailwake.store.export import export_sql
 from mailwake.store.gate import Gate
 from mailwake.store.inspection import findings, status
 from mailwake.store.made_files import MADE, MadeFiles
+from mailwake.store.patience import Patience
 from mailwake.store.question import MAX_PER_PAGE, Question
 from mailwake.store.report import report
 from mailwake.store.search import search
@@ -74,6 +74,7 @@ class DuckDbStore:
         self._gate = Gate()
         self._writer = ThreadPoolExecutor(1, "store-write")
         self._readers = ThreadPoolExecutor(READERS, "store-read")
+        self._looks = ThreadPoolExecutor(1, "store-look")
         self._backups = ThreadPoolExecutor(1, "store-backup")
         self._exports = ThreadPoolExecutor(1, "store-export")
         self._made = MadeFiles(directory / MADE, reserve)
@@ -102,7 +103,7 @@ class DuckDbStore:
 
     async def position(self) -> Position:
         """The position that the last load gave."""
-        return await self._read(lambda file, database: file.state(database).position)
+        return await self._look(lambda file, database: file.state(database).position)
 
     async def search(self, question: Question) -> SearchPage:
         """A page of events; see `contract.EventStore.search`."""
@@ -149,7 +150,7 @@ class DuckDbStore:
 
     async def status(self) -> StoreStatus:
         """What there is."""
-        return await self._read(status)
+        return await self._look(status)
 
     async def verify(self) -> list[str]:
         """Read everything; what is wrong."""
@@ -166,6 +167,7 @@ class DuckDbStore:
         self._writer.submit(self._close, "the store is closed").result()
         self._writer.shutdown()
         self._readers.shutdown()
+        self._looks.shutdown()
 
     def _close(self, why: str) -> None:
         with self._gate.alone():
@@ -184,15 +186,23 @@ class DuckDbStore:
         return await self._in(self._writer, self._in_transaction, call)
 
     async def _read(self, call: Callable[[DuckDbFile, duckdb.DuckDBPyConnection], T], *, limited: bool = True) -> T:
-        seconds = self._search_timeout if limited else None
-        return await self._in(self._readers, self._shared, call, seconds)
+        patience = Patience(self._search_timeout if limited else None)
+        try:
+            return await self._in(self._readers, self._shared, call, patience)
+        except asyncio.CancelledError:
+            patience.give_up()
+            raise
 
-    def _shared(self, call: Callable[[DuckDbFile, duckdb.DuckDBPyConnection], T], seconds: float | None) -> T:
+    async def _look(self, call: Callable[[DuckDbFile, duckdb.DuckDBPyConnection], T]) -> T:
+        """What the loader asks: it waits for no search."""
+        return await self._in(self._looks, self._shared, call, Patience(self._search_timeout))
+
+    def _shared(self, call: Callable[[DuckDbFile, duckdb.DuckDBPyConnection], T], patience: Patience) -> T:
         with self._gate.shared(), self._failures():
             file = self._opened()
             database = file.cursor()
             try:
-                with _limited(database, seconds):
+                with patience.over(database):
                     database.execute("BEGIN")  # so that all statements see the same
                     return call(file, database)
             finally:
@@ -278,18 +288,3 @@ class DuckDbStore:
 
 def _report(database: duckdb.DuckDBPyConnection, question: ReportQuestion) -> ReportTable:
     return report(lambda asked: database.execute(asked.sql, asked.values).fetchall(), question, DUCKDB)
-
-
-@contextmanager
-def _limited(database: duckdb.DuckDBPyConnection, seconds: float | None) -> Iterator[None]:
-    """Interrupt what this connection does when the time is over."""
-    if seconds is None:
-        yield
-        return
-    timer = threading.Timer(seconds, database.interrupt)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
