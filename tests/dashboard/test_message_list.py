@@ -68,6 +68,16 @@ async def test_events_are_found_by_what_people_know_of_them(served: Served, load
         assert 4 in await found(client, cut="nonprefetched")
 
 
+async def test_a_row_shows_what_the_next_hop_said(served: Served, load: Load) -> None:
+    await load(one_message())
+    async with logged_in(served, served.key()) as client:
+        page = (await client.get(LIST, params={"range": "7d", "events": "delivery,delay"})).text
+        assert re.findall(r'facts-of"><span class="clip">([^<]*)', page) == [
+            "250 2.0.0 Ok: queued as 7A1",
+            "451 4.7.1 greylisted",
+        ]
+
+
 async def test_what_is_not_found_comes_with_what_to_try(served: Served, load: Load) -> None:
     await load([an_event(1)])
     async with logged_in(served, served.key()) as client:
