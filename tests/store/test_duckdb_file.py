@@ -55,6 +55,22 @@ def open_elsewhere(directory: Path) -> str:
     return ran.stdout
 
 
+def killed_while_it_spills(directory: Path) -> int:
+    """Another process that sorts more than its memory holds; how it ended."""
+    program = (
+        "import os, pathlib, sys, threading\n"
+        "from mailwake.store.duckdb_file import DuckDbFile, Limits\n"
+        "spill = pathlib.Path(sys.argv[1], 'spill')\n"
+        "file = DuckDbFile(spill.parent, Limits(64 << 20, 2))\n"
+        "rows = \"SELECT repeat('bob@example.org', 20) || range AS r FROM range(2000000) ORDER BY hash(range)\"\n"
+        "threading.Thread(target=file.cursor().execute, args=[f'CREATE TEMP TABLE t AS {rows}'], daemon=True).start()\n"
+        "while not any(spill.glob('*.tmp')):\n"
+        "    pass\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    return subprocess.run([sys.executable, "-c", program, str(directory)], check=False, timeout=60).returncode
+
+
 async def search_often(store: DuckDbStore, times: int) -> None:
     for _ in range(times):
         await store.search(Question(per_page=10_000))
@@ -127,6 +143,14 @@ async def test_an_erasure_that_was_cut_short_is_finished_at_the_next_start(direc
     assert files_with(directory, name.encode()) == []
     assert (await again.search(Question())).events == [event(2)]
     again.close()
+
+
+async def test_what_a_killed_search_has_left_on_the_disk_is_removed(directory: Path, store: DuckDbStore) -> None:
+    assert killed_while_it_spills(directory) == -9
+    assert any((directory / "spill").iterdir())
+    await store.open()
+    assert not (directory / "spill").exists()
+    store.close()
 
 
 async def test_searches_go_on_while_the_file_is_written_anew(store: DuckDbStore) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
@@ -71,6 +72,8 @@ class DuckDbFile:
         try:
             self._configure(database)
             self._remove_left_over()
+            # After a kill in a search it holds people's events, and the engine never removes another process's.
+            shutil.rmtree(self._directory / _SPILL, ignore_errors=True)
             database.execute("BEGIN")
             migrate(database, self.path)
             database.execute("COMMIT")
