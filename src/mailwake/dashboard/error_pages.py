@@ -31,6 +31,7 @@ _WORDS = {
     403: _Words("You may not do this", "Log in as somebody who may."),
     404: _Words("There is nothing here", "It may be gone, or belong to another customer."),
     405: _Words("This page cannot do that", "Begin again on the overview."),
+    408: _Words("This came too slowly", "Load the page anew, and try again."),
     413: _Words("That is too much", "Send less."),
     415: _Words("This is no form", "Begin again on the overview."),
     429: _Words("Too many requests", "Wait a little, and try again."),

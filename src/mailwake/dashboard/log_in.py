@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from starlette.responses import HTMLResponse, RedirectResponse
@@ -21,7 +22,15 @@ if TYPE_CHECKING:
     from mailwake.dashboard.viewer import Viewer
 
 THEME_AGE = 365 * 86400
-_LONGEST_KEY = 200
+
+FORM_SECONDS = 5.0
+"""In which a form has to come, whose sender need not be known; a browser sends it with its request."""
+
+MOST_FORMS = 8
+"""Such forms that are awaited at once."""
+
+MOST_FORMS_OF_ONE = 3
+"""Of one address."""
 
 
 class LogIn:
@@ -29,6 +38,8 @@ class LogIn:
 
     def __init__(self, site: Dashboard) -> None:
         self._site = site
+        self._awaited: list[str] = []
+        """The addresses whose forms are on their way."""
 
     async def show(self, request: Request) -> Response:
         """The form; who has logged in already is led on."""
@@ -43,7 +54,7 @@ class LogIn:
     async def try_key(self, request: Request) -> Response:
         """Begin a session, or show the form again and say why not."""
         request.scope["mailwake.route"] = LOG_IN
-        form = await read_form(request)
+        form = await self._form(request)
         wanted = own_path(form.get("next", HOME))
         self._site.sessions.check_form(request, form, None)
         response = RedirectResponse(wanted, 303)
@@ -61,7 +72,7 @@ class LogIn:
     async def leave(self, request: Request) -> Response:
         """End the session."""
         request.scope["mailwake.route"] = LOG_OUT
-        self._site.sessions.check_form(request, await read_form(request), await self._site.sessions.viewer(request))
+        self._site.sessions.check_form(request, await self._form(request), await self._site.sessions.viewer(request))
         response = RedirectResponse(LOG_IN, 303)
         self._site.sessions.log_out(request, response)
         return with_headers(response)
@@ -71,7 +82,7 @@ class LogIn:
         from mailwake.dashboard.site import THEME_COOKIE, THEMES
 
         request.scope["mailwake.route"] = THEME
-        form = await read_form(request)
+        form = await self._form(request)
         self._site.sessions.check_form(request, form, await self._site.sessions.viewer(request))
         if form.get("theme") not in THEMES:
             raise ApiError(Fault.BAD_PARAMETER, f"the theme is one of {', '.join(THEMES)}")
@@ -81,6 +92,28 @@ class LogIn:
             THEME_COOKIE, form["theme"], max_age=THEME_AGE, path="/", secure=secure, httponly=True, samesite="strict"
         )
         return with_headers(response)
+
+    async def _form(self, request: Request) -> dict[str, str]:
+        """What a form has sent; ApiError when it does not come at once, or too many others do not.
+
+        Nobody has to be known for this: without an end to it, a few connections that promise a form and never send it
+        would have every request that the server takes in hand.
+        """
+        address = self._site.address_of(request)
+        if len(self._awaited) >= MOST_FORMS or self._awaited.count(address) >= MOST_FORMS_OF_ONE:
+            raise ApiError(
+                Fault.TOO_MANY,
+                "too many forms are on their way; try again",
+                headers={"retry-after": "1", "connection": "close"},
+            )
+        self._awaited.append(address)
+        try:
+            async with asyncio.timeout(FORM_SECONDS):
+                return await read_form(request)
+        except TimeoutError:
+            raise ApiError(Fault.TOO_SLOW, "the form did not come in time", headers={"connection": "close"}) from None
+        finally:
+            self._awaited.remove(address)
 
     def _first_page(self, viewer: Viewer, wanted: str) -> str:
         """Where they wanted to go, or, if that is only the start and not theirs, the first page that is."""
