@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 import typer
 from rich.console import Console
@@ -96,6 +97,21 @@ def test_without_rows_it_is_a_funnel(data: DataDirectory) -> None:
     assert "opens 2, clicks 2, unsubs 0" in lines[7]
     assert lines[-2].startswith("opened   ▁")
     assert "█" in lines[-1]
+
+
+def test_opens_without_messages_are_explained(data: DataDirectory) -> None:
+    nobody = event(900, type=EventType.OPEN, transmission_id=7, message_id=f"{7:016x}ffff", rcpt_to="", timestamp=NOON)
+
+    async def add() -> None:
+        with closing(open_store(data.store, Store())) as store:
+            await store.open()
+            await store.load([msgspec.structs.replace(nobody, campaign_id="anonymous")], Position(1, 2))
+
+    asyncio.run(add())
+    said = report(data, *THEN, "--campaign", "anonymous")
+    assert "Opened, confirmed  0" in said
+    assert "bounced 0, rejected 0, opens 1, clicks 0, unsubs 0\nthese opens and clicks are of anonymous copies" in said
+    assert "anonymous copies" not in report(data, *THEN)
 
 
 ROWS: list[tuple[tuple[str, ...], list[str]]] = [

@@ -96,6 +96,8 @@ def funnel(asked: Asked, row: Mapping[str, int], console: Console) -> Iterator[R
     opens, clicks, left = (asked.metric(name) for name in ("rendered", "clicked", "unsubscribe"))
     besides = ("count_bounce", "count_rejected", opens, clicks, left)
     yield Text(", ".join(f"{head(metric)} {_number(row[metric])}" for metric in besides), style="dim")
+    if not row[asked.opened] and (row[opens] or row[clicks]):
+        yield Text("these opens and clicks are of anonymous copies: nobody knows how many messages they are of")
 
 
 def over_time(asked: Asked, points: Sequence[Mapping[str, Any]], precision: str, console: Console) -> Table:
