@@ -121,6 +121,24 @@ async def test_links_are_counted_ordered_and_shared(bound: httpx.AsyncClient) ->
     assert await names("page=2") == []
 
 
+async def test_a_filter_of_links_is_about_clicks_on_every_page(bound: httpx.AsyncClient) -> None:
+    page = words((await bound.get("/dashboard/engagement?link=offer")).text)
+    assert "Unique confirmed opens 41 " in page
+    assert "Opens 81 Clicks 10" in page
+    page = words((await bound.get("/dashboard?range=today&link=offer")).text)
+    assert "Unique clicks 5 " in page
+    assert "spring sale 40 52.6% 13.2%" in page
+    for order, first in (("sort=clicked", "spring sale"), ("sort=clicked&order=asc", "")):
+        answer = await bound.get(f"/dashboard/campaigns.csv?range=30d&link=offer&{order}")
+        rows = list(csv.DictReader(io.StringIO(answer.text.removeprefix("\ufeff"))))
+        assert len(rows) > 1
+        assert (rows[0]["campaign"] == "spring sale") == bool(first)
+        (sale,) = (row for row in rows if row["campaign"] == "spring sale")
+        names = ("targeted", "accepted", "opened", "clicked", "clicks")
+        assert [sale[name] for name in names] == ["80", "76", "40", "10", "10"]
+        assert {row["clicked"] for row in rows if row is not sale} == {"0"}
+
+
 async def test_curve_and_map_count_by_the_clock_of_the_time_zone(bound: httpx.AsyncClient) -> None:
     # 20 messages were opened twice, one an hour, one 61 minutes after it was sent, from 9:33 UTC on, a minute apart.
     for zone, hour in (("UTC", 10), ("Asia/Kolkata", 16), ("America/New_York", 5)):

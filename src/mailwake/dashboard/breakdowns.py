@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mailwake.api.errors import ApiError, Fault
 from mailwake.dashboard.engagement import ENGAGEMENT
-from mailwake.dashboard.figures import METRICS, Figures, figures_of
+from mailwake.dashboard.figures import METRICS, Figures, ask_rows, figures_of
 from mailwake.dashboard.formats import number
 from mailwake.dashboard.pages import Page
 from mailwake.dashboard.tables import (
@@ -19,7 +19,7 @@ from mailwake.dashboard.tables import (
     order_of,
     table_parameters,
 )
-from mailwake.store.report_question import By, ReportQuestion, ReportRow
+from mailwake.store.report_question import By, ReportRow
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -79,26 +79,36 @@ class _Found(NamedTuple):
 
 
 async def _ask(visit: Visit, breakdown: _Breakdown, order: Order, *, offset: int, limit: int) -> _Found:
-    by_rate = order.column.metric == _BY_RATE
-    question = ReportQuestion(
-        where=visit.view.where(),
-        metrics=METRICS,
-        by=breakdown.by,
-        order_by="count_targeted" if by_rate else order.column.metric,
-        descending=order.descending,
-        limit=MOST_CSV_ROWS if by_rate else limit,
-        offset=0 if by_rate else offset,
-    )
-    table = await visit.store.report(question)
-    if not by_rate:
+    where, metric = visit.view.where(), order.column.metric
+    by_rate = metric == _BY_RATE
+    if not by_rate and not where.link_names:
+        table = await ask_rows(
+            visit.store,
+            where,
+            breakdown.by,
+            order_by=metric,
+            descending=order.descending,
+            limit=limit,
+            offset=offset,
+        )
         return _Found(table.rows, table.groups)
+    table = await ask_rows(visit.store, where, breakdown.by, order_by="count_targeted", limit=MOST_CSV_ROWS)
     if table.groups > MOST_CSV_ROWS:
         raise ApiError(
             Fault.BAD_PARAMETER,
-            f"{table.groups} rows are too many to be ordered by a rate; order them by a count, or filter them",
+            f"{table.groups} rows are too many to be ordered by a rate, or with a filter of links; order them by a "
+            "count, or filter them otherwise",
         )
-    ordered = sorted(table.rows, key=lambda row: _rate(order.column.key, row), reverse=order.descending)
-    return _Found(ordered[offset : offset + limit], table.groups)
+    return _Found(_ordered(table.rows, order)[offset : offset + limit], table.groups)
+
+
+def _ordered(rows: list[ReportRow], order: Order) -> list[ReportRow]:
+    metric = order.column.metric
+    if metric == _BY_RATE:
+        return sorted(rows, key=lambda row: _rate(order.column.key, row), reverse=order.descending)
+    if metric in METRICS:
+        return sorted(rows, key=lambda row: row.numbers[METRICS.index(metric)], reverse=order.descending)
+    return sorted(rows, key=lambda row: row.key, reverse=order.descending)
 
 
 def _rate(name: str, row: ReportRow) -> float:

@@ -69,7 +69,9 @@ async def _engagement(visit: Visit) -> Response:
     view, store = visit.view, visit.store
     order = order_of(visit, LINK_COLUMNS, "clicks", _PER_PAGE)
     figures, series, links = await asyncio.gather(
-        _figures(visit), ask_series(store, view.where(), view.zone), _links(visit, order, order.offset, _PER_PAGE)
+        ask_figures(store, view.where()),
+        ask_series(store, view.where(), view.zone),
+        _links(visit, order, order.offset, _PER_PAGE),
     )
     most = max((row.numbers[1] for row in links.rows), default=0)
     rows = [_link_row(visit, row, figures.clicks, most) for row in links.rows]
@@ -85,17 +87,6 @@ async def _engagement(visit: Visit) -> Response:
         heat_of=heat,
         csv=_CSV,
     )
-
-
-async def _figures(visit: Visit) -> Figures:
-    """The figures; a filter of links is about clicks only, so what was sent is counted without it."""
-    view = visit.view
-    if "link" not in view.filters:
-        return await ask_figures(visit.store, view.where())
-    sent, clicked = await asyncio.gather(
-        ask_figures(visit.store, view.where(link_names=())), ask_figures(visit.store, view.where())
-    )
-    return sent._replace(clicked=clicked.clicked, clicks=clicked.clicks, unsubscribed=clicked.unsubscribed)
 
 
 def funnel(visit: Visit, figures: Figures) -> list[Step]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from mailwake.dashboard.formats import share
-from mailwake.store.report_question import ReportQuestion
+from mailwake.store.report_question import MAX_ROWS, By, ReportQuestion, ReportRow, ReportTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,10 +83,48 @@ def figures_of(numbers: Sequence[int]) -> Figures:
     return Figures(*numbers)
 
 
+_OF_LINKS = tuple(METRICS.index(name) for name in ("count_unique_clicked", "count_unsubscribe", "count_clicked"))
+"""What a filter of links is about; what was sent and opened is counted without it."""
+
+
 async def ask_figures(store: EventStore, where: Filters) -> Figures:
-    """The figures of all events that `where` lets through."""
-    (row,) = (await store.report(ReportQuestion(where=where, metrics=METRICS))).rows
-    return figures_of(row.numbers)
+    """The figures of all events that `where` lets through; its links are about clicks only."""
+    ((_, numbers),) = (await ask_rows(store, where, By.NOTHING)).rows
+    return figures_of(numbers)
+
+
+async def ask_rows(
+    store: EventStore,
+    where: Filters,
+    by: By,
+    *,
+    order_by: str = "",
+    descending: bool = True,
+    limit: int = MAX_ROWS,
+    offset: int = 0,
+) -> ReportTable:
+    """Rows of METRICS; with a filter of links they are those that are there without it, with the clicks of these links.
+
+    By a number of clicks such rows are not ordered.
+    """
+    whole = replace(where, link_names=())
+    question = ReportQuestion(
+        where=whole, metrics=METRICS, by=by, order_by=order_by, descending=descending, limit=limit, offset=offset
+    )
+    if not where.link_names:
+        return await store.report(question)
+    of_links = ReportQuestion(where=where, metrics=METRICS, by=by, limit=MAX_ROWS)
+    table, clicked = await asyncio.gather(store.report(question), store.report(of_links))
+    numbers_of = dict(clicked.rows)
+    return ReportTable(
+        [ReportRow(key, _with_clicks(numbers, numbers_of.get(key))) for key, numbers in table.rows], table.groups
+    )
+
+
+def _with_clicks(numbers: Sequence[int], clicked: Sequence[int] | None) -> tuple[int, ...]:
+    return tuple(
+        number if place not in _OF_LINKS else clicked[place] if clicked else 0 for place, number in enumerate(numbers)
+    )
 
 
 class Change(NamedTuple):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from mailwake.dashboard.engagement import ENGAGEMENT
-from mailwake.dashboard.figures import METRICS, Change, Figures, ask_figures, change, figures_of
+from mailwake.dashboard.figures import Change, Figures, ask_figures, ask_rows, change, figures_of
 from mailwake.dashboard.formats import number, share
 from mailwake.dashboard.message_list import message_url, recipient_url
 from mailwake.dashboard.own_paths import HOME
@@ -16,7 +16,7 @@ from mailwake.dashboard.pages import Page
 from mailwake.dashboard.periods import Comparison, comparison
 from mailwake.dashboard.series import KINDS, Series, ask_series, sparkline
 from mailwake.store.question import Question
-from mailwake.store.report_question import By, ReportQuestion
+from mailwake.store.report_question import By
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,9 +69,7 @@ async def _overview(visit: Visit) -> Response:
         ask_figures(visit.store, view.where(since=against.since, until=against.until)),
         ask_figures(visit.store, view.where(since=against.earlier_since, until=against.earlier_until)),
         ask_series(visit.store, _longer(visit), view.zone, at_least_days=True),
-        visit.store.report(
-            ReportQuestion(where=view.where(), metrics=METRICS, by=By.CAMPAIGN, order_by="count_targeted", limit=_TOP)
-        ),
+        ask_rows(visit.store, view.where(), By.CAMPAIGN, order_by="count_targeted", limit=_TOP),
         visit.store.search(Question(**view.fields(), per_page=_NEWEST)),
     )
     return visit.render(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,7 +43,23 @@ class Series(NamedTuple):
 
 
 async def ask_series(store: EventStore, where: Filters, zone: ZoneInfo, *, at_least_days: bool = False) -> Series:
-    """Both, for all of the filters' time; spans are as long as fits a page, or days at least."""
+    """Both, for all of the filters' time; spans are as long as fits a page, or days at least.
+
+    A filter of links is about clicks only: what was sent and opened is counted without it.
+    """
+    whole = await _asked(store, replace(where, link_names=()), zone, at_least_days=at_least_days)
+    if not where.link_names:
+        return whole
+    clicked = await _asked(store, where, zone, at_least_days=at_least_days)
+    points = [
+        TimePoint(begins, (*numbers[:-1], of_links[-1]))
+        for (begins, numbers), (_, of_links) in zip(whole.points, clicked.points, strict=True)
+    ]
+    week = [(*numbers[:-1], of_links[-1]) for numbers, of_links in zip(whole.week, clicked.week, strict=True)]
+    return Series(whole.span, points, week)
+
+
+async def _asked(store: EventStore, where: Filters, zone: ZoneInfo, *, at_least_days: bool) -> Series:
     assert where.since is not None
     assert where.until is not None
     length = where.until - where.since
