@@ -130,6 +130,8 @@ ROWS: list[tuple[tuple[str, ...], list[str]]] = [
     ),
     (("--metric", "count_clicked"), ["count_clicked 3"]),
     (("--link", "Raw URL", "--by", "campaign", "--metric", "count_clicked"), ["spring 1"]),
+    (("--link", "Raw URL"), ["count_clicked 1", "count_unique_clicked 1"]),
+    (("--link", "Raw URL", "--by", "campaign"), ["spring 1 1"]),
     (("--recipient", "BOB@example.org", "--metric", "count_injected"), ["count_injected 11"]),
     (("--campaign", "a, b", "--campaign", "spring", "--metric", "count_injected"), ["count_injected 6"]),
 ]

@@ -60,7 +60,7 @@ def report(
     domain: Annotated[_Many, typer.Option(metavar="DOMAIN", help="This domain of recipients.")] = None,
     tag: Annotated[_Many, typer.Option(metavar="TAG", help="This tag.")] = None,
     customer: Annotated[_Many, typer.Option(metavar="NAME", help="This customer.")] = None,
-    link: Annotated[_Many, typer.Option(metavar="NAME", help="The link of this name: its clicks.")] = None,
+    link: Annotated[_Many, typer.Option(metavar="NAME", help="The link of this name: its clicks only.")] = None,
     recipient: Annotated[_Many, typer.Option(metavar="ADDRESS", help="This recipient's address.")] = None,
     since: Annotated[
         str,
@@ -181,7 +181,7 @@ def _show(asked: Asked, source: Source) -> None:
     if not any(row[metric] for row in results for metric in asked.counted):
         terminal.print(_nothing(asked), soft_wrap=True)
         return
-    if asked.by is None and not asked.metrics:
+    if asked.by is None and not asked.metrics and not asked.is_of_links:
         for each in funnel(asked, results[0], terminal):
             terminal.print(each)
         series = source.get(f"{asked.path}/time-series", asked.query_of((asked.opened, asked.clicked)))

@@ -107,11 +107,16 @@ class Asked:
         return self.metric("unique_clicked")
 
     @property
+    def is_of_links(self) -> bool:
+        """Whether it is about links, which were clicked, and neither sent nor opened."""
+        return (self.by is not None and self.by.is_link) or bool(self.filters.get("link_names"))
+
+    @property
     def counted(self) -> tuple[str, ...]:
         """The metrics of each row."""
         if self.metrics:
             return self.metrics
-        if self.by is not None and self.by.is_link:
+        if self.is_of_links:
             return (self.metric("clicked"), self.clicked)
         usual = ("count_targeted", "count_accepted", self.opened, self.clicked, "count_bounce")
         more = () if self.by is not None else ("count_rejected", self.metric("rendered"), self.metric("clicked"))
