@@ -145,6 +145,23 @@ async def test_an_erasure_that_was_cut_short_is_finished_at_the_next_start(direc
     again.close()
 
 
+async def test_a_file_that_could_not_be_exchanged_is_opened_again(directory: Path, store: DuckDbStore) -> None:
+    await store.open()
+    await store.load([event(1), event(2, rcpt_to="eve@example.org")], HERE)
+    (directory / FILE_NAME).rename(directory / "aside")
+    (directory / FILE_NAME).mkdir()  # in the way of the new file
+    with pytest.raises(StoreError, match="Is a directory"):
+        await store.erase(["eve@example.org"])
+    with pytest.raises(StoreUnavailableError, match="opened again"):
+        await store.search(Question())
+    (directory / FILE_NAME).rmdir()
+    (directory / "aside").rename(directory / FILE_NAME)
+    await store.open()  # which finishes the erasure
+    assert [each.event_id for each in (await store.search(Question())).events] == [1]
+    assert not (await store.status()).rewrite_due
+    store.close()
+
+
 async def test_what_a_killed_search_has_left_on_the_disk_is_removed(directory: Path, store: DuckDbStore) -> None:
     assert killed_while_it_spills(directory) == -9
     assert any((directory / "spill").iterdir())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import pytest
 from tests.store.events import event, everything
+from tests.store.reference_report import report as by_hand
 from tests.store.report_contract import ALL, HERE, ReportContract, story
 
 from mailwake.config.store_settings import Store
@@ -16,7 +17,7 @@ from mailwake.store.duckdb_store import open_store
 from mailwake.store.filters import Filters, QuestionError
 from mailwake.store.measures import MEASURES
 from mailwake.store.question import Question
-from mailwake.store.report_question import By, ReportQuestion
+from mailwake.store.report_question import HOUR, WEEK, By, ReportQuestion, TimeSpans
 from mailwake.store.schema import LOAD, MIGRATIONS, make_tables
 
 if TYPE_CHECKING:
@@ -49,6 +50,17 @@ class TestDuckDb(ReportContract):
 def test_what_cannot_be_counted_is_said(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(QuestionError, match=said):
         ReportQuestion(**{"where": ALL, "metrics": ("count_clicked",), **wrong})
+
+
+async def test_times_before_1970_are_in_spans_of_their_own(make_duckdb_store: Callable[[], EventStore]) -> None:
+    events = [event(place, timestamp=moment) for place, moment in enumerate((-HOUR - 1, -HOUR, -1, 0, 1))]
+    with closing(make_duckdb_store()) as store:
+        await store.open()
+        await store.load(events, HERE)
+        for by, spans in ((By.TIME, TimeSpans(width=HOUR)), (By.TIME, TimeSpans()), (By.WEEK_HOUR, TimeSpans())):
+            where = Filters(since=-WEEK, until=WEEK)
+            question = ReportQuestion(where=where, metrics=("count_clicked",), by=by, spans=spans)
+            assert await store.report(question) == by_hand(events, question)
 
 
 async def test_a_file_of_the_first_format_gives_the_same_events_and_counts(tmp_path: Path) -> None:

@@ -230,7 +230,16 @@ class DuckDbStore:
                 with self._made.erasing():
                     new = file.copy_out()
                     with self._gate.alone():
-                        file.take(new)
+                        self._exchange(file, new)
+
+    def _exchange(self, file: DuckDbFile, new: Path) -> None:
+        try:
+            file.take(new)
+        except (OSError, StoreUnavailableError):
+            # It is closed, and whichever file there is now is for the next `open` to find.
+            self._file, self._why_not = None, f"{self._directory}: the file could not be exchanged; it is opened again"
+            file.lines.close()
+            raise
 
     def _make(self, name: str, making: Making, attempt: Callable[[Path], None]) -> Path:
         with self._failures():

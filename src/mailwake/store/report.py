@@ -28,6 +28,9 @@ _ANY_MARK = "marks <> 0"
 _MONDAY = 3 * DAY
 """1970 began on a Thursday."""
 
+_LONG_AGO = 10_000 * WEEK
+"""So long before 1970 a time may be."""
+
 _ASKED = ("type", "marks", "num_retries", "bounce_class", "is_prefetched", "is_bot")
 """What conditions of metrics are about: columns of few values."""
 
@@ -144,7 +147,8 @@ class _Scan:
         """By what events are told apart at first: expressions, and their names."""
         if self._question.by not in OF_TIME:
             return self._question.by.columns, self._question.by.columns
-        return (f"timestamp - timestamp % {_whole(self._question):d} AS {_COARSE}",), (_COARSE,)
+        past = _past("timestamp", _whole(self._question))
+        return (f"timestamp - {past} AS {_COARSE}",), (_COARSE,)
 
     def _condition(self, measure: Measure) -> str:
         return measure.condition or self._has("marks", measure.marks)
@@ -201,15 +205,21 @@ def _key_sql(question: ReportQuestion, dialect: Dialect, time: str = "timestamp"
     local = f"({time} + {_ahead(question, time)})"
     if question.by is By.WEEK_HOUR:
         # The hour's beginning in the week, in milliseconds, which is made an hour by whoever reads the row.
-        return (f"({local} - {local} % {HOUR} + {_MONDAY}) % {WEEK}",)
+        return (_past(f"({local} - {_past(local, HOUR)} + {_MONDAY})", WEEK),)
     if question.by is not By.TIME:
         return question.by.columns
     spans = question.spans
     if spans.months:
         return (dialect.month.format(local),)
     shift = _MONDAY if spans.width == WEEK else 0
-    past = f"({local} + {shift}) % {spans.width:d}"
+    past = _past(f"({local} + {shift})", spans.width)
     return (f"{local} - {past}" if spans.is_local else f"{time} - {past}",)
+
+
+def _past(time: str, width: int) -> str:
+    """How far a time is behind the beginning of its span of this width, which divides a week; before 1970 as well."""
+    # An engine's remainder of a negative number is negative.
+    return f"(({time} + {_LONG_AGO}) % {width:d})"
 
 
 def _ahead(question: ReportQuestion, time: str) -> str:
