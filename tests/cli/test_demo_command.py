@@ -136,8 +136,17 @@ def running(*arguments: str, temporary: Path) -> Iterator[Demo]:
         demo.end(signal.SIGTERM)
 
 
+def ipv6_loopback() -> str:
+    """Where a machine has IPv6, its link is the more difficult one."""
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return "[::1]:0"
+    except OSError:
+        return "127.0.0.1:0"
+
+
 def test_a_newcomer_is_logged_in_by_a_link_that_works_once_and_nothing_is_left(tmp_path: Path) -> None:
-    with running(temporary=tmp_path) as demo:
+    with running("--api", ipv6_loopback(), temporary=tmp_path) as demo:
         link = demo.said(r"logged in \(once\): (\S+)")
         key, url = demo.said(r"with the key (mwk_\S+)"), demo.said(r"later: (http://\S+)/dashboard")
         (directory,) = tmp_path.iterdir()

@@ -65,6 +65,12 @@ async def test_the_root_leads_to_the_log_in_and_back_to_the_page_that_was_wanted
         assert (await client.get(wanted)).status_code == 200
 
 
+async def test_a_page_with_a_very_long_url_leads_to_a_log_in_that_can_be_asked_for(served: Served) -> None:
+    async with served.client() as client:
+        first = await client.get("/dashboard?campaign=" + "%25" * 4000)
+        assert first.headers["location"] == "/dashboard/login?next=%2Fdashboard"
+
+
 async def test_the_cookie_is_for_this_site_only_and_scripts_cannot_read_it(served: Served) -> None:
     async with served.client() as client:
         answer = await log_in(client, served.key())

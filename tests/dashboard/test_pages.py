@@ -318,6 +318,11 @@ async def test_no_page_shows_anything_of_another_customer(bound: httpx.AsyncClie
     assert "100 " not in shown.replace("100.0%", "")
 
 
+async def test_when_others_last_had_an_event_is_not_told(client: httpx.AsyncClient, bound: httpx.AsyncClient) -> None:
+    assert "the last one" in words((await client.get("/dashboard")).text)
+    assert "the last one" not in words((await bound.get("/dashboard")).text)
+
+
 async def test_the_page_of_customers_is_for_those_who_see_several(
     client: httpx.AsyncClient, bound: httpx.AsyncClient
 ) -> None:

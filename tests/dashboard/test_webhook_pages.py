@@ -91,6 +91,22 @@ async def test_each_webhook_says_how_it_is(client: httpx.AsyncClient, node: Node
     assert "None: nothing was given up" in shown
 
 
+async def test_one_that_is_deleted_meanwhile_is_not_there(
+    served: Served, client: httpx.AsyncClient, node: Node, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = await node.create(target, name="crm")
+    subscriptions = node.webhooks.subscriptions
+    standings = subscriptions.standings
+
+    async def after_it_was_deleted(**arguments: str | None) -> object:
+        await subscriptions.delete(one)
+        return await standings(**arguments)
+
+    monkeypatch.setattr(subscriptions, "standings", after_it_was_deleted)
+    answer = await client.get(f"{LIST}/{one}")
+    assert answer.status_code == 404
+
+
 async def test_no_secret_is_shown(client: httpx.AsyncClient, node: Node, target: Target) -> None:
     made = await node.webhooks.subscriptions.create(
         {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
+import socket
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -34,6 +35,7 @@ def log_in_link(service: str, key: str) -> Iterator[str]:
     cookies = log_in(service, key)
     path = "/" + secrets.token_urlsafe(24)
     host = urlsplit(service).hostname or "127.0.0.1"
+    is_ipv6 = ":" in host
 
     class Once(BaseHTTPRequestHandler):
         timeout = 10
@@ -61,11 +63,14 @@ def log_in_link(service: str, key: str) -> Iterator[str]:
         def log_message(self, *arguments: object) -> None:
             pass
 
-    with HTTPServer((host, 0), Once) as server:
+    class Server(HTTPServer):
+        address_family = socket.AF_INET6 if is_ipv6 else socket.AF_INET
+
+    with Server((host, 0), Once) as server:
         serving = threading.Thread(target=server.serve_forever, daemon=True)
         serving.start()
         try:
-            yield f"http://{host}:{server.server_port}{path}"
+            yield f"http://{f'[{host}]' if is_ipv6 else host}:{server.server_port}{path}"
         finally:
             server.shutdown()
             serving.join()

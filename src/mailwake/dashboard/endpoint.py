@@ -13,7 +13,7 @@ from mailwake.api.errors import ApiError, Fault
 from mailwake.dashboard.event_stream import EventStream
 from mailwake.dashboard.forms import read_form
 from mailwake.dashboard.headers import with_headers
-from mailwake.dashboard.own_paths import LOG_IN
+from mailwake.dashboard.own_paths import LOG_IN, own_path
 from mailwake.dashboard.pages import Visit
 from mailwake.dashboard.view import given_pairs, make_view, read_values
 from mailwake.store.filters import QuestionError
@@ -116,7 +116,8 @@ def _log_in_first(page: Page, request: Request) -> Response:
         raise ApiError(Fault.UNAUTHORIZED, "your session is over, or you have not logged in: log in and try again")
     query = request.scope["query_string"].decode("latin-1")
     wanted = request.scope["path"] + (f"?{query}" if query else "")
-    return RedirectResponse(f"{LOG_IN}?{urlencode({'next': wanted})}", 303)
+    # Not one so long that the log-in would have a URL that no server takes.
+    return RedirectResponse(f"{LOG_IN}?{urlencode({'next': own_path(wanted)})}", 303)
 
 
 def _needs(viewer: Viewer, page: Page) -> str:

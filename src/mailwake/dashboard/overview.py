@@ -86,7 +86,7 @@ async def _overview(visit: Visit) -> Response:
         recipient_url=recipient_url,
         message_url=message_url,
         behind=visit.store_behind(),
-        newest_stored=status.newest,
+        newest_stored=status.newest if visit.viewer.customer is None else None,  # it may be another customer's
     )
 
 

@@ -111,8 +111,9 @@ async def _one(visit: Visit) -> Response:
 
 async def _shown(visit: Visit, told: Told | None, *, status: int = 200) -> Response:
     webhooks, webhook_id, customer = _webhooks(visit), visit.path["id"], visit.viewer.customer
-    webhook = _in_ms(await webhooks.get(webhook_id, customer=customer))
-    standing = (await webhooks.standings(customer=customer))[webhook_id]
+    standings = await webhooks.standings(customer=customer)
+    webhook = _in_ms(await webhooks.get(webhook_id, customer=customer))  # 404 when it has gone, meanwhile too
+    standing = standings[webhook_id]
     batches = await webhooks.batch_status(webhook_id, limit=_BATCHES, customer=customer)
     dead = await webhooks.dead_letters(webhook_id, customer=customer)
     return visit.render(
