@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
@@ -9,13 +11,15 @@ import httpx
 import pytest
 from starlette.responses import Response
 from structlog.testing import LogCapture
+from tests.api.conftest import serving
 from tests.dashboard.conftest import PROXY, Served, hidden, log_in, logged_in
 
-from mailwake.api.app import make_app
+from mailwake.api.app import limits_of, make_app
 from mailwake.api.parts import ApiParts
 from mailwake.clock import ManualClock
 from mailwake.config.dashboard_settings import Dashboard as DashboardSettings
 from mailwake.control.api_keys import Scope
+from mailwake.dashboard import log_in as log_in_module
 from mailwake.dashboard.own_paths import own_path
 from mailwake.dashboard.pages import Page, Visit
 
@@ -69,6 +73,37 @@ async def test_a_page_with_a_very_long_url_leads_to_a_log_in_that_can_be_asked_f
     async with served.client() as client:
         first = await client.get("/dashboard?campaign=" + "%25" * 4000)
         assert first.headers["location"] == "/dashboard/login?next=%2Fdashboard"
+
+
+PROMISE = (
+    b"POST /dashboard/login HTTP/1.1\r\nHost: mail.test\r\nContent-Length: 500\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+)
+
+
+async def test_forms_that_never_come_hold_up_nobody(served: Served) -> None:
+    limits = limits_of(served.parts)
+    async with (
+        serving(served.app, limits, ManualClock()) as server,
+        httpx.AsyncClient(base_url=server.url, trust_env=False) as honest,
+        AsyncExitStack() as ending,
+    ):
+        for _ in range(limits.requests + 1):
+            reader, writer = await asyncio.open_connection(server.host, server.port)
+            ending.callback(writer.close)
+            writer.write(PROMISE)
+        assert (await reader.readline()).split()[1] == b"429"
+        assert (await honest.get("/dashboard/login")).status_code == 200
+
+
+async def test_a_form_has_its_time(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_in_module, "FORM_SECONDS", 0.01)
+    async with serving(served.app, limits_of(served.parts), ManualClock()) as server:
+        for _ in range(log_in_module.MOST_FORMS + 1):  # each leaves its place
+            reader, writer = await asyncio.open_connection(server.host, server.port)
+            writer.write(PROMISE)
+            assert (await reader.readline()).split()[1] == b"408"
+            writer.close()
 
 
 async def test_the_cookie_is_for_this_site_only_and_scripts_cannot_read_it(served: Served) -> None:
