@@ -28,7 +28,7 @@ from mailwake.control.api_keys import Scope
 from mailwake.feed.contract import Position
 from mailwake.store.duckdb_file import FILE_NAME
 from mailwake.store.duckdb_store import DuckDbStore
-from mailwake.store.file_requests import KEEP_SECONDS, MOST_OF_ONE, StoreFiles
+from mailwake.store.file_requests import KEEP_SECONDS, MOST, MOST_OF_ONE, StoreFiles
 from mailwake.store.schema import VERSION
 
 NewKey = Callable[..., str]
@@ -156,11 +156,22 @@ async def test_too_many_are_refused_and_old_ones_removed(
         await site.ready(await site.begin("exports", own), own)
     asked = await site.client.post("/api/v1/store/exports", headers={"authorization": own})
     assert asked.status_code == 409
-    assert only_error(asked)["description"].startswith("there are 4 files already; remove some ")
+    assert only_error(asked)["description"].startswith("there are 4 exports already; remove some ")
     await site.ready(await site.begin("exports", other), other)
     clock.advance(KEEP_SECONDS)
     assert (await site.get("", other)).json()["results"] == []
     assert [*(tmp_path / "store" / "made").iterdir()] == []
+
+
+async def test_customers_exports_leave_room_for_a_backup(site: Site, new_key: NewKey) -> None:
+    for number in range(MOST // MOST_OF_ONE):
+        own = new_key(customer=str(number), name=str(number))
+        for _ in range(MOST_OF_ONE):
+            await site.begin("exports", own)
+    refused = await site.client.post("/api/v1/store/exports", headers={"authorization": new_key(name="late")})
+    assert only_error(refused)["description"].startswith(f"there are {MOST} exports already")
+    admin = new_key(Scope.ADMIN, name="admin")
+    await site.ready(await site.begin("backups", admin), admin)
 
 
 async def test_what_cannot_be_fetched_is_said(site: Site, new_key: NewKey, log: LogCapture) -> None:

@@ -25,7 +25,7 @@ from mailwake.dashboard.pages import Page, Visit
 
 
 async def _plain(visit: Visit) -> Response:
-    return visit.render("frame.html")
+    return await visit.render("frame.html")
 
 
 async def _did(visit: Visit) -> Response:

@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import re
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from html import unescape
@@ -512,3 +513,21 @@ async def test_one_viewers_slow_pages_leave_room_for_others(served: Served) -> N
         enough.set()
         assert [each.text for each in await asyncio.gather(*slow, others)] == ["at last"] * (most + 1)
         assert (await ann.get("/dashboard/slow")).text == "at last"
+
+
+async def test_the_loop_is_free_while_a_page_is_written(served: Served) -> None:
+    threads = []
+
+    class Value:
+        def __str__(self) -> str:
+            threads.append(threading.current_thread())
+            return "a value"
+
+    async def answer(visit: Visit) -> Response:
+        return await visit.render("link_page.html", pasted=Value(), said=None, trouble="", longest=1)
+
+    site = Served(served.parts, served.settings, served.log, (Page(path="/dashboard/written", answer=answer),))
+    async with logged_in(site, site.key(name="reader")) as reader:
+        assert "a value" in (await reader.get("/dashboard/written")).text
+    assert threads
+    assert threading.main_thread() not in threads

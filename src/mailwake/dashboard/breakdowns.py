@@ -124,7 +124,9 @@ def _page(breakdown: _Breakdown) -> Page:
         found = await _ask(visit, breakdown, order, offset=order.offset, limit=PER_PAGE)
         rows = [_row(visit, breakdown, row) for row in found.rows]
         table = Table(breakdown.title, columns, rows, found.groups, order.column.key, order.descending, order.page)
-        return visit.render("breakdown.html", breakdown=breakdown, table=table, csv=f"/dashboard/{breakdown.name}.csv")
+        return await visit.render(
+            "breakdown.html", breakdown=breakdown, table=table, csv=f"/dashboard/{breakdown.name}.csv"
+        )
 
     return Page(
         path=f"/dashboard/{breakdown.name}",

@@ -77,7 +77,7 @@ async def _engagement(visit: Visit) -> Response:
     rows = [_link_row(visit, row, figures.clicks, most) for row in links.rows]
     table = Table("Links", LINK_COLUMNS, rows, links.groups, order.column.key, order.descending, order.page, _PER_PAGE)
     heat = visit.query["heat"]
-    return visit.render(
+    return await visit.render(
         "engagement.html",
         figures=figures,
         steps=funnel(visit, figures),

@@ -115,7 +115,8 @@ class EventStream(StreamingResponse):
             beat = await asyncio.to_thread(self._beat, position)
             position = beat.position
             if beat.events or beat.skipped:
-                yield f"id: {self._seal(position)}\nevent: events\ndata: {self._show(beat)}\n\n".encode()
+                shown = await asyncio.to_thread(self._show, beat)
+                yield f"id: {self._seal(position)}\nevent: events\ndata: {shown}\n\n".encode()
                 spoke = loop.time()
             elif loop.time() - spoke >= QUIET_SECONDS:
                 yield f": nothing new\nid: {self._seal(position)}\n\n".encode()

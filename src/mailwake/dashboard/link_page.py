@@ -32,25 +32,27 @@ OTHERS = "It is a link of another customer than yours, so what it says is not sh
 
 
 async def _ask(visit: Visit) -> Response:
-    return _page(visit)
+    return await _page(visit)
 
 
 async def _read(visit: Visit) -> Response:
     pasted = visit.form.get("link", "").strip()
     if not pasted or len(pasted) > LONGEST:
-        return _page(visit, pasted[:LONGEST], trouble="Paste a whole link, or the last part of its path.", status=400)
+        return await _page(
+            visit, pasted[:LONGEST], trouble="Paste a whole link, or the last part of its path.", status=400
+        )
     if visit.parts.open_link is None:
-        return _page(visit, pasted, trouble=NO_KEYS, status=503)
+        return await _page(visit, pasted, trouble=NO_KEYS, status=503)
     try:
         link = await asyncio.to_thread(visit.parts.open_link, pasted)
     except (NoTrackedLinkError, BadToken) as error:
-        return _page(visit, pasted, trouble=f"{str(error)[:1].upper()}{str(error)[1:]}.", status=400)
+        return await _page(visit, pasted, trouble=f"{str(error)[:1].upper()}{str(error)[1:]}.", status=400)
     except KeyringError as error:  # its text names a file of the operator's
         visit.parts.log.error("the API cannot answer", request="", error=str(error))
-        return _page(visit, pasted, trouble=NO_KEYS, status=503)
+        return await _page(visit, pasted, trouble=NO_KEYS, status=503)
     if visit.viewer.customer not in (None, link.context.customer_id):
-        return _page(visit, pasted, trouble=OTHERS, status=403)
-    return _page(visit, pasted, said=_said(visit, link))
+        return await _page(visit, pasted, trouble=OTHERS, status=403)
+    return await _page(visit, pasted, said=_said(visit, link))
 
 
 def _said(visit: Visit, link: Link) -> dict[str, Any]:
@@ -79,10 +81,12 @@ def _metadata(text: str) -> list[tuple[str, str]]:
     return [(name, value if isinstance(value, str) else json.dumps(value)) for name, value in values.items()]
 
 
-def _page(
+async def _page(
     visit: Visit, pasted: str = "", *, said: dict[str, Any] | None = None, trouble: str = "", status: int = 200
 ) -> Response:
-    return visit.render("link_page.html", status=status, pasted=pasted, said=said, trouble=trouble, longest=LONGEST)
+    return await visit.render(
+        "link_page.html", status=status, pasted=pasted, said=said, trouble=trouble, longest=LONGEST
+    )
 
 
 LINK_PAGES = (

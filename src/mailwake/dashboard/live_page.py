@@ -82,7 +82,7 @@ async def _live(visit: Visit) -> Response:
         question = visit.view.question(**_types(visit), since=since, until=None, per_page=AT_FIRST)
         events = (await visit.store.search(question)).events
     own = {"events": visit.request.query_params.get("events")}
-    return visit.render(
+    return await visit.render(
         "live.html",
         events=events,
         types=TYPES,

@@ -95,7 +95,7 @@ def _kept(visit: Visit, **own: str) -> str:
 async def _messages(visit: Visit) -> Response:
     page = await visit.store.search(_question(visit, PER_PAGE))
     empty = not page.events and not (await visit.store.status()).events
-    return visit.render(
+    return await visit.render(
         "message_list.html",
         empty=empty,
         events=page.events,

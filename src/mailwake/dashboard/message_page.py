@@ -31,7 +31,7 @@ async def _message(visit: Visit) -> Response:
     facts = facts_of(found.events)
     (copy,) = copies(found.events)
     transmission = str(facts["transmission_id"])
-    return visit.render(
+    return await visit.render(
         "message_page.html",
         message_id=message_id,
         facts=facts,

@@ -62,7 +62,7 @@ class TopRow(NamedTuple):
 async def _overview(visit: Visit) -> Response:
     status = await visit.store.status()
     if not status.events:
-        return visit.render("overview.html", first_steps=True)
+        return await visit.render("overview.html", first_steps=True)
     view = visit.view
     against = comparison(view.period, view.now, view.zone)
     now, before, series, top, newest = await asyncio.gather(
@@ -72,7 +72,7 @@ async def _overview(visit: Visit) -> Response:
         ask_rows(visit.store, view.where(), By.CAMPAIGN, order_by="count_targeted", limit=_TOP),
         visit.store.search(Question(**view.fields(), per_page=_NEWEST)),
     )
-    return visit.render(
+    return await visit.render(
         "overview.html",
         first_steps=False,
         headline=headline(now, before, against),

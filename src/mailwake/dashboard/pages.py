@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -154,10 +155,12 @@ class Visit:
         names = [each.name for each in self.page.query if not (moved and each.name in PLACES)]
         return {name: self.request.query_params.get(name) for name in names}
 
-    def render(self, template: str, *, status: int = 200, **values: Any) -> Response:
+    async def render(self, template: str, *, status: int = 200, **values: Any) -> Response:
         """A page from a template, which has `visit`, `view`, and these values."""
         token, nonce = self.site.sessions.token(self.request, self.viewer)
-        body = self.site.templates.render(
+        # In a thread: a long page takes a tenth of a second, and the loop has events to move.
+        body = await asyncio.to_thread(
+            self.site.templates.render,
             template,
             visit=self,
             view=self.view,

@@ -76,7 +76,7 @@ async def _recipient(visit: Visit) -> Response:
     found = await visit.store.search(visit.view.story(recipients=names, per_page=MOST_EVENTS))
     messages = copies(found.events)
     shown, hashing = found.events[0].rcpt_to if found.events else address, visit.parts.hashing
-    return visit.render(
+    return await visit.render(
         "recipient_page.html",
         address=shown,
         asked=address,

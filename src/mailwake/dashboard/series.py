@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
@@ -70,6 +71,10 @@ async def _asked(store: EventStore, where: Filters, zone: ZoneInfo, *, at_least_
     hours = await time_series(store, where, METRICS, "hour", zone)
     if length <= _HOURS_SHOWN and not at_least_days:
         return Series("hour", hours, _week_of(hours))
+    return await asyncio.to_thread(_added_up, hours, length)
+
+
+def _added_up(hours: list[TimePoint], length: int) -> Series:
     span = "day" if length <= _DAYS_SHOWN else "week"
     return Series(span, _joined(hours, span), _week_of(hours))
 

@@ -92,7 +92,9 @@ async def _list(visit: Visit) -> Response:
         for each in found
         if each["id"] in standings  # it may have gone meanwhile
     ]
-    return visit.render("webhook_list.html", rows=rows, one=lambda webhook: visit.url(f"{WEBHOOKS}/{webhook['id']}"))
+    return await visit.render(
+        "webhook_list.html", rows=rows, one=lambda webhook: visit.url(f"{WEBHOOKS}/{webhook['id']}")
+    )
 
 
 class Told(NamedTuple):
@@ -116,7 +118,7 @@ async def _shown(visit: Visit, told: Told | None, *, status: int = 200) -> Respo
     standing = standings[webhook_id]
     batches = await webhooks.batch_status(webhook_id, limit=_BATCHES, customer=customer)
     dead = await webhooks.dead_letters(webhook_id, customer=customer)
-    return visit.render(
+    return await visit.render(
         "webhook_page.html",
         status=status,
         told=told,

@@ -30,7 +30,7 @@ KEEP_SECONDS: Final = 3600.0
 """For how long a file waits to be fetched."""
 
 MOST_OF_ONE: Final = 4
-"""Files that one customer may have there, made and in the making; everybody's together count as one customer's."""
+"""Exports that one customer may have there, made and in the making, and backups; everybody's are one customer's."""
 
 MOST: Final = 20
 _SWEEP_SECONDS = 30.0
@@ -134,10 +134,12 @@ class StoreFiles:
 
     def _noted(self, kind: FileKind, customer: str | None, suffix: str, media_type: str) -> StoreFile:
         self._sweep()
-        own = sum(each.customer == customer for each in self._files.values())
-        if own >= MOST_OF_ONE or len(self._files) >= MOST:
+        # Exports of customers must not keep the operator from a backup.
+        of_kind = [each for each in self._files.values() if each.kind is kind]
+        own = sum(each.customer == customer for each in of_kind)
+        if own >= MOST_OF_ONE or len(of_kind) >= MOST:
             raise FileRequestError(
-                f"there are {own if own >= MOST_OF_ONE else len(self._files)} files already; remove some "
+                f"there are {own if own >= MOST_OF_ONE else len(of_kind)} {kind}s already; remove some "
                 "(DELETE /api/v1/store/files/{id}), or wait an hour"
             )
         file_id, now = secrets.token_hex(8), self._clock.now()
