@@ -69,6 +69,17 @@ def test_export_has_each_event_once_be_it_in_the_feed_or_only_in_the_journal(tmp
     assert [(line["event_id"], line["raw_rcpt_to"]) for line in lines] == [("1", ANN), ("3", hashed), ("4", ANN)]
 
 
+def test_export_says_where_older_events_are(tmp_path: Path) -> None:
+    FeedWriter(tmp_path / "feed").close()
+    (tmp_path / "journal").mkdir()
+    result = CliRunner().invoke(app, ["export", ANN, "--data", str(tmp_path)], catch_exceptions=False)
+    assert result.stderr == ""
+    (tmp_path / "store").mkdir()
+    result = CliRunner().invoke(app, ["export", ANN, "--data", str(tmp_path)], catch_exceptions=False)
+    assert result.stdout == ""
+    assert "the store may keep older events: mailwake store export FILE --recipient Ann@example.org" in result.stderr
+
+
 def test_erase_without_a_service_is_kept_for_its_next_start(tmp_path: Path) -> None:
     assert run(tmp_path, "status") == ""
     told = run(tmp_path, "erase", ANN)

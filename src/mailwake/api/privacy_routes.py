@@ -117,10 +117,10 @@ PRIVACY_ROUTES = (
     Route(
         method="GET",
         path="/api/v1/privacy/events",
-        summary="Everything that is known of a person",
-        details="All events of one recipient, those that are not searchable yet among them. A key that is bound to a "
-        "customer gets that customer's. Every file of the feed is read for it; for very many events use `mailwake "
-        "privacy export`.",
+        summary="A person's events in the feed",
+        details="All events of one recipient that the feed has, those that are not searchable yet among them; what the "
+        "store keeps for longer, `/api/v1/events/message` finds. A key that is bound to a customer gets that "
+        "customer's. Every file of the feed is read for it; for very many events use `mailwake privacy export`.",
         answer=_export,
         scope=Scope.ADMIN,
         query=(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -43,12 +44,21 @@ def hash_(address: Address, data: DataOption = None, config: ConfigOption = None
 
 @app.command()
 def export(address: Address, data: DataOption = None, config: ConfigOption = None) -> None:
-    """Print all events of a person, one JSON object a line in the webhooks' form, whether the service runs or not."""
+    """Print a person's events in the feed, one JSON object a line in the webhooks' form; the service may run or not.
+
+    What the store keeps for longer, `mailwake store export FILE --recipient ADDRESS` writes.
+    """
     directory, hashing = _site(data, config)
     encode = msgspec.json.Encoder().encode
     for event in PersonEvents(directory.feed, directory.journal, hashing).of(_checked(address)):
         sys.stdout.buffer.write(encode(to_wire(event)) + b"\n")
     sys.stdout.flush()
+    if directory.store.exists():
+        typer.echo(
+            "that is what the feed has; the store may keep older events: "
+            f"mailwake store export FILE --recipient {shlex.quote(address)}",
+            err=True,
+        )
 
 
 @app.command()

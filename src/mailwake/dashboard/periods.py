@@ -71,7 +71,7 @@ def own_period(given: Mapping[str, datetime], texts: Mapping[str, str], now: flo
     if since >= until:
         raise ApiError(Fault.BAD_PARAMETER, "parameter 'from' must be before 'to'")
     if until - since > MOST_DAYS * _DAY_MS:
-        raise ApiError(Fault.BAD_PARAMETER, f"from 'from' to 'to' may be {MOST_DAYS} days at most")
+        raise ApiError(Fault.BAD_PARAMETER, f"'from' and 'to' may be {MOST_DAYS} days apart at most")
     return Period(since, until, "")
 
 
