@@ -49,7 +49,7 @@ def test_no_sizes(text: str) -> None:
         parse_size(text)
 
 
-@pytest.mark.parametrize("seconds", [0, 0.5, 1, 59, 60, 90, 300, 3600, 86400, 31_536_000])
+@pytest.mark.parametrize("seconds", [0, 0.5, 1, 59, 60, 90, 300, 3600, 86400, 31_536_000, 12_345_678.25])
 def test_what_is_shown_reads_back(seconds: float) -> None:
     assert parse_duration(show_duration(seconds)) == seconds
 

@@ -41,7 +41,7 @@ def show_duration(seconds: float) -> str:
     for unit in ("d", "h", "m"):
         if seconds and seconds % _SECONDS[unit] == 0:
             return f"{int(seconds // _SECONDS[unit])}{unit}"
-    return f"{seconds:g}s" if seconds else "0s"
+    return f"{seconds:.15g}s" if seconds else "0s"
 
 
 def show_size(octets: int) -> str:

@@ -60,7 +60,9 @@ class WebhookDelivery:
     ] = 4 * 3600
     dead_letter_retention: Annotated[
         float,
-        Setting("How long a dead letter is listed; its events go earlier if the feed does.", kinds.duration(0, 3.2e7)),
+        Setting(
+            "How long a dead letter is listed; its events go earlier if the feed does.", kinds.duration(0, 370 * 86400)
+        ),
     ] = 30 * 86400
     allow_http: Annotated[
         bool, Setting("Whether targets may be http, where everyone on the way can read the events.", kinds.flag())
