@@ -46,7 +46,7 @@ def hash_(address: Address, data: DataOption = None, config: ConfigOption = None
 def export(address: Address, data: DataOption = None, config: ConfigOption = None) -> None:
     """Print a person's events in the feed, one JSON object a line in the webhooks' form; the service may run or not.
 
-    What the store keeps for longer, `mailwake store export FILE --recipient ADDRESS` writes.
+    What the store keeps for longer, `mailwake store export` writes.
     """
     directory, hashing = _site(data, config)
     encode = msgspec.json.Encoder().encode
