@@ -25,7 +25,7 @@ from mailwake.api.errors import ApiError, Fault
 from mailwake.api.http_limits import HttpLimits
 from mailwake.api.parameters import Parameter, choice, list_of, whole
 from mailwake.api.parts import ApiParts
-from mailwake.api.routes import Call, Route
+from mailwake.api.routes import Call, Reply, Route
 from mailwake.clock import ManualClock
 from mailwake.config.api_settings import Api
 from mailwake.control.api_keys import Scope
@@ -438,6 +438,30 @@ async def test_nobody_has_all_requests_in_hand_alone(parts: ApiParts, clock: Man
         for each in hanging:
             each.cancel()
         await asyncio.gather(*hanging, return_exceptions=True)
+
+
+async def test_answers_that_strangers_do_not_take_hold_up_nobody(parts: ApiParts, clock: ManualClock) -> None:
+    limits = HttpLimits(requests=2, grace=0.1)
+    asked = asyncio.Semaphore(0)
+
+    async def much(call: Call) -> Reply:
+        asked.release()
+        return Reply(bytes(16 << 20))
+
+    routes = (*ROUTES, Route(method="GET", path="/api/v1/much", summary="", answer=much))
+    async with (
+        serving(make_app(parts, limits=limits, routes=routes), limits, clock) as served,
+        httpx.AsyncClient(base_url=served.url, trust_env=False) as ask,
+    ):
+        writers = []
+        for _ in range(limits.requests):
+            _, writer = await asyncio.open_connection(served.host, served.port, limit=1)
+            writer.write(b"GET /api/v1/much HTTP/1.1\r\nHost: a\r\n\r\n")
+            writers.append(writer)
+            await asked.acquire()
+        assert (await ask.get("/api/v1/fail/api")).status_code == 409
+        for each in writers:
+            each.transport.abort()
 
 
 async def test_a_place_is_free_again_after_each_answer(parts: ApiParts, clock: ManualClock, new_key: NewKey) -> None:

@@ -16,6 +16,8 @@ from mailwake.errors import MailwakeError
 from mailwake.webhooks.webhook import WebhookError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from mailwake.api.http_limits import HttpLimits
@@ -48,14 +50,24 @@ class Answering:
         if scope["type"] != "http":
             return
         started = self._parts.clock.monotonic()
-        answer = _Answer(send, secrets.token_hex(8))
+        held = True
+
+        def begun() -> None:
+            # Whoever has no key may take an answer slowly, but no place with it that others need.
+            nonlocal held
+            if held and "mailwake.key" not in scope:
+                held = False
+                self._in_hand -= 1
+
+        answer = _Answer(send, secrets.token_hex(8), begun)
         if len(scope["path"]) > len("/api/") and scope["path"].endswith("/"):
             scope["path"] = scope["path"].rstrip("/")  # as for the vendor, a slash at the end means nothing
         self._in_hand += 1
         try:
             await self._answered(scope, receive, answer)
         finally:
-            self._in_hand -= 1
+            if held:
+                self._in_hand -= 1
             self._tell(scope, answer, self._parts.clock.monotonic() - started)
 
     async def _answered(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
@@ -119,8 +131,9 @@ class Answering:
 class _Answer:
     """Sends an answer with the fields that all have, or an error instead if nothing was sent yet."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, send: Send, request_id: str, begun: Callable[[], None]) -> None:
         self._send = send
+        self._begun = begun
         self.request_id = request_id
         self.status = 0
         """0: the client had gone."""
@@ -128,6 +141,7 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self._begun()
             own = {**HEADERS, "x-request-id": self.request_id}
             given = [*message["headers"]]
             named = {name for name, _ in given}
