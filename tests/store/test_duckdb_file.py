@@ -288,6 +288,17 @@ async def test_a_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path)
     store.close()
 
 
+async def test_large_events_are_loaded_with_the_least_memory_that_may_be_set(
+    directory: Path, store: DuckDbStore
+) -> None:
+    await store.open()
+    draw = random.Random(5)
+    large = [event(number, rcpt_meta={"k": draw.randbytes(4_000).hex()}) for number in range(2_000)]
+    assert LIMITS.memory == 128 << 20
+    assert (await store.load(large, HERE)).stored == 2_000
+    store.close()
+
+
 async def test_more_than_the_memory_holds_is_loaded_and_given(directory: Path) -> None:
     store = DuckDbStore(directory, Limits(memory=48 << 20, threads=2), search_timeout=60)
     await store.open()

@@ -53,7 +53,8 @@ class DuckDbFile:
         self.path = directory / FILE_NAME
         self._directory = directory
         self._limits = limits
-        self.lines = Lines(limits.memory // 8)
+        # With an eighth of it, 2,000 events of 8 kB were too much for the smallest memory that the settings allow.
+        self.lines = Lines(limits.memory // 32)
         try:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._database = self._open()
