@@ -199,6 +199,7 @@ async def test_a_form_of_ours_does_what_it_says_and_no_other_does(doing: Served)
             answer = await client.post("/dashboard/do", data=form, headers=headers)
             assert answer.status_code == 403, headers
             assert "form was not sent from a page" in answer.text
+            assert "This was not done" in answer.text
         for headers in ({"sec-fetch-site": "same-origin"}, {"origin": "http://mail.test"}):
             assert (await client.post("/dashboard/do", data=form, headers=headers)).status_code == 303
         client.cookies.delete("mailwake_form")

@@ -53,6 +53,8 @@ def error_reply(site: Dashboard, scope: Scope, error: ApiError, request_id: str)
         words = _Words("No events are kept here", "Then load this page anew.")
     elif error.description.startswith("the proxy does not say"):
         words = _Words("You may not see anything yet", "The operator has to mend that at the proxy.")
+    elif error.description.startswith("this form was not sent"):
+        words = _Words("This was not done", "Nothing has changed.")
     try:
         page = site.templates.render(
             "error.html",

@@ -206,4 +206,7 @@ def refusal(path: Path, error: duckdb.Error) -> str:
         return f"{path}: permission denied; it must belong to the user that mailwake runs as"
     if isinstance(error, duckdb.OutOfMemoryException):
         return f"{path}: too little memory for this; raise store.memory_limit"
-    return f"{path} cannot be used: {said}; `mailwake store rebuild` makes it anew from the feed"
+    return (
+        f"{path} cannot be used: {said}; `mailwake store rebuild` makes it anew from the feed and what it can read of "
+        "it, a back-up may have more"
+    )
