@@ -475,6 +475,26 @@ async def test_a_place_is_free_again_after_each_answer(parts: ApiParts, clock: M
             assert (await ask.get(f"/api/v1/who{query}", headers=key)).status_code == (400 if query else 200)
 
 
+async def test_a_client_that_goes_in_the_middle_is_no_defect(parts: ApiParts, log: LogCapture) -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b""}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.body":
+            raise RuntimeError("unable to perform operation on <TCPTransport closed=True>; the handler is closed")
+
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "GET",
+        "path": "/nowhere",
+        "query_string": b"",
+        "headers": [],
+        "client": None,
+    }
+    await make_app(parts, routes=ROUTES)(scope, receive, send)
+    assert [each for each in log.entries if each["log_level"] == "error"] == []
+
+
 # --- every answer
 
 

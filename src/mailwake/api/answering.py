@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from mailwake.api.http_limits import HttpLimits
     from mailwake.api.parts import ApiParts
     from mailwake.api.site import Site
+
+_GONE = "the handler is closed"
+"""What uvloop says to whoever writes to a client that has gone."""
 
 HEADERS = {
     "cache-control": "no-store",
@@ -71,6 +75,10 @@ class Answering:
             self._tell(scope, answer, self._parts.clock.monotonic() - started)
 
     async def _answered(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        with suppress(ClientDisconnect):  # also in the answer that says what went wrong
+            await self._answered_or_explained(scope, receive, answer)
+
+    async def _answered_or_explained(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         try:
             if self._in_hand > self._limits.requests:
                 raise ApiError(Fault.BUSY, "too many requests at once; try again", headers={"retry-after": "1"})
@@ -78,7 +86,7 @@ class Answering:
                 scope[PATIENCE] = patience  # whoever sends a large file has done with it
                 await self._app(scope, receive, answer.send)
         except ClientDisconnect:
-            pass
+            raise
         except TimeoutError:
             slow = ApiError(Fault.BUSY, "this takes too long; ask for less", headers={"retry-after": "10"})
             await answer.instead(self._shown(scope, slow, answer.request_id))
@@ -147,7 +155,12 @@ class _Answer:
             named = {name for name, _ in given}
             given += [(n.encode(), v.encode()) for n, v in own.items() if n.encode() not in named]
             message = {**message, "headers": given}
-        await self._send(message)
+        try:
+            await self._send(message)
+        except RuntimeError as error:
+            if _GONE not in str(error):
+                raise
+            raise ClientDisconnect from None
 
     async def instead(self, reply: Reply) -> None:
         """Answer this, unless something was answered already."""
