@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,22 @@ import pytest
 from structlog.testing import LogCapture
 from tests.api.conftest import only_error, serving
 from tests.api.described import DESCRIBED
+from tests.store.events import event
 
 from mailwake.api.app import limits_of, make_app
 from mailwake.api.parts import ApiParts, PrivacyParts
 from mailwake.clock import ManualClock
+from mailwake.config.store_settings import Store
 from mailwake.control.api_keys import Scope
 from mailwake.control.erasures import Erasures
 from mailwake.events.model import EventType
 from mailwake.events.privacy import RecipientHash
 from mailwake.events.record import MessageFacts, encode_message, pack_facts
+from mailwake.feed.contract import Position
 from mailwake.feed.person_events import PersonEvents
 from mailwake.journal.frame import frame
 from mailwake.journal.segment_file import Disk, SegmentFile
+from mailwake.store.duckdb_store import open_store
 
 NewKey = Callable[..., str]
 ANN = "ann@example.org"
@@ -66,6 +71,21 @@ async def test_export_gives_all_events_of_a_person_in_any_spelling(
     answer = await client.get("/api/v1/privacy/events", params={"recipient": "ANN@example.ORG"}, headers=admin)
     assert answer.status_code == 200
     assert [event["raw_rcpt_to"] for event in answer.json()["results"]] == [ANN, "Ann@Example.org"]
+
+
+async def test_export_has_what_the_store_keeps_for_longer(
+    client_parts: ApiParts, clock: ManualClock, admin: dict[str, str], tmp_path: Path
+) -> None:
+    with closing(open_store(tmp_path / "store", Store())) as store:
+        await store.open()
+        await store.load([event(0, rcpt_to=ANN), event(77, rcpt_to=ANN), event(78)], Position(1, 1))
+        app = make_app(replace(client_parts, store=store))
+        async with (
+            serving(app, limits_of(client_parts), clock) as served,
+            httpx.AsyncClient(base_url=served.url, event_hooks=DESCRIBED, trust_env=False) as client,
+        ):
+            answer = await client.get("/api/v1/privacy/events", params={"recipient": "ANN@example.org"}, headers=admin)
+    assert [event["event_id"] for event in answer.json()["results"]] == ["0", "1", "77"]
 
 
 async def test_a_customers_key_gets_the_customers_events_and_erases_nobody(

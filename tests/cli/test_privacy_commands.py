@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from mailwake.cli.privacy_commands import app
+from mailwake.config.store_settings import Store
 from mailwake.control.erasures import Erasures
 from mailwake.errors import MailwakeError
 from mailwake.events.from_record import message_event
-from mailwake.events.model import EventType
+from mailwake.events.model import Event, EventType
 from mailwake.events.record import MessageFacts, MessageRecord, encode_message, pack_facts
+from mailwake.feed.contract import Position
 from mailwake.feed.payload import encode_event
 from mailwake.feed.writer import FeedWriter
 from mailwake.journal.frame import frame
 from mailwake.journal.segment_file import Disk, SegmentFile
+from mailwake.store.duckdb_store import open_store
 
 ANN = "Ann@example.org"
 
@@ -69,15 +74,28 @@ def test_export_has_each_event_once_be_it_in_the_feed_or_only_in_the_journal(tmp
     assert [(line["event_id"], line["raw_rcpt_to"]) for line in lines] == [("1", ANN), ("3", hashed), ("4", ANN)]
 
 
-def test_export_says_where_older_events_are(tmp_path: Path) -> None:
-    FeedWriter(tmp_path / "feed").close()
+def test_export_has_what_only_the_store_still_has_and_nothing_twice(tmp_path: Path) -> None:
+    strange = '"a,b"@example.org'
+    hashed = run(tmp_path, "hash", strange).strip()
+    facts = MessageFacts(7, 1000, 1)
+
+    def record(number: int, recipient: str) -> Event:
+        return message_event(MessageRecord(EventType.INJECTION, number, 1000 + number, 0, recipient, "", facts))
+
+    events = [record(1, strange), record(2, ANN), record(3, hashed), record(4, strange)]
+    writer = FeedWriter(tmp_path / "feed")
+    writer.append([encode_event(events[3])], {})
+    writer.close()
     (tmp_path / "journal").mkdir()
-    result = CliRunner().invoke(app, ["export", ANN, "--data", str(tmp_path)], catch_exceptions=False)
-    assert result.stderr == ""
-    (tmp_path / "store").mkdir()
-    result = CliRunner().invoke(app, ["export", ANN, "--data", str(tmp_path)], catch_exceptions=False)
-    assert result.stdout == ""
-    assert "the store may keep older events: mailwake store export FILE --recipient Ann@example.org" in result.stderr
+
+    async def fill() -> None:
+        with closing(open_store(tmp_path / "store", Store())) as store:
+            await store.open()
+            await store.load(events, Position(1, 1))
+
+    asyncio.run(fill())
+    lines = [json.loads(line)["msys"]["message_event"] for line in run(tmp_path, "export", strange).splitlines()]
+    assert [line["event_id"] for line in lines] == ["4", "3", "1"]
 
 
 def test_erase_without_a_service_is_kept_for_its_next_start(tmp_path: Path) -> None:

@@ -18,9 +18,12 @@ from mailwake.events.samples import sample
 from mailwake.events.wire import iso_time, wire_fields
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from mailwake.api.parts import PrivacyParts
     from mailwake.api.routes import Call
     from mailwake.control.erasures import Erasure
+    from mailwake.events.model import Event
 
 LONGEST_ADDRESS = 320
 """Characters: 64 before the @, 255 behind it (RFC 5321 §4.5.3.1)."""
@@ -69,8 +72,22 @@ def _privacy(call: Call) -> PrivacyParts:
 
 async def _export(call: Call) -> list[dict[str, Any]]:
     privacy, recipient = _privacy(call), call.query["recipient"]
-    found = await asyncio.to_thread(lambda: list(privacy.events.of(recipient)))
-    return [wire_fields(event) for event in found if call.customer in (None, event.customer_id)]
+    found = {event.event_id: event for event in await asyncio.to_thread(lambda: list(privacy.events.of(recipient)))}
+    async for event in _kept_longer(call, recipient):
+        found.setdefault(event.event_id, event)
+    events = sorted(found.values(), key=lambda event: (event.timestamp, event.event_id))
+    return [wire_fields(event) for event in events if call.customer in (None, event.customer_id)]
+
+
+async def _kept_longer(call: Call, recipient: str) -> AsyncIterator[Event]:
+    """What the store has of this person, under both names."""
+    store, hashing = call.parts.store, call.parts.hashing
+    if store is None:
+        return
+    for name in dict.fromkeys([recipient.lower(), *([] if hashing is None else [hashing.hashed(recipient)])]):
+        async for page in store.events_of(name):
+            for event in page:
+                yield event
 
 
 async def _erase(call: Call) -> ErasureShown:
@@ -117,9 +134,9 @@ PRIVACY_ROUTES = (
     Route(
         method="GET",
         path="/api/v1/privacy/events",
-        summary="A person's events in the feed",
-        details="All events of one recipient that the feed has, those that are not searchable yet among them; what the "
-        "store keeps for longer, `/api/v1/events/message` finds. A key that is bound to a customer gets that "
+        summary="A person's events",
+        details="All events of one recipient that there are, by time: those of the feed, some of which are not "
+        "searchable yet, and what the store keeps for longer. A key that is bound to a customer gets that "
         "customer's. Every file of the feed is read for it; for very many events use `mailwake privacy export`.",
         answer=_export,
         scope=Scope.ADMIN,

@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 import typer
 
+from mailwake.api.event_routes import PATH as EVENTS_PATH
 from mailwake.cli import keyring_source
+from mailwake.cli.ask_whoever_has_it import ask_whoever_has_it
 from mailwake.cli.keyring_source import ConfigOption, DataOption  # typer reads the annotations
 from mailwake.clock import SystemClock
+from mailwake.config.load import load
 from mailwake.config.privacy_settings import Privacy
 from mailwake.control.erasures import Erasure, Erasures
 from mailwake.errors import MailwakeError, StartupError
+from mailwake.events.model import EventType
 from mailwake.events.wire import iso_time, to_wire
 from mailwake.feed.lock import is_written
 from mailwake.feed.person_events import PersonEvents
 from mailwake.service.event_privacy import recipient_hash
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from mailwake.config.schema import Settings
     from mailwake.events.privacy import RecipientHash
     from mailwake.service.data_directory import DataDirectory
 
 app = typer.Typer(help="What is known of one person, and having it erased.", no_args_is_help=True)
 
 WAIT_PAUSE = 0.5
+
+_GROUPS = {kind.wire_name: kind.group for kind in EventType}
+_FIRST, _LAST = "1970-01-01", "9998-01-01"
 
 Address = Annotated[str, typer.Argument(help="The recipient's address, in any case.")]
 Json = Annotated[bool, typer.Option("--json", help="As JSON.")]
@@ -44,21 +53,38 @@ def hash_(address: Address, data: DataOption = None, config: ConfigOption = None
 
 @app.command()
 def export(address: Address, data: DataOption = None, config: ConfigOption = None) -> None:
-    """Print a person's events in the feed, one JSON object a line in the webhooks' form; the service may run or not.
+    """Print all events of a person, one JSON object a line in the webhooks' form; the service may run or not.
 
-    What the store keeps for longer, `mailwake store export` writes.
+    First those of the feed, then those that only the store still has, the newest first.
     """
     directory, hashing = _site(data, config)
     encode = msgspec.json.Encoder().encode
+    given: set[str] = set()
     for event in PersonEvents(directory.feed, directory.journal, hashing).of(_checked(address)):
+        given.add(str(event.event_id))
         sys.stdout.buffer.write(encode(to_wire(event)) + b"\n")
     sys.stdout.flush()
-    if directory.store.exists():
-        typer.echo(
-            "that is what the feed has; the store may keep older events: "
-            f"mailwake store export FILE --recipient {shlex.quote(address)}",
-            err=True,
-        )
+    if not directory.store.exists():
+        return
+    settings = load(config, {"data_dir": str(directory.path)}, flags={"data_dir": "--data"}).settings
+    if not settings.store.enabled:
+        return
+    for fields in _kept_longer(directory, settings, address):
+        if fields["event_id"] not in given:
+            group = _GROUPS[fields["type"]]
+            sys.stdout.buffer.write(encode({"msys": {group: fields}}) + b"\n")
+    sys.stdout.flush()
+
+
+def _kept_longer(directory: DataDirectory, settings: Settings, address: str) -> Iterator[dict[str, Any]]:
+    """The events of this person in the store, as the wire has their fields."""
+    # No address has a space in it, but some have commas.
+    query: dict[str, str] = {"recipients": address, "delimiter": " ", "from": _FIRST, "to": _LAST, "per_page": "10000"}
+    with ask_whoever_has_it(directory, settings) as source:
+        while query:
+            document = source.get(EVENTS_PATH, query)
+            yield from document["results"]
+            query = dict(parse_qsl(urlsplit(document["links"].get("next", "")).query))
 
 
 @app.command()

@@ -8,13 +8,13 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mailwake.api.metrics_answers import GROUPINGS
-from mailwake.cli.ask_service import ask_service, ask_url, service_runs
-from mailwake.cli.ask_store import ask_store
+from mailwake.cli.ask_service import ask_url
+from mailwake.cli.ask_whoever_has_it import Source, ask_whoever_has_it
 from mailwake.cli.report_output import funnel, heading, over_time, rows_table
 from mailwake.cli.report_question import (
     SHOWN_ROWS,
@@ -28,28 +28,18 @@ from mailwake.cli.report_question import (
 )
 from mailwake.cli.spool_output import console
 from mailwake.config.load import load
-from mailwake.control.api_keys import Scope
 from mailwake.csv_text import csv_lines
 from mailwake.events.wire import iso_time
 from mailwake.service.data_directory import DataDirectory
 from mailwake.store.report_question import MAX_ROWS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from mailwake.cli.ask_service import QueryValue
 
 KEY_VARIABLE = "MAILWAKE_API_KEY"
 
 _Many = list[str] | None
-
-
-class Source(Protocol):
-    """Who answers: a running service, or the store itself."""
-
-    def get(self, path: str, query: Mapping[str, QueryValue] | None = None) -> Any:
-        """The JSON document at this path of the API."""
-        ...
 
 
 def report(
@@ -149,12 +139,8 @@ def _source(url: str, config: Path | None, data: Path | None) -> Iterator[Source
     directory = DataDirectory(settings.data_dir)
     if not directory.path.is_dir():
         raise ReportError(f"{directory.path}: there is no such data directory; say where it is with --data")
-    if service_runs(directory):
-        with ask_service(directory, settings, Scope.READ) as running:
-            yield running
-    else:
-        with ask_store(directory, settings) as own:
-            yield own
+    with ask_whoever_has_it(directory, settings) as asked:
+        yield asked
 
 
 def _show_json(asked: Asked, source: Source) -> None:
