@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import structlog
 from starlette.types import ASGIApp
 from structlog.testing import LogCapture
 from tests.api.described import DESCRIBED
+from tests.store.conftest import LIMITS
 
 from mailwake.api.app import limits_of, make_app
 from mailwake.api.http_limits import HttpLimits
@@ -23,7 +25,13 @@ from mailwake.api.server import serve_api
 from mailwake.clock import ManualClock
 from mailwake.config.api_settings import Api
 from mailwake.control.api_keys import ApiKeys, Scope
+from mailwake.events.model import Event
+from mailwake.events.privacy import SECRET_OCTETS, RecipientHash
+from mailwake.feed.contract import Position
 from mailwake.metrics import Metrics
+from mailwake.store.duckdb_store import DuckDbStore
+
+HASHING = RecipientHash(bytes(range(SECRET_OCTETS)))
 
 
 class Served:
@@ -109,6 +117,29 @@ async def api(parts: ApiParts, clock: ManualClock) -> AsyncIterator[Served]:
 @pytest.fixture
 async def client(api: Served) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=api.url, event_hooks=DESCRIBED, trust_env=False) as client:
+        yield client
+
+
+@asynccontextmanager
+async def loaded_store(directory: Path, events: Sequence[Event]) -> AsyncIterator[DuckDbStore]:
+    """A store of its own that has these events."""
+    with closing(DuckDbStore(directory / "store", LIMITS, search_timeout=30)) as store:
+        await store.open()
+        await store.load(events, Position(1, 1))
+        yield store
+
+
+@asynccontextmanager
+async def asking(
+    parts: ApiParts, store: DuckDbStore, headers: dict[str, str], clock: ManualClock, *, now_ms: int
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the API over this store, at this time, where recipients may be hashed by HASHING."""
+    clock.jump(now_ms / 1000 - clock.now())
+    full = replace(parts, store=store, hashing=HASHING)
+    async with (
+        serving(make_app(full), limits_of(full), clock) as served,
+        httpx.AsyncClient(base_url=served.url, headers=headers, event_hooks=DESCRIBED, trust_env=False) as client,
+    ):
         yield client
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,25 +10,20 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.api.conftest import only_error, serving
-from tests.api.described import DESCRIBED
-from tests.store.conftest import LIMITS
+from tests.api.conftest import HASHING, asking, loaded_store, only_error
 from tests.store.events import START, event
 
-from mailwake.api.app import limits_of, make_app
 from mailwake.api.event_routes import QUERY, UNSUPPORTED
 from mailwake.api.parts import ApiParts
 from mailwake.clock import ManualClock
 from mailwake.control.api_keys import Scope
 from mailwake.events.model import EventType
-from mailwake.events.privacy import SECRET_OCTETS, RecipientHash
 from mailwake.events.wire import iso_time, wire_fields
 from mailwake.feed.contract import Position
 from mailwake.store.duckdb_store import DuckDbStore
 
 NewKey = Callable[..., str]
 SEARCH = "/api/v1/events/message"
-HASHING = RecipientHash(bytes(range(SECRET_OCTETS)))
 NOW = START + 10_000_000
 
 EVENTS = [
@@ -44,24 +38,16 @@ BY_ID = {str(each.event_id): each for each in EVENTS}
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[DuckDbStore]:
-    made = DuckDbStore(tmp_path / "store", LIMITS, search_timeout=30)
-    await made.open()
-    await made.load(EVENTS, Position(1, 1))
-    yield made
-    made.close()
+    async with loaded_store(tmp_path, EVENTS) as made:
+        yield made
 
 
 @pytest.fixture
 async def ask(
     parts: ApiParts, store: DuckDbStore, new_key: NewKey, clock: ManualClock
 ) -> AsyncIterator[httpx.AsyncClient]:
-    clock.jump(NOW / 1000 - clock.now())
-    full = replace(parts, store=store, hashing=HASHING)
     headers = {"authorization": new_key(Scope.READ)}
-    async with (
-        serving(make_app(full), limits_of(full), clock) as served,
-        httpx.AsyncClient(base_url=served.url, headers=headers, event_hooks=DESCRIBED, trust_env=False) as client,
-    ):
+    async with asking(parts, store, headers, clock, now_ms=NOW) as client:
         yield client
 
 

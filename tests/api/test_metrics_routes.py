@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -12,20 +11,15 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.api.conftest import only_error, serving
-from tests.api.described import DESCRIBED
-from tests.store.conftest import LIMITS
+from tests.api.conftest import HASHING, asking, loaded_store, only_error
 from tests.store.events import START, event
 
-from mailwake.api.app import limits_of, make_app
 from mailwake.api.metrics_answers import GROUPINGS, LISTS
 from mailwake.api.metrics_parameters import OF_LISTS, OF_ROWS, SPANS, UNSUPPORTED
 from mailwake.api.parts import ApiParts
 from mailwake.clock import ManualClock
 from mailwake.control.api_keys import Scope
 from mailwake.events.model import Event, EventType
-from mailwake.events.privacy import SECRET_OCTETS, RecipientHash
-from mailwake.feed.contract import Position
 from mailwake.reports.uncounted import UNCOUNTED
 from mailwake.store.duckdb_store import DuckDbStore
 from mailwake.store.measures import MEASURES
@@ -34,7 +28,6 @@ from mailwake.store.report_question import DAY
 NewKey = Callable[..., str]
 METRICS = "/api/v1/metrics"
 ALL = f"{METRICS}/deliverability"
-HASHING = RecipientHash(bytes(range(SECRET_OCTETS)))
 NOW = START + 20 * DAY
 SINCE = "from=2026-09-29T13:00"  # START is 13:46:40 of that day
 
@@ -76,24 +69,16 @@ EVENTS = [
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[DuckDbStore]:
-    made = DuckDbStore(tmp_path / "store", LIMITS, search_timeout=30)
-    await made.open()
-    await made.load(EVENTS, Position(1, 1))
-    yield made
-    made.close()
+    async with loaded_store(tmp_path, EVENTS) as made:
+        yield made
 
 
 @pytest.fixture
 async def ask(
     parts: ApiParts, store: DuckDbStore, new_key: NewKey, clock: ManualClock
 ) -> AsyncIterator[httpx.AsyncClient]:
-    clock.jump(NOW / 1000 - clock.now())
-    full = replace(parts, store=store, hashing=HASHING)
     headers = {"authorization": new_key(Scope.READ)}
-    async with (
-        serving(make_app(full), limits_of(full), clock) as served,
-        httpx.AsyncClient(base_url=served.url, headers=headers, event_hooks=DESCRIBED, trust_env=False) as client,
-    ):
+    async with asking(parts, store, headers, clock, now_ms=NOW) as client:
         yield client
 
 

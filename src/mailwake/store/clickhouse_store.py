@@ -9,13 +9,13 @@ import asyncio
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from mailwake.feed.contract import BEGINNING
 from mailwake.store import clickhouse_changes as changes
 from mailwake.store import clickhouse_search as searches
+from mailwake.store.all_pages import all_pages
 from mailwake.store.clickhouse_http import OUT_OF_MEMORY, TIMED_OUT, ClickHouseError, ClickHouseHttp, TablesGoneError
 from mailwake.store.clickhouse_inspection import Counter, findings, status
 from mailwake.store.clickhouse_tables import loader_of, make_tables
@@ -124,16 +124,9 @@ class ClickHouseStore:
         """Exact counts; see `contract.EventStore.report`."""
         return await self._read(lambda ask: searches.report(ask, question))
 
-    async def events_of(self, recipient: str, *, page: int = MAX_PER_PAGE) -> AsyncIterator[list[Event]]:
+    def events_of(self, recipient: str, *, page: int = MAX_PER_PAGE) -> AsyncIterator[list[Event]]:
         """All events of one recipient, in pages, newest first."""
-        question = Question(recipients=(recipient,), per_page=page)
-        while True:
-            found = await self.search(question)
-            if found.events:
-                yield found.events
-            if not found.next_cursor:
-                return
-            question = replace(question, cursor=found.next_cursor)
+        return all_pages(self.search, Question(recipients=(recipient,), per_page=page))
 
     async def erase(self, recipients: Collection[str]) -> int:
         """Forget all events of these recipients; see `contract.EventStore.erase`."""

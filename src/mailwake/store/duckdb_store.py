@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 
 from mailwake.store import changes
+from mailwake.store.all_pages import all_pages
 from mailwake.store.backup import copy_octets, make_whole
 from mailwake.store.contract import StoreError, StoreUnavailableError
 from mailwake.store.dialect import DUCKDB
@@ -113,16 +113,9 @@ class DuckDbStore:
         """Exact counts; see `contract.EventStore.report`."""
         return await self._read(lambda file, database: _report(database, question))
 
-    async def events_of(self, recipient: str, *, page: int = MAX_PER_PAGE) -> AsyncIterator[list[Event]]:
+    def events_of(self, recipient: str, *, page: int = MAX_PER_PAGE) -> AsyncIterator[list[Event]]:
         """All events of one recipient, in pages, newest first."""
-        question = Question(recipients=(recipient,), per_page=page)
-        while True:
-            found = await self.search(question)
-            if found.events:
-                yield found.events
-            if not found.next_cursor:
-                return
-            question = replace(question, cursor=found.next_cursor)
+        return all_pages(self.search, Question(recipients=(recipient,), per_page=page))
 
     async def erase(self, recipients: Collection[str]) -> int:
         """Forget all events of these recipients; see `contract.EventStore.erase`."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from mailwake.feed.contract import BEGINNING
+from mailwake.store.all_pages import all_pages
 from mailwake.store.contract import StoreError
 from mailwake.store.duckdb_store import open_store
 from mailwake.store.question import MAX_PER_PAGE, Question
@@ -91,16 +91,12 @@ async def _take_over(
     with closing(open_store(directory, settings)) as old:
         try:
             await old.open()
-            question = Question(per_page=MAX_PER_PAGE)
-            while True:
-                found = await old.search(question)
-                taken += (await new.load(found.events, position)).stored
+            async for events in all_pages(old.search, Question(per_page=MAX_PER_PAGE)):
+                taken += (await new.load(events, position)).stored
                 progress(taken)
-                if not found.next_cursor:
-                    return taken, ""
-                question = replace(question, cursor=found.next_cursor)
         except StoreError as error:
             return taken, str(error)
+    return taken, ""
 
 
 async def missing_of_feed(store: EventStore, feed: EventFeed, *, since: int) -> list[Event]:
