@@ -138,7 +138,6 @@ async def test_a_person_has_all_their_messages_and_what_they_did(served: Served,
         assert "Left the list" in text
         assert "Reads with Mobile Safari on iOS Mostly from Lyon, FR" in text
         assert "mailwake privacy export jane.doe@example.com" in text
-        assert "mailwake store export person.csv --recipient jane.doe@example.com" in text
         assert "mailwake privacy erase jane.doe@example.com" in text
         assert "Not hers" not in text
 
