@@ -188,8 +188,9 @@ async def test_the_theme_is_kept(browser: Browser) -> None:
     light = await page.evaluate(ground)
     async with page.expect_response(re.compile("/dashboard/theme")):
         await page.click("[aria-label='Dark']")
+    changed = "(before) => document.body && getComputedStyle(document.body).backgroundColor !== before"
+    await page.wait_for_function(changed, arg=light)  # the page may be on its way still
     dark = await page.evaluate(ground)
-    assert dark != light
     await page.reload()
     assert await page.evaluate(ground) == dark
     assert await page.get_attribute("[aria-label='Dark']", "aria-pressed") == "true"
