@@ -45,7 +45,7 @@ async def what_is_known(store: DuckDbStore, number: int) -> Known:
     assert newest is not None
     found = (await store.search(Question(until=newest - 5 * DAY, per_page=number * 20))).events[::20]
     found = [event for event in found if event.rcpt_to]
-    newsletter = next(event for event in found if event.pathway == "newsletters")
+    newsletter = next((event for event in found if event.pathway == "newsletters"), found[0])
     return Known(
         newest, newsletter.campaign_id, newsletter.customer_id,
         [event.rcpt_to for event in found], [event.message_id for event in found],
