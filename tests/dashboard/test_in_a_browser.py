@@ -185,12 +185,13 @@ async def test_from_the_funnel_of_a_campaign_to_what_it_shows(browser: Browser) 
 async def test_the_theme_is_kept(browser: Browser) -> None:
     page = await browser.page(color_scheme="light")
     ground = "() => getComputedStyle(document.body).backgroundColor"
+    await page.wait_for_load_state("networkidle")  # its scripts are there, or the form would be sent without them
     light = await page.evaluate(ground)
     async with page.expect_response(re.compile("/dashboard/theme")):
         await page.click("[aria-label='Dark']")
-    changed = "(before) => document.body && getComputedStyle(document.body).backgroundColor !== before"
-    await page.wait_for_function(changed, arg=light)  # the page may be on its way still
+    await page.wait_for_load_state("networkidle")
     dark = await page.evaluate(ground)
+    assert dark != light
     await page.reload()
     assert await page.evaluate(ground) == dark
     assert await page.get_attribute("[aria-label='Dark']", "aria-pressed") == "true"

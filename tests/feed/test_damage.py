@@ -59,10 +59,12 @@ def test_every_whole_event_is_read_whatever_became_of_the_others(data: st.DataOb
             begin, end = ends[number] - len(payloads([number])[0]) - FRAME_OVERHEAD, ends[number]
             if changed[begin:end] == whole[begin:end]:
                 expected.append(number)
+        # Zeros up to the end are no damage: so looks the room that is written ahead.
+        ends_early = changed[-1] == 0 and whole.startswith(changed.rstrip(b"\0"))
         for step in (1, 10_000):
             ids, offsets = read_ids(FeedReader(directory), step)
             assert ids == [*expected, 9]
-            assert bool(offsets) == (changed != whole)
+            assert ends_early or bool(offsets) == (changed != whole)
 
 
 def test_damage_before_the_durable_end_of_the_segment_in_use_is_not_waited_for(
