@@ -62,7 +62,7 @@ def report_sql(question: ReportQuestion, dialect: Dialect, there: Condition | No
         for counted in (Counted.EVENTS, Counted.MESSAGES, Counted.LINKS)
         if any(_counted(each) is counted for each in measures)
     ]
-    keys = [f"k{place}" for place in range(len(question.by.columns))]
+    keys = _key_names(question)
     sums = [f"CAST(sum(m{place}) AS BIGINT) AS n{place}" for place in range(len(measures))]
     scanned = " UNION ALL ".join(scans)
     grouped = f" GROUP BY {', '.join(keys)}" if keys else ""
@@ -123,7 +123,8 @@ class _Scan:
         self._measures = measures
         self._where = where
         self._dialect = dialect
-        self._keys = [f"{sql} AS k{place}" for place, sql in enumerate(_key_sql(question, dialect))]
+        self._names = _key_names(question)
+        self._keys = self._named(_key_sql(question, dialect))
 
     def sql(self, counted: Counted) -> str:
         """Rows of keys and numbers, 0 for what this scan does not count."""
@@ -139,7 +140,7 @@ class _Scan:
             f"SELECT {', '.join((*grain, *names[len(grain) :], 'count(*) AS number', *sums))}"  # noqa: S608
             f" FROM {self._source(self._where)} GROUP BY {', '.join(names)}"
         )
-        keys = [f"{sql} AS k{place}" for place, sql in enumerate(_key_sql(self._question, self._dialect, _COARSE))]
+        keys = self._named(_key_sql(self._question, self._dialect, _COARSE))
         numbers = [self._number(place, each) for place, each in enumerate(self._measures)]
         return f"SELECT {', '.join((*keys, *numbers))} FROM ({alike}) AS alike{self._grouped()}"  # noqa: S608
 
@@ -161,7 +162,7 @@ class _Scan:
 
     def _once(self, counted: Counted) -> str:
         what = ", ".join((*self._keys, *_GROUPED[counted]))
-        names = ", ".join((*(f"k{place}" for place in range(len(self._keys))), *_GROUPED[counted]))
+        names = ", ".join((*self._names, *_GROUPED[counted]))
         where = f"{self._where} AND {_ANY_MARK} AND {_KNOWN[counted]}"
         if counted is Counted.LINKS:
             where += f" AND {self._has('marks', in_cut(CLICKED, CUTS[0]))}"
@@ -175,8 +176,7 @@ class _Scan:
             else f"0 AS m{place}"
             for place, measure in enumerate(self._measures)
         ]
-        keys = [f"k{place}" for place in range(len(self._keys))]
-        return f"SELECT {', '.join((*keys, *numbers))} FROM ({each}) AS each_once{self._grouped()}"  # noqa: S608
+        return f"SELECT {', '.join((*self._names, *numbers))} FROM ({each}) AS each_once{self._grouped()}"  # noqa: S608
 
     def _has(self, number: str, marks: int) -> str:
         return self._dialect.has_bits.format(number, marks)
@@ -189,8 +189,15 @@ class _Scan:
         return f"{self._dialect.events} WHERE {where}"
 
     def _grouped(self) -> str:
-        keys = ", ".join(f"k{place}" for place in range(len(self._keys)))
-        return f" GROUP BY {keys}" if keys else ""
+        return f" GROUP BY {', '.join(self._names)}" if self._names else ""
+
+    def _named(self, keys: Sequence[str]) -> list[str]:
+        return [f"{sql} AS {name}" for sql, name in zip(keys, self._names, strict=True)]
+
+
+def _key_names(question: ReportQuestion) -> list[str]:
+    """What the parts of a key are called in the statement."""
+    return [f"k{place}" for place in range(len(question.by.columns))]
 
 
 def _whole(question: ReportQuestion) -> int:
